@@ -1,0 +1,209 @@
+# What depends on what. Snakemake orders the runs, in parallel and on clusters, and decides what may
+# be out of date; each run (python -m clipassistnet.runs run ...) decides from the content of its
+# parameters, code and inputs what is. Start it with `make study`, which also holds the lock.
+#
+# A run's output for Snakemake is the stamp .done: the runner swaps whole folders, and Snakemake
+# deletes a rule's outputs before it starts. Notebooks and code are params, by content, not inputs:
+# saving a notebook's outputs or a comment reruns nothing, nor does a fresh clone.
+import sys
+
+from clipassistnet.runs import data_folder, runs_folder
+from clipassistnet.runs.parameters import notebook_path, read_study, resolve
+from clipassistnet.runs.provenance import code, fingerprint
+from clipassistnet.runs.study import data_mark, settings_of
+
+STUDY = config["study"]
+OUT = runs_folder() / STUDY
+SETTINGS = read_study(STUDY)
+LOSSES, FOLDS, IMAGE_SIZE = settings_of(STUDY)
+FOLDS = range(FOLDS)
+THREADS = SETTINGS.get("threads", 1)
+RUN = f"exec {sys.executable} -m clipassistnet.runs --child"  # exec: the run is Snakemake's own child
+
+
+def done(notebook, key="once"):
+    return f"{OUT}/{notebook}/{key}/.done"
+
+
+def mark(notebook):
+    """Parameters and code of a run: when they change, it is out of date."""
+    path = notebook_path(notebook)
+    return lambda wildcards: fingerprint(
+        resolve(STUDY, path, {k: int(v) if k == "fold" else v for k, v in wildcards.items()}),
+        code(path),
+    )
+
+
+wildcard_constraints:
+    loss="|".join(LOSSES),
+    fold="|".join(map(str, FOLDS)),
+
+
+localrules:
+    all,
+
+
+rule all:
+    input:
+        done("01_annotation_agreement"),
+        done("02_video_folds"),
+        done("03_augmentation"),
+        expand(done("04_learning_rate", "loss={loss}"), loss=LOSSES),
+        expand(done("05_train_fold", "loss={loss},fold={fold}"), loss=LOSSES, fold=FOLDS),
+        done("06_loss_comparison"),
+        done("07_saliency"),
+        done("08_ensemble_test"),
+        done("09_jetson_deploy"),
+
+
+if "simulate" in SETTINGS:
+
+    rule simulate:
+        output:
+            touch(f"{OUT}/.data.done"),
+        params:
+            mark=data_mark(STUDY),
+        threads: workflow.cores
+        shell:
+            "{RUN} simulate --study {STUDY} --processes {threads}"
+
+else:
+
+    rule check_data:
+        output:
+            touch(f"{OUT}/.data.done"),
+        params:
+            mark=data_mark(STUDY),
+        shell:
+            "{RUN} check --study {STUDY}"
+
+
+rule frames:
+    input:
+        rules.simulate.output if "simulate" in SETTINGS else rules.check_data.output,
+    output:
+        touch(f"{OUT}/.frames.done"),
+    params:
+        size=IMAGE_SIZE,
+    threads: workflow.cores
+    shell:
+        "{RUN} frames --study {STUDY} --processes {threads}"
+
+
+rule annotation_agreement:
+    input:
+        rules.frames.input,
+    output:
+        touch(done("01_annotation_agreement")),
+    params:
+        mark=mark("01_annotation_agreement"),
+    shell:
+        "{RUN} run 01_annotation_agreement --study {STUDY} --threads {threads}"
+
+
+rule video_folds:
+    input:
+        done("01_annotation_agreement"),
+    output:
+        touch(done("02_video_folds")),
+    params:
+        mark=mark("02_video_folds"),
+    shell:
+        "{RUN} run 02_video_folds --study {STUDY} --threads {threads}"
+
+
+rule augmentation:
+    input:
+        rules.frames.output,
+        done("02_video_folds"),
+    output:
+        touch(done("03_augmentation")),
+    params:
+        mark=mark("03_augmentation"),
+    threads: THREADS
+    shell:
+        "{RUN} run 03_augmentation --study {STUDY} --threads {threads}"
+
+
+rule learning_rate:
+    input:
+        rules.frames.output,
+        done("02_video_folds"),
+    output:
+        touch(done("04_learning_rate", "loss={loss}")),
+    params:
+        mark=mark("04_learning_rate"),
+    threads: THREADS
+    resources:
+        gpu=1,
+    shell:
+        "{RUN} run 04_learning_rate --study {STUDY} --threads {threads} -p loss={wildcards.loss}"
+
+
+rule train_fold:
+    input:
+        rules.frames.output,
+        done("02_video_folds"),
+        done("04_learning_rate", "loss={loss}"),
+    output:
+        touch(done("05_train_fold", "loss={loss},fold={fold}")),
+    params:
+        mark=mark("05_train_fold"),
+    threads: THREADS
+    resources:
+        gpu=1,
+    shell:
+        "{RUN} run 05_train_fold --study {STUDY} --threads {threads}"
+        " -p loss={wildcards.loss} -p fold={wildcards.fold}"
+
+
+rule loss_comparison:
+    input:
+        expand(done("05_train_fold", "loss={loss},fold={fold}"), loss=LOSSES, fold=FOLDS),
+    output:
+        touch(done("06_loss_comparison")),
+    params:
+        mark=mark("06_loss_comparison"),
+    shell:
+        "{RUN} run 06_loss_comparison --study {STUDY} --threads {threads}"
+
+
+rule saliency:
+    input:
+        expand(done("05_train_fold", "loss=bce,fold={fold}"), fold=FOLDS),
+    output:
+        touch(done("07_saliency")),
+    params:
+        mark=mark("07_saliency"),
+    threads: THREADS
+    resources:
+        gpu=1,
+    shell:
+        "{RUN} run 07_saliency --study {STUDY} --threads {threads}"
+
+
+rule ensemble_test:
+    input:
+        expand(done("05_train_fold", "loss=bce,fold={fold}"), fold=FOLDS),
+    output:
+        touch(done("08_ensemble_test")),
+    params:
+        mark=mark("08_ensemble_test"),
+    shell:
+        "{RUN} run 08_ensemble_test --study {STUDY} --threads {threads}"
+
+
+rule jetson_deploy:
+    input:
+        done("08_ensemble_test"),
+        done("07_saliency"),
+        done("06_loss_comparison"),
+    output:
+        touch(done("09_jetson_deploy")),
+    params:
+        mark=mark("09_jetson_deploy"),
+    threads: workflow.cores  # it times: alone, after everything else
+    resources:
+        gpu=1,
+    shell:
+        "{RUN} run 09_jetson_deploy --study {STUDY} --threads {threads}"

@@ -1,0 +1,1 @@
+"""ClipAssistNet: are the tips of the clip applier's jaws visible?"""

@@ -1,0 +1,225 @@
+"""Videos into folds: made once, written to a file, checked against leakage, read from there.
+
+`folds` tables have one row a video: video, patient, frames, subset ("0" to "k-1", or "test").
+`labels` tables are those of `annotation.consensus`, one row a frame.
+"""
+
+import csv
+import os
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from clipassistnet.schema import CLASSES, LABELS
+
+COLUMNS = ["video", "patient", "frames", "subset"]
+
+
+class LeakageError(ValueError):
+    """Folds that leak or cannot be judged by; `problems` lists everything found, a line each."""
+
+    def __init__(self, problems: list[str]):
+        super().__init__(problems)
+        self.problems = problems
+
+    def __str__(self) -> str:
+        return "\n".join([f"{len(self.problems)} problem(s) in the folds:", *self.problems])
+
+
+def partition(videos: pd.DataFrame, k: int) -> pd.Series:
+    """The paper's deterministic greedy: subset (0 to k-1) of every video, index video.
+
+    Patients in decreasing order of their summed frames, each into the subset with the fewest
+    frames so far; ties go to the first video id and to the first subset. Where every patient has
+    one video this is the paper's partition of videos (section 2.2).
+    `videos` has the columns video, patient, frames. ValueError with fewer patients than subsets.
+    """
+    patients = _patients(videos, k).sort_values(["frames", "first"], ascending=[False, True])
+    filled = [0] * k
+    subset = {}
+    for patient, frames in patients["frames"].items():
+        subset[patient] = filled.index(min(filled))
+        filled[subset[patient]] += frames
+    return _of_videos(videos, subset)
+
+
+def random_partition(videos: pd.DataFrame, k: int, seed: int) -> pd.Series:
+    """As `partition`, by lot: patients in equal numbers, give or take one."""
+    patients = _patients(videos, k).index
+    shuffled = np.random.default_rng(seed).permutation(len(patients))
+    return _of_videos(videos, {patients[i]: rank % k for rank, i in enumerate(shuffled)})
+
+
+def hold_out(videos: pd.DataFrame, share: float, seed: int) -> set[str]:
+    """Ids of the videos of this share of the patients, drawn by lot: at least one, never all."""
+    patients = sorted(videos["patient"].unique())
+    if not 0 < share < 1 or len(patients) < 2:
+        raise ValueError(
+            f"share {share} of {len(patients)} patients: expected a share between 0 and 1 "
+            "and two patients or more"
+        )
+    count = min(max(round(share * len(patients)), 1), len(patients) - 1)
+    drawn = np.random.default_rng(seed).choice(patients, size=count, replace=False)
+    return set(videos.loc[videos["patient"].isin(drawn), "video"])
+
+
+def make(
+    labels: pd.DataFrame, videos: pd.DataFrame, k: int, *, test_share: float, seed: int
+) -> pd.DataFrame:
+    """Folds of all annotated videos, checked: video, patient, frames, subset.
+
+    Videos whose split is "test" are held out, those of "train" partitioned. Where the split is left
+    empty, the patient's other videos decide, and `test_share` of the remaining patients is drawn by
+    `seed` (none where it is 0). `frames` counts what is judged: frames with a clipper.
+    """
+    videos = videos[videos["video"].isin(labels["video"])]
+    counts = labels[labels["label"] != "absent"].groupby("video").size()
+    folds = videos[["video", "patient"]].copy()
+    folds["frames"] = folds["video"].map(counts).fillna(0).astype("int64")
+    train, test = (set(videos.loc[videos["split"] == s, "patient"]) for s in ("train", "test"))
+    if both := sorted(train & test):
+        raise LeakageError([f"patient {name}: videos in train and in test" for name in both])
+    held = set(folds.loc[folds["patient"].isin(test), "video"])
+    undecided = folds[~folds["patient"].isin(train | test)]
+    if test_share and len(undecided):
+        held |= hold_out(undecided, test_share, seed)
+    folds["subset"] = "test"
+    rest = ~folds["video"].isin(held)
+    folds.loc[rest, "subset"] = partition(folds[rest], k).astype(str).to_numpy()
+    folds = folds.sort_values("video").reset_index(drop=True)
+    check(folds, labels, k)
+    return folds
+
+
+def check(folds: pd.DataFrame, labels: pd.DataFrame, k: int | None = None) -> None:
+    """The leakage gate. LeakageError with every problem, nothing where there is none.
+
+    Refused: a video or patient in two subsets, a video listed twice, an unknown subset, an empty
+    fold, fewer patients than folds, a fold with one class only, a video that has no labels or
+    labels that have no fold, counts of frames that are not those of the labels. Without `k` the
+    largest fold tells how many there are.
+    """
+    missing = [column for column in COLUMNS if column not in folds]
+    if missing:
+        raise LeakageError([f"no column {', '.join(missing)}: expected {', '.join(COLUMNS)}"])
+    k = k or _folds_in(folds)
+    problems = _structure(folds, k) + _coverage(folds, labels)
+    judged = labels[labels["label"] != "absent"].merge(folds[["video", "subset"]], on="video")
+    for fold, frames in judged.groupby("subset"):
+        classes = frames["label"].unique()
+        if fold != "test" and len(classes) < len(CLASSES):
+            problems.append(f"fold {fold}: all {len(frames)} frames are {classes[0]}")
+    if problems:
+        raise LeakageError(problems)
+
+
+def write(folds: pd.DataFrame, path: str | Path) -> None:
+    """Write folds.csv, whole or not at all."""
+    temporary = Path(f"{path}.part")
+    folds[COLUMNS].to_csv(temporary, index=False, lineterminator="\n")
+    os.replace(temporary, path)
+
+
+def read(path: str | Path, k: int) -> pd.DataFrame:
+    """Read folds.csv of k folds; LeakageError with every problem, by file and line."""
+    with open(path, newline="", encoding="utf-8") as file:
+        rows = list(csv.reader(file))
+    if not rows or rows[0] != COLUMNS:
+        found = ", ".join(rows[0]) if rows else "nothing"
+        raise LeakageError([f"{path}:1: {found}: expected the columns {', '.join(COLUMNS)}"])
+    problems = [
+        f"{path}:{line}: {', '.join(row)}: expected {len(COLUMNS)} values, frames a whole number"
+        for line, row in enumerate(rows[1:], start=2)
+        if len(row) != len(COLUMNS) or not (row[2].isascii() and row[2].isdigit())
+    ]
+    if problems:
+        raise LeakageError(problems)
+    folds = pd.DataFrame(rows[1:], columns=COLUMNS, dtype="str").astype({"frames": "int64"})
+    problems = _structure(folds, k, str(path))
+    if problems:
+        raise LeakageError(problems)
+    return folds
+
+
+def split(
+    folds: pd.DataFrame, labels: pd.DataFrame, fold: int | str
+) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+    """(train, validation, test) frames of one fold, each with patient and target (1 = invisible).
+
+    The target of a training frame is its training_label, of all others the label. Frames without
+    a clipper are in the test part only, their target 1 (the all-frames protocol).
+    ValueError where there is no such fold, LeakageError where `check` finds anything.
+    """
+    check(folds, labels)
+    known = sorted(set(folds["subset"]) - {"test"}, key=int)
+    if str(fold) not in known:
+        raise ValueError(f"fold {fold!r}: expected one of {', '.join(known)}")
+    frames = labels.merge(folds[["video", "patient", "subset"]], on="video", validate="many_to_one")
+    frames["target"] = (frames["label"] != "visible").astype("int64")
+    subset, judged = frames.pop("subset"), frames["label"] != "absent"
+    train = frames[~subset.isin([str(fold), "test"]) & (frames["training_label"] != "absent")]
+    train = train.assign(target=(train["training_label"] == "invisible").astype("int64"))
+    parts = train, frames[(subset == str(fold)) & judged], frames[subset == "test"]
+    return tuple(part.reset_index(drop=True) for part in parts)
+
+
+def _patients(videos: pd.DataFrame, k: int) -> pd.DataFrame:
+    """One row a patient: summed frames and first video id."""
+    patients = videos.groupby("patient").agg(frames=("frames", "sum"), first=("video", "min"))
+    if k < 2 or len(patients) < k:
+        raise ValueError(f"{len(patients)} patients for {k} folds: expected at least k, and k >= 2")
+    return patients
+
+
+def _of_videos(videos: pd.DataFrame, subset: dict[str, int]) -> pd.Series:
+    index = pd.Index(videos["video"], name="video")
+    return pd.Series(videos["patient"].map(subset).to_numpy(), index=index, name="subset")
+
+
+def _folds_in(folds: pd.DataFrame) -> int:
+    numbers = [int(s) for s in folds["subset"].astype(str) if s.isascii() and s.isdigit()]
+    return max(numbers, default=-1) + 1
+
+
+def _structure(folds: pd.DataFrame, k: int, path: str = "") -> list[str]:
+    """What is wrong with the folds by themselves."""
+    known = [*map(str, range(k)), "test"]
+    problems = []
+    for line, row in enumerate(folds.itertuples(index=False), start=2):
+        where = f"{path}:{line}: " if path else f"video {row.video}: "
+        if row.subset not in known:
+            problems.append(f"{where}subset {row.subset!r}: expected one of {', '.join(known)}")
+        if pd.isna(row.video) or pd.isna(row.patient) or "" in (row.video, row.patient):
+            problems.append(f"{where}video {row.video!r}, patient {row.patient!r}: expected names")
+    for column in ("video", "patient"):
+        for name, rows in folds.groupby(column)["subset"]:
+            if rows.nunique() > 1:
+                found = ", ".join(sorted(map(str, rows.unique())))
+                problems.append(f"{column} {name}: in the subsets {found}, expected in one")
+            elif column == "video" and len(rows) > 1:
+                problems.append(f"video {name}: listed {len(rows)} times, expected once")
+    for fold in known[:-1]:
+        if not (folds["subset"] == fold).any():
+            problems.append(f"fold {fold}: empty")
+    patients = folds.loc[folds["subset"] != "test", "patient"].nunique()
+    if patients < k or k < 2:
+        problems.append(f"{patients} patients for {k} folds: expected at least k, and k >= 2")
+    return problems
+
+
+def _coverage(folds: pd.DataFrame, labels: pd.DataFrame) -> list[str]:
+    """Videos that only folds or only labels know, and counts of frames that differ."""
+    unknown = sorted(set(labels["label"].astype(str)) - set(LABELS))
+    problems = [f"label {name!r}: expected one of {', '.join(LABELS)}" for name in unknown]
+    listed, labelled = set(folds["video"].dropna()), set(labels["video"])
+    problems += [f"video {v}: in the folds, without labels" for v in sorted(listed - labelled)]
+    problems += [f"video {v}: labelled, in no fold" for v in sorted(labelled - listed)]
+    counts = labels[labels["label"] != "absent"].groupby("video").size()
+    for row in folds[folds["video"].isin(labelled)].itertuples(index=False):
+        expected = counts.get(row.video, 0)
+        if row.frames != expected:
+            problems.append(
+                f"video {row.video}: {row.frames} frames, expected {expected} (other labels?)"
+            )
+    return problems

@@ -1,0 +1,114 @@
+"""The paper's four losses (section 2.3): each a small function in a dictionary.
+
+All take two logits a frame (N, 2) and targets (N,) int64 (1 = invisible), and average over the
+batch. The weights of the weighted two are scaled to a mean of 1 over the training frames, so that
+all four have the same scale and the constant stays out of the learning rate. The validation loss
+is `bce` for every one of them.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+
+def bce(logits: Tensor, targets: Tensor) -> Tensor:
+    """Two-class cross-entropy."""
+    return F.cross_entropy(logits, targets)
+
+
+def weighted(logits: Tensor, targets: Tensor, weights: Tensor) -> Tensor:
+    """Cross-entropy times a weight a frame, weights (N,), averaged over the N frames."""
+    return (weights * F.cross_entropy(logits, targets, reduction="none")).mean()
+
+
+def class_weighted(logits: Tensor, targets: Tensor, weights: Tensor) -> Tensor:
+    """Cross-entropy weighted by class; weights (2,) inverse to class presence in training."""
+    return weighted(logits, targets, weights[targets])
+
+
+def video_weighted(logits: Tensor, targets: Tensor, weights: Tensor) -> Tensor:
+    """Cross-entropy weighted by video; weights (N,) inverse to the training frames of the video."""
+    return weighted(logits, targets, weights)
+
+
+def forward_corrected(logits: Tensor, targets: Tensor, transition: Tensor) -> Tensor:
+    """Forward label-noise correction: -log of (p T)[target], Patrini et al., CVPR 2017, theorem 2.
+
+    transition (2, 2): T[i, j] = P(observed j | true i). Its minimum under noisy labels is that of
+    cross-entropy under clean ones.
+    """
+    joint = F.log_softmax(logits, dim=1)[:, :, None] + transition.log()
+    return F.nll_loss(torch.logsumexp(joint, dim=1), targets)
+
+
+LOSSES = {
+    "bce": bce,
+    "class_weighted": class_weighted,
+    "video_weighted": video_weighted,
+    "forward_corrected": forward_corrected,
+}
+
+
+def class_weights(targets: pd.Series) -> np.ndarray:
+    """Weights (2,) inverse to the number of training frames of each class, mean 1 over frames."""
+    counts = np.bincount(targets, minlength=2)
+    if len(counts) != 2 or not counts.all():
+        raise ValueError(f"training frames of each class: {counts}, expected some of both")
+    return counts.sum() / (2 * counts)
+
+
+def video_index(videos: pd.Series) -> pd.Series:
+    """Number of each frame's video among the training videos, sorted by id: 0 to V-1."""
+    return pd.Series(pd.factorize(videos, sort=True)[0], index=videos.index, name="video_index")
+
+
+def video_weights(videos: pd.Series) -> np.ndarray:
+    """Weights (V,) by video_index: 1 / frames of the video in training, mean 1 over frames."""
+    counts = np.bincount(video_index(videos))
+    return counts.sum() / (len(counts) * counts)
+
+
+def build(
+    name: str, train: pd.DataFrame, transition: np.ndarray | None = None
+) -> Callable[[Tensor, Tensor, Tensor], Tensor]:
+    """The training loss (logits, targets, video_index) -> scalar, fitted to the training table.
+
+    `train` has a row a frame with video and target; `video_index` of a batch are those of
+    `video_index(train["video"])`. `transition` is needed by forward_corrected alone.
+    ValueError for an unknown name, a class without frames, or no valid transition matrix.
+    """
+    if name not in LOSSES:
+        raise ValueError(f"loss {name!r}: expected one of {', '.join(LOSSES)}")
+    loss = LOSSES[name]
+    if name == "class_weighted":
+        weights = torch.tensor(class_weights(train["target"]), dtype=torch.float32)
+        return lambda logits, targets, videos: loss(logits, targets, weights.to(logits.device))
+    if name == "video_weighted":
+        weights = torch.tensor(video_weights(train["video"]), dtype=torch.float32)
+        return lambda logits, targets, videos: loss(
+            logits, targets, weights.to(logits.device)[videos]
+        )
+    if name == "forward_corrected":
+        matrix = torch.tensor(_checked(transition), dtype=torch.float32)
+        return lambda logits, targets, videos: loss(logits, targets, matrix.to(logits.device))
+    return lambda logits, targets, videos: loss(logits, targets)
+
+
+def _checked(transition: np.ndarray | None) -> np.ndarray:
+    """The matrix, if it can be corrected for: rows sum to 1, labels better than chance."""
+    if transition is None:
+        raise ValueError(
+            "forward_corrected needs a transition matrix (annotation.label_transition)"
+        )
+    matrix = np.asarray(transition, dtype=float)
+    proper = matrix.shape == (2, 2) and (matrix >= 0).all() and np.allclose(matrix.sum(axis=1), 1)
+    if not proper or np.linalg.det(matrix) <= 0:
+        raise ValueError(
+            f"transition {matrix.tolist()}: expected 2 x 2, rows that sum to 1, and labels that "
+            "are right more often than by chance (T[0, 0] + T[1, 1] > 1)"
+        )
+    return matrix

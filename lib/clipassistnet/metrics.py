@@ -1,0 +1,196 @@
+"""What the study reports: the metrics, their intervals, and Tables 2 and 3.
+
+Positive class: tip invisible (target 1); scores are p(invisible). The building blocks live in
+`discrimination` (metrics of one set of frames) and `resampling` (intervals and tests over videos)
+and are offered here under one name.
+"""
+
+import numpy as np
+import pandas as pd
+
+from clipassistnet.discrimination import (
+    SENSITIVITY,
+    auroc,
+    one_class,
+    predictive_values,
+    rates,
+    specificity_at_sensitivity,
+    threshold_at_sensitivity,
+    with_target,
+)
+from clipassistnet.resampling import (
+    Difference,
+    Interval,
+    bootstrap,
+    corrected_resampled_ttest,
+    paired_bootstrap,
+)
+
+__all__ = [
+    "METRICS",
+    "Difference",
+    "Interval",
+    "auroc",
+    "bootstrap",
+    "compare",
+    "corrected_resampled_ttest",
+    "fold_metrics",
+    "paired_bootstrap",
+    "paper_threshold",
+    "per_video",
+    "per_video_rates",
+    "predictive_values",
+    "rates",
+    "specificity_at_sensitivity",
+    "table2",
+    "table3",
+    "threshold_at_sensitivity",
+    "with_target",
+]
+
+METRICS = {"auroc": auroc, "specificity_at_95": specificity_at_sensitivity}
+
+
+def per_video(predictions: pd.DataFrame, sensitivity: float = SENSITIVITY) -> pd.DataFrame:
+    """One row a video: video, frames, prevalence, auroc, threshold, reason.
+
+    `threshold` is the video's own threshold at this sensitivity. A video with one class only is
+    listed with nan and the reason, and left out of `paper_threshold`.
+    """
+    rows = []
+    for video, frames in _judged(predictions).groupby("video"):
+        target, score = frames["target"].to_numpy(), frames["score"].to_numpy()
+        reason = one_class(target)
+        threshold = threshold_at_sensitivity(target, score, sensitivity)
+        rows.append(
+            {
+                "video": video,
+                "frames": len(frames),
+                "prevalence": target.mean(),
+                "auroc": np.nan if reason else auroc(target, score),
+                "threshold": np.nan if reason else threshold,
+                "reason": reason,
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def paper_threshold(videos: pd.DataFrame) -> float:
+    """The paper's one threshold for all: the median of the thresholds of `per_video`.
+
+    Fitted on the very videos it judges: show it as "threshold from: test (as in the paper)" and
+    never hand it on to anything.
+    """
+    thresholds = videos["threshold"].dropna()
+    if thresholds.empty:
+        raise ValueError("no video has both classes: there is no per-video threshold")
+    return float(thresholds.median())
+
+
+def per_video_rates(predictions: pd.DataFrame, threshold: float) -> pd.DataFrame:
+    """`rates` of every video at one threshold (Fig. 3): video, frames, sensitivity, ..."""
+    rows = [
+        {"video": video, "frames": len(f), **rates(f["target"], f["score"], threshold)}
+        for video, f in _judged(predictions).groupby("video")
+    ]
+    return pd.DataFrame(rows)
+
+
+def fold_metrics(predictions: pd.DataFrame, column: str = "loss") -> pd.DataFrame:
+    """One row a loss and fold: loss, fold, frames, and each of METRICS."""
+    rows = []
+    for (name, fold), frames in _judged(predictions, column).groupby([column, "fold"], sort=False):
+        values = {m: f(frames["target"], frames["score"]) for m, f in METRICS.items()}
+        rows.append({column: name, "fold": fold, "frames": len(frames), **values})
+    return pd.DataFrame(rows)
+
+
+def table2(
+    predictions: pd.DataFrame, *, by: str = "video", resamples: int = 2000, seed: int = 0
+) -> pd.DataFrame:
+    """Table 2: one row a loss and metric: loss, metric, folds, mean, sd, low, high.
+
+    `predictions` holds the pooled validation frames of all folds and losses: loss, fold, video,
+    frame, label or target, score. Mean and standard deviation (n - 1) run over folds; the interval
+    of the mean resamples videos within their fold. Where the checkpoint was chosen by these very
+    frames the values are optimistic.
+    """
+    predictions = _judged(predictions, "loss")
+    rows = []
+    for loss, folds in fold_metrics(predictions).groupby("loss", sort=False):
+        frames = predictions[predictions["loss"] == loss]
+        for metric, function in METRICS.items():
+            _, low, high = bootstrap(
+                frames, function, by=by, within="fold", resamples=resamples, seed=seed
+            )
+            mean, sd = folds[metric].mean(skipna=False), folds[metric].std(ddof=1, skipna=False)
+            row = {"loss": loss, "metric": metric, "folds": len(folds), "mean": mean, "sd": sd}
+            rows.append({**row, "low": low, "high": high})
+    return pd.DataFrame(rows)
+
+
+def table3(
+    predictions: pd.DataFrame, *, by: str = "video", resamples: int = 2000, seed: int = 0
+) -> pd.DataFrame:
+    """Table 3: one row a model (members, ensemble) and metric: model, metric, estimate, low, high.
+
+    `predictions` holds the test frames once for each model: model, video, frame, label or target,
+    score.
+    """
+    predictions = _judged(predictions, "model")
+    rows = []
+    for model, frames in predictions.groupby("model", sort=False):
+        for metric, function in METRICS.items():
+            interval = bootstrap(frames, function, by=by, resamples=resamples, seed=seed)
+            rows.append({"model": model, "metric": metric, **interval._asdict()})
+    return pd.DataFrame(rows)
+
+
+def compare(
+    predictions: pd.DataFrame,
+    column: str,
+    reference: str,
+    *,
+    by: str = "video",
+    within: str | None = None,
+    resamples: int = 2000,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """Every other value of `column` minus the reference, paired over the same videos.
+
+    One row a value and metric: difference, low, high, p (paired bootstrap). With `within="fold"`
+    the differences are means over folds, and t and p_t of the corrected resampled t-test stand
+    beside them, its sizes counted in frames: the fold against all the others.
+    """
+    predictions = _judged(predictions, column)
+    names = [str(name) for name in predictions[column].unique()]
+    if reference not in names:
+        raise ValueError(f"{column} {reference!r}: expected one of {', '.join(names)}")
+    rows = []
+    for name in (name for name in names if name != reference):
+        a, b = (predictions[predictions[column] == n] for n in (name, reference))
+        for metric, function in METRICS.items():
+            paired = paired_bootstrap(
+                a, b, function, by=by, within=within, resamples=resamples, seed=seed
+            )
+            row = {column: name, "reference": reference, "metric": metric, **paired._asdict()}
+            rows.append({**row, **(_corrected(a, b, metric, column) if within == "fold" else {})})
+    return pd.DataFrame(rows)
+
+
+def _corrected(a: pd.DataFrame, b: pd.DataFrame, metric: str, column: str) -> dict[str, float]:
+    a, b = (fold_metrics(frames, column).set_index("fold").sort_index() for frames in (a, b))
+    test = a["frames"]
+    t, p = corrected_resampled_ttest(a[metric] - b[metric], test.sum() - test, test)
+    return {"t": t, "p_t": p}
+
+
+def _judged(predictions: pd.DataFrame, column: str | None = None) -> pd.DataFrame:
+    """Predictions with a target, each frame exactly once (for each value of `column`)."""
+    table = predictions if "target" in predictions else with_target(predictions)
+    keys = [key for key in (column, "video", "frame") if key and key in table]
+    twice = table[table.duplicated(keys)] if "frame" in table else table.iloc[:0]
+    if len(twice):
+        first = ", ".join(f"{key} {twice.iloc[0][key]}" for key in keys)
+        raise ValueError(f"{len(twice)} frames are there more than once, the first: {first}")
+    return table

@@ -1,0 +1,193 @@
+"""Figures of the notebooks (seaborn). Each function draws one figure and returns it."""
+
+from collections.abc import Iterable, Sequence
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import seaborn as sns
+from matplotlib.figure import Figure
+from sklearn.metrics import RocCurveDisplay
+
+VISIBLE, INVISIBLE = sns.color_palette("colorblind")[0], sns.color_palette("colorblind")[1]
+LOSS_NAMES = {
+    "bce": "BCE",
+    "class_weighted": "class-weighted",
+    "video_weighted": "video-weighted",
+    "forward_corrected": "noise-corrected",
+}
+
+
+def theme() -> None:
+    """One look for every figure; colours that the colour-blind tell apart."""
+    sns.set_theme(context="notebook", style="whitegrid", palette="colorblind")
+    plt.rcParams |= {"figure.dpi": 80, "figure.constrained_layout.use": True}
+
+
+def bars(values: pd.Series, xlabel: str, reference: tuple[float, str] | None = None) -> Figure:
+    """Horizontal bars, one an entry of a Series; `reference` draws a line (value, name)."""
+    figure, axes = plt.subplots(figsize=(6.5, 0.45 * len(values) + 1.2))
+    sns.barplot(x=values.to_numpy(), y=[str(name) for name in values.index], ax=axes, color=VISIBLE)
+    axes.bar_label(axes.containers[0], fmt="%.3g", padding=3)
+    if reference:
+        axes.axvline(reference[0], color="black", linestyle="--", label=reference[1])
+        axes.legend(loc="lower right")
+    axes.set(xlabel=xlabel, ylabel="")
+    axes.margins(x=0.12)
+    return figure
+
+
+def matrix(values: np.ndarray, names: Sequence[str], rows: str, columns: str) -> Figure:
+    """A small square matrix of shares, e.g. the label confusion matrix T (rows sum to 1)."""
+    figure, axes = plt.subplots(figsize=(4, 3.2))
+    sns.heatmap(
+        values, annot=True, fmt=".3f", vmin=0, vmax=1, cmap="Blues", cbar=False, square=True,
+        xticklabels=names, yticklabels=names, ax=axes,
+    )  # fmt: skip
+    axes.set(xlabel=columns, ylabel=rows)
+    return figure
+
+
+def frames_per_video(folds: pd.DataFrame) -> Figure:
+    """Frames of each video, longest first, coloured by the subset that it fell into."""
+    ordered = folds.sort_values(["frames", "video"], ascending=[False, True])
+    figure, axes = plt.subplots(figsize=(9, 3.2))
+    sns.barplot(ordered, x="video", y="frames", hue="subset", dodge=False, ax=axes)
+    many = len(ordered) > 40
+    axes.tick_params(axis="x", rotation=90, labelsize=7, labelbottom=not many)
+    axes.set(xlabel=f"video ({len(ordered)})", ylabel="annotated frames")
+    sns.move_legend(axes, "upper right", ncols=3, title="subset")
+    return figure
+
+
+def subset_sizes(partitions: dict[str, pd.Series], frames: pd.Series) -> Figure:
+    """Frames of each subset under several partitions (video -> subset); even bars are the aim."""
+    table = pd.concat(
+        [
+            frames.groupby(subset).sum().rename_axis("subset").reset_index(name="frames")
+            .assign(partition=name)
+            for name, subset in partitions.items()
+        ]
+    )  # fmt: skip
+    figure, axes = plt.subplots(figsize=(7, 3))
+    sns.barplot(table, x="partition", y="frames", hue="subset", palette="crest", ax=axes)
+    axes.set(xlabel="", ylabel="annotated frames")
+    sns.move_legend(axes, "upper left", bbox_to_anchor=(1, 1), title="subset")
+    return figure
+
+
+def frame_grid(images: Iterable[np.ndarray], titles: Iterable[str], columns: int = 5) -> Figure:
+    """Pictures in a grid, (H, W, 3) uint8 RGB each, with a title each."""
+    pairs = list(zip(images, titles, strict=True))
+    rows = -(-len(pairs) // columns)
+    figure, grid = plt.subplots(rows, columns, figsize=(2 * columns, 2.1 * rows), squeeze=False)
+    for axes in grid.flat:
+        axes.axis("off")
+    for axes, (image, title) in zip(grid.flat, pairs, strict=False):
+        axes.imshow(image)
+        axes.set_title(title, fontsize=8)
+    return figure
+
+
+def finder(curve: pd.DataFrame, pick: float, paper: float | None) -> Figure:
+    """The learning-rate finder's curve with its pick and the paper's value."""
+    figure, axes = plt.subplots(figsize=(6.5, 3.2))
+    sns.lineplot(curve, x="learning_rate", y="loss", ax=axes)
+    axes.axvline(pick, color=INVISIBLE, label=f"picked {pick:.2e}")
+    if paper:
+        axes.axvline(paper, color="black", linestyle="--", label=f"paper {paper:.2e} (ResNet-50)")
+    axes.set(xscale="log", xlabel="learning rate", ylabel="training loss (smoothed)")
+    axes.legend()
+    return figure
+
+
+def by_loss(table: pd.DataFrame, metric: str, ylabel: str) -> Figure:
+    """A metric of each fold for each loss, folds joined by lines: the comparison is paired."""
+    shown = table.assign(loss=table["loss"].map(LOSS_NAMES), fold=table["fold"].astype(str))
+    figure, axes = plt.subplots(figsize=(7, 3.4))
+    sns.lineplot(shown, x="loss", y=metric, hue="fold", marker="o", alpha=0.7, ax=axes)
+    means = shown.groupby("loss", sort=False)[metric].mean()
+    axes.scatter(means.index, means, marker="_", s=900, color="black", zorder=3, label="mean")
+    axes.set(xlabel="", ylabel=ylabel)
+    axes.legend(title="fold", bbox_to_anchor=(1, 1), loc="upper left")
+    return figure
+
+
+def differences(table: pd.DataFrame, xlabel: str) -> Figure:
+    """Paired differences with intervals; columns difference, low, high; index names."""
+    figure, axes = plt.subplots(figsize=(6.5, 0.5 * len(table) + 1.2))
+    errors = [table["difference"] - table["low"], table["high"] - table["difference"]]
+    axes.errorbar(table["difference"], range(len(table)), xerr=errors, fmt="o", capsize=4)
+    axes.axvline(0, color="black", linestyle="--")
+    axes.set(yticks=range(len(table)), yticklabels=table.index, xlabel=xlabel)
+    axes.margins(y=0.3)
+    return figure
+
+
+def roc(scores: dict[str, tuple[np.ndarray, np.ndarray]], bold: str) -> Figure:
+    """ROC curves {name: (target, score)}; the one named `bold` stands out."""
+    figure, axes = plt.subplots(figsize=(5, 4.6))
+    for name, (target, score) in scores.items():
+        style = {"linewidth": 2.5, "color": INVISIBLE} if name == bold else {"alpha": 0.5}
+        RocCurveDisplay.from_predictions(target, score, name=name, curve_kwargs=style, ax=axes)
+    axes.axhline(0.95, color="black", linestyle=":", linewidth=1)
+    axes.set(xlabel="1 - specificity", ylabel="sensitivity (invisible tips found)")
+    axes.legend(loc="lower right", fontsize=8)
+    return figure
+
+
+def per_video(table: pd.DataFrame, threshold: float) -> Figure:
+    """Sensitivity and specificity of each test video at one threshold (the paper's Fig. 3)."""
+    shown = table.melt(["video", "frames"], ["sensitivity", "specificity"], "measure", "value")
+    figure, axes = plt.subplots(figsize=(6, 3.6))
+    sns.boxplot(shown, x="measure", y="value", color="white", fliersize=0, width=0.5, ax=axes)
+    sns.stripplot(
+        shown, x="measure", y="value", hue="measure", size=7, alpha=0.7, legend=False, ax=axes
+    )
+    axes.set(xlabel="", ylabel="", ylim=(-0.05, 1.05))
+    axes.set_title(f"{table['video'].nunique()} test videos at threshold {threshold:.3f}", size=11)
+    return figure
+
+
+def score_histogram(predictions: pd.DataFrame, thresholds: dict[str, float]) -> Figure:
+    """Scores by label (visible, invisible, absent) and where the thresholds cut them."""
+    figure, axes = plt.subplots(figsize=(7, 3.2))
+    sns.histplot(
+        predictions, x="score", hue="label", bins=np.linspace(0, 1, 31), stat="density",
+        common_norm=False, element="step", ax=axes,
+    )  # fmt: skip
+    for (name, value), style in zip(thresholds.items(), ("--", ":", "-."), strict=False):
+        axes.axvline(value, color="black", linestyle=style)
+        axes.annotate(name, (value, 0.97), xycoords=("data", "axes fraction"), rotation=90,
+                      va="top", ha="right", fontsize=8)  # fmt: skip
+    axes.set(xlabel="p(invisible)")
+    return figure
+
+
+def trade_off(table: pd.DataFrame, thresholds: dict[str, float]) -> Figure:
+    """Sensitivity, specificity, PPV and NPV over the threshold, with the chosen ones marked."""
+    shown = table.melt("threshold", ["sensitivity", "specificity", "ppv", "npv"], "measure")
+    figure, axes = plt.subplots(figsize=(7, 3.4))
+    sns.lineplot(shown, x="threshold", y="value", hue="measure", ax=axes)
+    for (name, value), style in zip(thresholds.items(), ("--", ":", "-."), strict=False):
+        axes.axvline(value, color="black", linestyle=style, label=name)
+    axes.set(ylabel="", ylim=(0, 1.02))
+    axes.legend(bbox_to_anchor=(1, 1), loc="upper left")
+    return figure
+
+
+def saliency(images: Sequence[np.ndarray], maps: Sequence[np.ndarray], titles: list[str]) -> Figure:
+    """Frames above, their saliency below: (H, W, 3) uint8 and (H, W) maps, scaled one by one."""
+    figure, grid = plt.subplots(
+        2, len(images), figsize=(2 * len(images), 4.2), squeeze=False, layout="constrained"
+    )
+    for column, (image, map_, title) in enumerate(zip(images, maps, titles, strict=True)):
+        grid[0, column].imshow(image)
+        grid[0, column].set_title(title, fontsize=8)
+        grid[1, column].imshow(image.mean(axis=2), cmap="gray", alpha=0.5)
+        limit = np.quantile(np.abs(map_), 0.995) or 1
+        strength = np.clip(np.abs(map_) / limit, 0, 1)
+        grid[1, column].imshow(strength, cmap="inferno", alpha=np.sqrt(strength), vmin=0, vmax=1)
+    for axes in grid.flat:
+        axes.axis("off")
+    return figure

@@ -1,0 +1,71 @@
+"""papermill engine: this interpreter's kernel, merged streams, honest status when a kernel dies."""
+
+import os
+import sys
+from typing import Any
+
+import papermill
+from jupyter_client.kernelspec import KernelSpec
+from jupyter_client.manager import AsyncKernelManager
+from papermill.engines import NBClientEngine, papermill_engines
+
+NAME = "clipassistnet"
+
+
+class OwnInterpreter(AsyncKernelManager):
+    """Starts this very Python, whatever kernels are registered on the machine."""
+
+    transport = "tcp" if os.name == "nt" else "ipc"  # no port that another user could connect to
+
+    @property
+    def kernel_spec(self) -> KernelSpec:
+        argv = [sys.executable, "-m", "clipassistnet.runs.kernel", "-f", "{connection_file}"]
+        return KernelSpec(argv=argv, display_name="Python 3", language="python")
+
+
+class Engine(NBClientEngine):
+    """papermill's own engine; a kernel's death is written into the notebook as what it is."""
+
+    @classmethod
+    def execute_managed_notebook(cls, nb_man: Any, kernel_name: str, **options: Any) -> Any:
+        options |= {
+            "coalesce_streams": True,
+            "store_widget_state": False,
+            "kernel_manager_class": OwnInterpreter,
+        }
+        try:
+            return super().execute_managed_notebook(nb_man, kernel_name, **options)
+        except BaseException as error:  # a dead kernel, Ctrl-C: papermill would say "completed"
+            nb_man.nb.metadata.papermill["exception"] = True
+            nb_man.nb.metadata.papermill["died"] = type(error).__name__
+            _mark_failed(nb_man.nb)
+            raise
+
+
+def _mark_failed(notebook: Any) -> None:
+    """Cells run in order, so the last one that began is the one that did not end."""
+    began = [c for c in notebook.cells if c.metadata.papermill["status"] != "pending"]
+    if began:
+        began[-1].metadata.papermill["status"] = "failed"
+
+
+papermill_engines.register(NAME, Engine)
+
+
+def execute(source: str, target: str, parameters: dict[str, Any], folder: str) -> None:
+    """Execute a notebook; what ran so far is in `target` at any time.
+
+    Raises:
+        papermill.PapermillExecutionError: a cell raised.
+        nbclient.exceptions.DeadKernelError: the kernel died.
+    """
+    papermill.execute_notebook(
+        source,
+        target,
+        parameters=parameters,
+        engine_name=NAME,
+        kernel_name="python3",
+        language="python",
+        cwd=folder,
+        progress_bar=sys.stderr.isatty(),
+    )

@@ -1,0 +1,161 @@
+"""Run one notebook, for a person and for Snakemake alike.
+
+A run works in a hidden folder beside its place and is renamed into it when it is complete: what
+lies in papermill_runs/<study>/<notebook>/<key>/ is whole, whatever was killed and when.
+"""
+
+import contextlib
+import datetime
+import errno
+import json
+import os
+import shutil
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from . import BATCH, RunError, data_folder, file_digest, name_key, root, runs_folder
+from .parameters import notebook_path, resolve
+from .process import one_gpu, try_lock
+from .provenance import code, environment, fingerprint
+
+
+def execute(study: str, notebook: str, given: dict[str, Any], threads: int | None = None) -> Path:
+    """Bring one run up to date and return its folder.
+
+    A run is up to date, and left alone, when its parameters, its code and the content of every
+    input that it read last time are the same. An interrupted one with the same parameters and
+    code is taken up where it stood (the training resumes from its last epoch).
+
+    Args:
+        given: parameters besides the study's; they name the folder of the run.
+        threads: threads for numerical libraries, default all.
+
+    Raises:
+        RunError: unknown or mistyped parameters, a failed notebook, or the run is already going.
+    """
+    source = notebook_path(notebook)
+    parameters = resolve(study, source, given)
+    used_code = code(source)
+    mark = fingerprint(parameters, used_code)
+    folder = runs_folder() / study / source.stem / name_key(given)
+    partial = folder.with_name(f".{folder.name}.partial")
+    lock = try_lock(folder.with_name(f".{folder.name}.lock"))
+    if lock is None:
+        raise RunError(f"{source.stem} {folder.name} of study {study!r} is running already")
+    with lock:
+        if not is_current(partial, study, mark):  # it may have been killed just before its renaming
+            if is_current(folder, study, mark):
+                return folder
+            _prepare(partial, mark)
+            with _told_where_it_stopped(source.stem, folder.name, partial):
+                _execute(source, partial, parameters, threads, mark, used_code)
+        _replace(folder, partial)
+    return folder
+
+
+def is_current(folder: Path, study: str, mark: str) -> bool:
+    """Whether a folder holds a complete run with this fingerprint and with unchanged inputs."""
+    try:
+        record = json.loads((folder / "run.json").read_text())
+    except (OSError, ValueError):
+        return False
+    if record["fingerprint"] != mark:
+        return False
+    inputs = record["inputs"].items()
+    return all(_digest_or_none(study, name) == digest for name, digest in inputs)
+
+
+def _digest_or_none(study: str, name: str) -> str | None:
+    try:
+        inside = name.removeprefix("data/")
+        base = data_folder(study) if inside != name else runs_folder() / study
+        return file_digest(base / inside)
+    except (OSError, RunError):
+        return None
+
+
+def _prepare(partial: Path, mark: str) -> None:
+    """Keep an interrupted run's folder if it is of this very run, else begin anew."""
+    started = partial / "started"
+    if not (started.exists() and started.read_text() == mark):
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir(parents=True)
+        started.write_text(mark)
+
+
+def _execute(
+    source: Path,
+    partial: Path,
+    parameters: dict[str, Any],
+    threads: int | None,
+    mark: str,
+    used_code: dict[str, str],
+) -> None:
+    from .engine import execute as execute_notebook  # seconds of imports, only where needed
+
+    began, clock = datetime.datetime.now(datetime.UTC), time.monotonic()
+    with one_gpu() as gpu, _environment(partial, threads, gpu):
+        target = partial / "notebook.ipynb"
+        execute_notebook(str(source), str(target), parameters, str(root()))
+    try:
+        result = json.loads((partial / "result.json").read_text())
+    except OSError as error:
+        raise RunError("the notebook ended without run.finish()") from error
+    record = {
+        "notebook": source.stem,
+        "parameters": parameters,
+        "seed": parameters.get("seed"),
+        **result,
+        "fingerprint": mark,
+        "code": used_code,
+        **environment(),
+        "started": began.isoformat(timespec="seconds"),
+        "wall_s": round(time.monotonic() - clock, 1),
+    }
+    (partial / "result.json").unlink()
+    (partial / "started").unlink()
+    (partial / "run.json.new").write_text(json.dumps(record, indent=1))
+    (partial / "run.json.new").replace(partial / "run.json")
+
+
+@contextlib.contextmanager
+def _environment(folder: Path, threads: int | None, gpu: str | None) -> Iterator[None]:
+    """Environment of the kernel; byte-code files are wanted: imports take seconds without them."""
+    before = dict(os.environ)
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    os.environ[BATCH] = str(folder)
+    if threads:
+        names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+        os.environ |= dict.fromkeys(names, str(threads))
+    if gpu is not None:
+        os.environ["CUDA_VISIBLE_DEVICES"] = gpu
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ |= before
+
+
+@contextlib.contextmanager
+def _told_where_it_stopped(notebook: str, key: str, partial: Path) -> Iterator[None]:
+    """Turn whatever ended a run into one error that says what, and where the notebook lies."""
+    try:
+        yield
+    except Exception as error:
+        full = isinstance(error, OSError) and error.errno == errno.ENOSPC
+        reason = "the disk is full" if full else f"{type(error).__name__}: {error}".strip()
+        raise RunError(
+            f"{notebook} {key} failed: {reason}\n"
+            f"What ran so far: {os.path.relpath(partial / 'notebook.ipynb')}"
+        ) from error
+
+
+def _replace(folder: Path, partial: Path) -> None:
+    old = folder.with_name(f".{folder.name}.old")
+    shutil.rmtree(old, ignore_errors=True)
+    if folder.exists():
+        folder.rename(old)
+    partial.rename(folder)
+    shutil.rmtree(old, ignore_errors=True)

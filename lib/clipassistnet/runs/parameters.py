@@ -1,0 +1,156 @@
+"""Parameters of a run: a notebook's defaults, then the study's, then those given by hand.
+
+papermill only warns of an unknown parameter and checks no type; a typo would train for hours
+with a default. So names and types are checked here, before anything starts.
+"""
+
+import ast
+import difflib
+import json
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from . import RunError, root
+from .provenance import notebook_sources
+
+SECTIONS = {"description", "simulate", "threads", "parameters", "notebooks"}
+
+
+def notebook_path(name: str) -> Path:
+    """Source notebook by name, with or without folder and ending."""
+    path = root() / "notebooks" / f"{Path(name).stem}.ipynb"
+    if not path.exists():
+        known = sorted(p.stem for p in path.parent.glob("*.ipynb"))
+        raise RunError(f"no notebook {name!r}{_suggest(name, known)}; there are {', '.join(known)}")
+    return path
+
+
+def declared(notebook: Path) -> dict[str, Any]:
+    """Names and default values of a notebook's parameters cell, which holds literals only."""
+    cells = [source for source, tags in notebook_sources(notebook) if "parameters" in tags]
+    if len(cells) != 1:
+        raise RunError(f"{notebook.name}: expected one cell tagged parameters, found {len(cells)}")
+    defaults = {}
+    for node in ast.parse(cells[0]).body:
+        try:
+            [target] = node.targets  # type: ignore[attr-defined]
+            defaults[target.id] = ast.literal_eval(node.value)  # type: ignore[attr-defined]
+        except (AttributeError, ValueError) as error:
+            text = ast.unparse(node)
+            raise RunError(
+                f"{notebook.name}: parameters cell: {text!r}: expected name = literal"
+            ) from error
+    return defaults
+
+
+def read_study(name: str) -> dict[str, Any]:
+    """Read and check notebooks/studies/<name>.yaml.
+
+    Raises:
+        RunError: every unknown section, notebook and parameter and every wrong type, with its line.
+    """
+    folder = root() / "notebooks" / "studies"
+    path = folder / f"{name}.yaml"
+    if not path.exists():
+        known = sorted(p.stem for p in folder.glob("*.yaml"))
+        raise RunError(f"no study {name!r}{_suggest(name, known)}; there are {', '.join(known)}")
+    text = path.read_text(encoding="utf-8")
+    try:
+        study = yaml.safe_load(text) or {}
+        lines = _key_lines(yaml.compose(text))
+    except yaml.YAMLError as error:
+        raise RunError(f"{path.name}: not readable as YAML: {error}") from error
+    problems = _study_problems(study)
+    if problems:
+        told = [f"{path.name}:{lines.get(where, 1)}: {problem}" for where, problem in problems]
+        raise RunError("\n".join(told))
+    return study
+
+
+def resolve(study: str, notebook: Path, given: dict[str, Any]) -> dict[str, Any]:
+    """Every parameter of a run, in the notebook's order.
+
+    Raises:
+        RunError: an unknown name or a value of the wrong type, all of them at once.
+    """
+    settings = read_study(study)
+    defaults = declared(notebook)
+    common = {k: v for k, v in (settings.get("parameters") or {}).items() if k in defaults}
+    own = (settings.get("notebooks") or {}).get(notebook.stem) or {}
+    given = {"study": study, **given}
+    problems = [
+        problem
+        for name, value in given.items()
+        if (problem := _parameter_problem(notebook.stem, defaults, name, value))
+    ]
+    if problems:
+        raise RunError("\n".join(problems))
+    return {**defaults, **common, **own, **given}
+
+
+def parse_given(pairs: list[str]) -> dict[str, Any]:
+    """`["loss=bce", "fold=0"]` as typed values; what is no literal is a string."""
+    given = {}
+    for pair in pairs:
+        name, equals, text = pair.partition("=")
+        if not equals:
+            raise RunError(f"-p {pair}: expected name=value")
+        try:
+            given[name] = json.loads(text)
+        except ValueError:
+            given[name] = text
+    return given
+
+
+def _study_problems(study: dict[str, Any]) -> list[tuple[tuple, str]]:
+    if not isinstance(study, dict):
+        return [((), "expected a mapping of " + ", ".join(sorted(SECTIONS)))]
+    notebooks = {p.stem: declared(p) for p in sorted((root() / "notebooks").glob("*.ipynb"))}
+    problems = [
+        ((section,), f"unknown section {section!r}; expected one of {', '.join(sorted(SECTIONS))}")
+        for section in study.keys() - SECTIONS
+    ]
+    everywhere: dict[str, Any] = {}
+    for defaults in notebooks.values():
+        everywhere.update(defaults)
+    for name, value in (study.get("parameters") or {}).items():
+        problem = _parameter_problem("any notebook", everywhere, name, value)
+        problems += [(("parameters", name), problem)] if problem else []
+    for notebook, values in (study.get("notebooks") or {}).items():
+        if notebook not in notebooks:
+            hint = _suggest(notebook, notebooks)
+            problems.append((("notebooks", notebook), f"unknown notebook {notebook!r}{hint}"))
+            continue
+        for name, value in (values or {}).items():
+            problem = _parameter_problem(notebook, notebooks[notebook], name, value)
+            problems += [(("notebooks", notebook, name), problem)] if problem else []
+    return problems
+
+
+def _parameter_problem(where: str, defaults: dict[str, Any], name: str, value: Any) -> str | None:
+    if name not in defaults:
+        return f"{where} has no parameter {name!r}{_suggest(name, defaults)}"
+    default = defaults[name]
+    fits = type(value) is type(default) or (type(default) is float and type(value) is int)
+    if fits:
+        return None
+    expected = type(default).__name__
+    return f"{where}: {name} = {value!r} is {type(value).__name__}, expected {expected}"
+
+
+def _suggest(name: str, known: Any) -> str:
+    close = difflib.get_close_matches(str(name), list(known), n=1)
+    return f" (did you mean {close[0]!r}?)" if close else ""
+
+
+def _key_lines(node: yaml.Node | None, above: tuple = ()) -> dict[tuple, int]:
+    """Line of every key of a YAML document, by its path of keys."""
+    lines: dict[tuple, int] = {}
+    if isinstance(node, yaml.MappingNode):
+        for key, value in node.value:
+            path = (*above, key.value)
+            lines[path] = key.start_mark.line + 1
+            lines |= _key_lines(value, path)
+    return lines

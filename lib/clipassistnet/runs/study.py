@@ -1,0 +1,116 @@
+"""A whole study: Snakemake under one OS lock, and the summary at its end."""
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+
+from . import RunError, name_key, root, runs_folder
+from .parameters import declared, notebook_path, read_study
+from .process import die_with_parent, try_lock
+from .provenance import gpus
+
+
+def settings_of(study: str) -> tuple[list[str], int, int]:
+    """Losses, number of folds and image size of a study: what the Snakefile is laid out by."""
+    given = read_study(study).get("parameters") or {}
+    both = {}
+    for notebook in ("02_video_folds", "05_train_fold", "06_loss_comparison"):
+        both.update(declared(notebook_path(notebook)))
+    both.update(given)
+    return both["losses"], both["folds_count"], both["image_size"]
+
+
+def data_mark(study: str) -> str:
+    """What the study's data are made from: the simulator's settings, or the user's CSV files."""
+    settings = read_study(study)
+    if "simulate" in settings:
+        return json.dumps(settings["simulate"], sort_keys=True)
+    digest = hashlib.sha256()
+    for path in sorted(_given_data(study).glob("*.csv")):
+        digest.update(path.name.encode() + path.read_bytes())
+    return digest.hexdigest()
+
+
+def run(study: str, data: str | None, cores: int | None, extra: list[str]) -> int:
+    """Bring every run of a study up to date; returns Snakemake's exit status.
+
+    Args:
+        data: dataset folder, remembered for the next time; not for a simulated study.
+        cores: runs of one thread at a time, default the processor's.
+        extra: further arguments for Snakemake, e.g. ["--executor", "slurm"].
+
+    Raises:
+        RunError: a wrong study file, missing data, or the study is running already.
+    """
+    folder = runs_folder() / study
+    _keep_data(study, data)
+    lock = try_lock(folder / ".lock")
+    if lock is None:
+        raise RunError(f"study {study!r} is running already (its lock: {folder / '.lock'})")
+    with lock:
+        status = _snakemake(study, cores or len(os.sched_getaffinity(0)), extra)
+    if status == 0 and not {"-n", "--dry-run", "--dryrun"} & set(extra):
+        print(summary(study))
+    return status
+
+
+def summary(study: str) -> str:
+    """Tables 2 and 3 beside the paper's, the ensemble's speed, and where everything lies."""
+    folder = runs_folder() / study
+    shown = [("06_loss_comparison", "table2", "Table 2: the four losses, over folds")]
+    shown += [("08_ensemble_test", "table3", "Table 3: the ensemble and its members, test set")]
+    shown += [("09_jetson_deploy", "timing", "Frames per second of the ensemble")]
+    note = "  (SIMULATED data)" if "simulate" in read_study(study) else ""
+    parts = []
+    for notebook, table, title in shown:
+        frame = pd.read_csv(folder / notebook / name_key({}) / f"{table}.csv")
+        parts += [f"\n{title}{note}\n", frame.to_string(index=False, na_rep="-")]
+    place = os.path.relpath(folder)
+    parts.append(f"\nExecuted notebooks: {place}/<notebook>/<run>/notebook.ipynb")
+    parts.append(f"Figures:            {place}/<notebook>/<run>/figures/")
+    return "\n".join(parts)
+
+
+def _snakemake(study: str, cores: int, extra: list[str]) -> int:
+    command = [sys.executable, "-m", "snakemake", "--snakefile", str(root() / "Snakefile")]
+    command += ["--directory", str(root()), "--config", f"study={study}", "--cores", str(cores)]
+    # The lock is ours: Snakemake's stays after kill -9. Modification times only order what the
+    # study itself made: notebooks and code are params, by content.
+    command += ["--nolock", "--rerun-incomplete", "--rerun-triggers", "mtime", "params", "input"]
+    command += ["--keep-going", "--logger", "clipassistnet"]
+    if gpus():
+        command += ["--resources", f"gpu={len(gpus())}"]
+    process = subprocess.Popen([*command, *extra], cwd=root(), preexec_fn=die_with_parent)
+    while True:
+        try:
+            return process.wait()
+        except KeyboardInterrupt:  # Snakemake has it too, and ends its runs; wait for it
+            print("interrupted: ending the runs; the same command goes on from here")
+
+
+def _keep_data(study: str, data: str | None) -> None:
+    path = runs_folder() / study / "study.json"
+    simulated = "simulate" in read_study(study)
+    if data:
+        if simulated:
+            raise RunError(f"study {study!r} simulates its data; DATA is for other studies")
+        if not (Path(data) / "videos.csv").exists():
+            raise RunError(f"DATA={data}: expected a dataset folder with videos.csv")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps({"data": str(Path(data).resolve())}))
+    elif not simulated:
+        _given_data(study)
+
+
+def _given_data(study: str) -> Path:
+    path = runs_folder() / study / "study.json"
+    if not path.exists():
+        raise RunError(
+            f"study {study!r} needs data: make study STUDY={study} DATA=<dataset folder>"
+        )
+    return Path(json.loads(path.read_text())["data"])

@@ -1,0 +1,125 @@
+"""The tables of a dataset folder: their columns, and what a cell may hold."""
+
+from dataclasses import dataclass
+
+CLASSES = ("visible", "invisible")
+LABELS = (*CLASSES, "absent")
+# The causes of the annotation guideline; "none" goes with "visible".
+CAUSES = (
+    "none",
+    "occluded_tissue",
+    "occluded_tool",
+    "self_occluded",
+    "out_of_view",
+    "blur",
+    "contrast",
+    "unrecognisable",
+    "no_clipper",
+)
+
+NUMBER = r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?"
+COUNT = r"[0-9]{1,15}"
+
+
+@dataclass(frozen=True)
+class Column:
+    """What a cell of this column may hold.
+
+    `expected` says it in words, `pattern` as a regular expression of the whole cell, `low` and
+    `high` bound a number, and `dtype` is the column's type once the table is read.
+    """
+
+    expected: str
+    pattern: str
+    dtype: str = "str"
+    optional: bool = False
+    low: float = float("-inf")
+    high: float = float("inf")
+
+    @property
+    def whole(self) -> bool:
+        return self.dtype.lower() == "int64"
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table's columns, and the columns which together occur only once."""
+
+    columns: dict[str, Column]
+    key: tuple[str, ...]
+    required: bool = False
+
+
+def one_of(*choices: str, optional: bool = False) -> Column:
+    words = ", ".join(choice or "nothing" for choice in choices)
+    return Column(f"one of: {words}", "|".join(choices), optional=optional)
+
+
+def number(low: float, high: float, expected: str) -> Column:
+    return Column(expected, NUMBER, "float64", low=low, high=high)
+
+
+NAME = Column("a name", ".+")
+FREE = Column("one line of text", ".*")
+FRAME = Column("a whole number from 0", COUNT, "int64")
+ANY_NUMBER = number(float("-inf"), float("inf"), "a finite number")
+TRUTH = Column("true or false", "true|false|True|False|0|1", "bool")
+VIDEO = Column(
+    "an id of letters, digits, '_', '-' and '.' (it names files)", "[A-Za-z0-9_][A-Za-z0-9_.-]*"
+)
+
+TABLES = {
+    "videos": Table(
+        {
+            "video": VIDEO,
+            "path": Column("a video file, or a pattern such as v01_{frame:06d}.jpg", ".+"),
+            "patient": Column("a patient's id (the video's own, where each is one patient)", ".+"),
+            "split": one_of("train", "test", ""),
+            "fps": number(0.01, 1000, "frames per second, from 0.01 to 1000"),
+            "frames": Column("a whole number from 1, or nothing", f"|{COUNT}", "Int64", low=1),
+            "clipper": one_of("metal", "polymer", ""),
+            "source": FREE,
+            "licence": FREE,
+        },
+        key=("video",),
+        required=True,
+    ),
+    "annotations": Table(
+        {
+            "video": NAME,
+            "frame": FRAME,
+            "annotator": NAME,
+            "label": one_of(*LABELS),
+            "cause": one_of(*CAUSES, "", optional=True),
+            "confidence": Column(
+                "3 (clear), 2 (probable), 1 (a toss-up) or nothing", "[123]?", "Int64", True
+            ),
+        },
+        key=("video", "frame", "annotator"),
+        required=True,
+    ),
+    # From the first frame of a phase to the one before `end`.
+    "phases": Table(
+        {"video": NAME, "start": FRAME, "end": FRAME, "phase": NAME}, key=("video", "start")
+    ),
+    "actions": Table(
+        {"video": NAME, "frame": FRAME, "tip_visible_before": TRUTH, "safe": TRUTH},
+        key=("video", "frame"),
+    ),
+    # A frame may show two tools of one kind: only the same box twice is a duplicate.
+    "boxes": Table(
+        {"video": NAME, "frame": FRAME, "tool": NAME}
+        | dict.fromkeys(("x0", "y0", "x1", "y1"), ANY_NUMBER),
+        key=("video", "frame", "tool", "x0", "y0", "x1", "y1"),
+    ),
+    "tips": Table(
+        {"video": NAME, "frame": FRAME, "jaw": NAME, "x": ANY_NUMBER, "y": ANY_NUMBER}
+        | {"visible_share": number(0, 1, "a number from 0 to 1")},
+        key=("video", "frame", "jaw"),
+    ),
+    # What the simulator knows; no real dataset has it.
+    "truth": Table(
+        {"video": NAME, "frame": FRAME, "label": one_of(*LABELS), "cause": one_of(*CAUSES, "")},
+        key=("video", "frame"),
+    ),
+}

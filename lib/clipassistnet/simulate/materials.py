@@ -1,0 +1,102 @@
+"""What surfaces are made of: tiles of colour, bumps and gloss, made anew for each patient."""
+
+import cv2
+import numpy as np
+
+LIVER, GALLBLADDER, FAT, DUCT, ARTERY, BED, BOWEL, STEEL, BLACK, POLYMER, DARK = range(11)
+
+# Columns: wrap of diffuse light (tissue scatters), gloss, roughness, bump, metal.
+_TABLE = {
+    LIVER: (0.25, 0.55, 0.36, 0.30, 0.0),
+    GALLBLADDER: (0.30, 0.45, 0.40, 0.35, 0.0),
+    FAT: (0.40, 0.45, 0.38, 0.55, 0.0),
+    DUCT: (0.35, 0.40, 0.36, 0.45, 0.0),
+    ARTERY: (0.30, 0.40, 0.36, 0.40, 0.0),
+    BED: (0.30, 0.55, 0.36, 0.75, 0.0),
+    BOWEL: (0.40, 0.45, 0.40, 0.30, 0.0),
+    STEEL: (0.10, 1.15, 0.52, 0.06, 1.0),
+    BLACK: (0.10, 0.20, 0.50, 0.05, 0.0),
+    POLYMER: (0.40, 0.35, 0.40, 0.05, 0.0),
+    DARK: (0.25, 0.30, 0.42, 0.40, 0.0),
+}
+PARAMETERS = np.array([_TABLE[m] for m in sorted(_TABLE)], np.float32)
+_TILE_PIXELS = 512
+
+
+def _noise(rng: np.random.Generator, slope: float, low: float = 0.0) -> np.ndarray:
+    """Noise tile of unit variance that repeats; its spectrum falls as frequency ** -slope."""
+    frequency = np.fft.fftfreq(_TILE_PIXELS) * _TILE_PIXELS
+    radius = np.hypot(frequency[:, None], frequency[None, : _TILE_PIXELS // 2 + 1])
+    spectrum = np.where(radius > low, np.maximum(radius, 1.0) ** -slope, 0.0)
+    phase = np.fft.rfft2(rng.normal(size=(_TILE_PIXELS, _TILE_PIXELS)))
+    field = np.fft.irfft2(phase * spectrum)
+    return (field / field.std()).astype(np.float32)
+
+
+def _vessels(rng: np.random.Generator, count: int) -> np.ndarray:
+    """Tile of branching vessels, 0 to 1."""
+    tile = np.zeros((_TILE_PIXELS, _TILE_PIXELS), np.float32)
+    stems = [
+        (rng.uniform(0, _TILE_PIXELS, 2), rng.uniform(0, 2 * np.pi), 2.4) for _ in range(count)
+    ]
+    while stems:
+        place, heading, width = stems.pop()
+        for _ in range(int(rng.integers(12, 40))):
+            heading += rng.normal() * 0.28
+            step = place + 5 * np.array([np.cos(heading), np.sin(heading)])
+            ends = [tuple(int(c * 16) for c in point % _TILE_PIXELS) for point in (place, step)]
+            if np.abs(place % _TILE_PIXELS - step % _TILE_PIXELS).max() < 20:
+                cv2.line(tile, *ends, 1.0, max(1, round(width)), cv2.LINE_AA, 4)
+            place = step
+            if width > 1 and rng.random() < 0.07:
+                stems.append((place, heading + rng.choice([-0.7, 0.7]), width - 0.8))
+    return cv2.GaussianBlur(tile, (0, 0), 0.8)
+
+
+def _pack(colour, height: np.ndarray, gloss) -> np.ndarray:
+    """Six channels: linear RGB, slope of the height in x and y, gloss."""
+    slope_x = (np.roll(height, -1, 1) - np.roll(height, 1, 1)) * 0.5
+    slope_y = (np.roll(height, -1, 0) - np.roll(height, 1, 0)) * 0.5
+    scale = 1 / max(1e-6, np.hypot(slope_x, slope_y).std() * 2)
+    layers = [*np.moveaxis(np.clip(colour, 0, 1), -1, 0), -slope_x * scale, -slope_y * scale]
+    gloss = np.broadcast_to(gloss, height.shape)
+    return np.stack([*layers, gloss], -1).astype(np.float32)
+
+
+def _mix(first, second, share: np.ndarray) -> np.ndarray:
+    share = np.clip(share, 0, 1)[..., None]
+    return np.asarray(first) * (1 - share) + np.asarray(second) * share
+
+
+def textures(rng: np.random.Generator, pixels: int, colours: dict[int, np.ndarray]) -> np.ndarray:
+    """Tiles of all materials (M, pixels, pixels, 6) float32; `colours` are linear RGB by material."""
+    broad, middle, fine = _noise(rng, 1.7), _noise(rng, 1.3, 4), _noise(rng, 0.9, 20)
+    other = np.roll(broad[::-1], 130, 1)
+    vessels = _vessels(rng, int(rng.integers(10, 26)))
+    red, yellow, cream = (np.array(c) for c in ((0.32, 0.03, 0.03), (0.75, 0.5, 0.16), (0.7, 0.45, 0.34)))
+    wet = np.clip(0.7 + 0.5 * middle, 0.05, 1.6)
+    tiles = {}
+    for material, colour in colours.items():
+        shade = 1 + 0.10 * broad + 0.08 * middle + 0.05 * fine
+        tiles[material] = _pack(colour * shade[..., None], broad + 0.25 * middle, wet)
+    base = colours[GALLBLADDER] * (1 + 0.12 * broad + 0.05 * fine)[..., None]
+    base = _mix(base, red, 0.6 * vessels + 0.12 * np.maximum(other - 0.6, 0))
+    tiles[GALLBLADDER] = _pack(_mix(base, yellow, 0.25 * (broad - 0.5)), broad + 0.3 * middle, wet)
+    base = colours[FAT] * (1 + 0.14 * middle + 0.08 * fine)[..., None]
+    tiles[FAT] = _pack(_mix(base, red, 0.5 * (other - 0.7)), middle + 0.2 * fine, wet)
+    base = _mix(colours[BED], yellow, 0.45 * (broad + 0.1))
+    base = _mix(base, cream, 0.5 * (middle - 0.3)) * (1 + 0.15 * fine)[..., None]
+    tiles[BED] = _pack(_mix(base, red * 0.6, 0.9 * (other - 0.4)), middle + 0.5 * fine, 1.2 * wet)
+    base = _mix(colours[DUCT] * (1 + 0.1 * middle)[..., None], red, 0.5 * vessels + 0.4 * (other - 0.8))
+    tiles[DUCT] = _pack(base, middle + 0.2 * fine, wet)
+    for material in (STEEL, BLACK, POLYMER):
+        shade = 1 + 0.06 * broad + 0.04 * fine
+        tiles[material] = _pack(colours[material] * shade[..., None], fine + broad, 1 + 0.1 * middle)
+    stacked = np.stack([tiles[material] for material in sorted(tiles)])
+    small = np.empty((len(stacked), pixels, pixels, 6), np.float32)
+    for tile, target in zip(stacked, small, strict=True):
+        for part in (slice(0, 3), slice(3, 6)):  # OpenCV resizes at most four channels
+            target[..., part] = cv2.resize(
+                np.ascontiguousarray(tile[..., part]), (pixels, pixels), interpolation=cv2.INTER_AREA
+            )
+    return small

@@ -1,0 +1,143 @@
+"""Surfaces as grids of points: the few shapes from which anatomy and tools are built."""
+
+from dataclasses import dataclass, replace
+from functools import lru_cache
+
+import numpy as np
+
+TILE = 96.0  # mm of tissue that one texture tile covers
+
+
+@dataclass(frozen=True)
+class Surface:
+    """Triangles with what shading and truth need of them; lengths in mm.
+
+    `part` names the object that owns the surface and `tip` is 1 or 2 on the tip of jaw 1 or 2.
+    """
+
+    vertices: np.ndarray  # (N, 3) float32
+    normals: np.ndarray  # (N, 3) float32
+    uv: np.ndarray  # (N, 2) float32, in texture tiles
+    tint: np.ndarray  # (N,) float32
+    triangles: np.ndarray  # (T, 3) int32
+    material: np.ndarray  # (T,) int32
+    part: np.ndarray  # (T,) int32
+    tip: np.ndarray  # (T,) int32
+
+    def moved(self, rotation: np.ndarray, translation: np.ndarray) -> "Surface":
+        """The surface after a rigid motion: `rotation` (3, 3), `translation` (3,) in mm."""
+        rotation = rotation.astype(np.float32)
+        return replace(
+            self,
+            vertices=self.vertices @ rotation.T + translation.astype(np.float32),
+            normals=self.normals @ rotation.T,
+        )
+
+
+@lru_cache(maxsize=64)
+def _grid_triangles(rows: int, columns: int) -> np.ndarray:
+    corner = np.arange(rows * columns).reshape(rows, columns)
+    a, b, c, d = corner[:-1, :-1], corner[1:, :-1], corner[1:, 1:], corner[:-1, 1:]
+    # Wound so that a triangle seen from outside has a positive area on a screen with y down.
+    triangles = np.stack([np.stack([a, c, b], -1), np.stack([a, d, c], -1)])
+    return np.ascontiguousarray(triangles.reshape(-1, 3).astype(np.int32))
+
+
+def grid(
+    points: np.ndarray,
+    material: int,
+    part: int,
+    *,
+    closed: bool,
+    uv: np.ndarray | None = None,
+    tint: np.ndarray | float = 1.0,
+    tip: int = 0,
+) -> Surface:
+    """Surface over a grid of points (n, m, 3).
+
+    `closed`: the last column repeats the first one. Rows and columns must run so that the cross
+    product of row and column direction points outwards.
+    """
+    rows, columns = points.shape[:2]
+    if closed:
+        around = np.concatenate([points[:, -2:-1], points, points[:, 1:2]], 1)
+        across = around[:, 2:] - around[:, :-2]
+    else:
+        across = np.gradient(points, axis=1)
+    normals = np.cross(np.gradient(points, axis=0), across)
+    length = np.linalg.norm(normals, axis=-1, keepdims=True)
+    # At a pole the grid has no direction across: point away from the neighbouring ring.
+    neighbour = points[[1, *range(rows - 2), -2]].mean(1, keepdims=True)
+    normals = np.where(length > 1e-6, normals, points - neighbour)
+    normals = normals / np.maximum(np.linalg.norm(normals, axis=-1, keepdims=True), 1e-9)
+    vertices = points.reshape(-1, 3)
+    if uv is None:
+        # The scene is always seen from about -z: a sheared planar map has no seam and no pole.
+        uv = (vertices[:, :2] + 0.35 * vertices[:, 2:]) / TILE
+    triangles = _grid_triangles(rows, columns)
+    count = len(triangles)
+    return Surface(
+        vertices.astype(np.float32),
+        normals.reshape(-1, 3).astype(np.float32),
+        uv.reshape(-1, 2).astype(np.float32),
+        np.broadcast_to(tint, (rows, columns)).reshape(-1).astype(np.float32),
+        triangles,
+        np.full(count, material, np.int32),
+        np.full(count, part, np.int32),
+        np.full(count, tip, np.int32),
+    )
+
+
+def join(surfaces: list[Surface]) -> Surface:
+    """One surface of many."""
+    offsets = np.cumsum([0, *(len(s.vertices) for s in surfaces[:-1])])
+    triangles = [s.triangles + np.int32(o) for s, o in zip(surfaces, offsets, strict=True)]
+    names = ("vertices", "normals", "uv", "tint", "material", "part", "tip")
+    fields = {name: np.concatenate([getattr(s, name) for s in surfaces]) for name in names}
+    return Surface(triangles=np.concatenate(triangles), **fields)
+
+
+def waves(directions: np.ndarray, rng: np.random.Generator, frequency: float) -> np.ndarray:
+    """Smooth random field of about unit variance over points (..., 3)."""
+    total = np.zeros(directions.shape[:-1])
+    for octave in range(3):
+        for _ in range(4):
+            wave = rng.normal(size=3) * frequency * 2**octave
+            phase = rng.uniform(0, 2 * np.pi)
+            total += np.sin(directions @ wave + phase) * 0.5 * 0.5**octave
+    return total
+
+
+def blob(
+    centre, radii, material: int, part: int, rng: np.random.Generator, *, rough=0.08, frequency=1.6
+) -> Surface:
+    """Closed lump: an ellipsoid with a rough surface, poles up and down."""
+    polar = np.linspace(0, np.pi, 26)[:, None]
+    turn = np.linspace(0, 2 * np.pi, 37)[None, :]
+    directions = np.stack(
+        [np.sin(polar) * np.cos(turn), np.cos(polar) + 0 * turn, -np.sin(polar) * np.sin(turn)], -1
+    )
+    swell = 1 + rough * waves(directions, rng, frequency)
+    swell[:, -1] = swell[:, 0]
+    swell[[0, -1]] = swell[[0, -1]].mean(1, keepdims=True)
+    points = np.asarray(centre) + directions * swell[..., None] * np.asarray(radii)
+    return grid(points, material, part, closed=True)
+
+
+def frames_along(path: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Two unit vectors (n, 3) orthogonal to a path (n, 3) that bends little, without twist."""
+    tangent = np.gradient(path, axis=0)
+    tangent /= np.linalg.norm(tangent, axis=1, keepdims=True)
+    guide = np.eye(3)[np.argmin(np.abs(tangent).max(0))]
+    side = np.cross(tangent, guide)
+    side /= np.linalg.norm(side, axis=1, keepdims=True)
+    return side, np.cross(tangent, side)
+
+
+def tube(path: np.ndarray, radius: np.ndarray, material: int, part: int, sides: int = 14) -> Surface:
+    """Tube around a path (n, 3) with radius (n,)."""
+    side, other = frames_along(path)
+    turn = np.linspace(0, 2 * np.pi, sides + 1)
+    ring = np.cos(turn)[None, :, None] * side[:, None] + np.sin(turn)[None, :, None] * other[:, None]
+    points = path[:, None] + radius[:, None, None] * ring
+    return grid(points[:, ::-1], material, part, closed=True)

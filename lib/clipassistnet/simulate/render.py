@@ -1,0 +1,145 @@
+"""Renders a scene's state to a picture and keeps the buffers from which truth is measured."""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from . import raster
+from .instruments import CLIPPER
+from .materials import PARAMETERS
+from .meshes import Surface
+from .scene import Patient
+
+_LEVELS = 2048
+
+
+@dataclass
+class View:
+    """Where the scope is, and what stands between it and a clear picture, in one frame."""
+
+    rotation: np.ndarray  # (3, 3) world to camera
+    position: np.ndarray  # (3,) mm
+    smoke: float = 0.0  # 0 none, 1 opaque
+    tool_speed: tuple[float, float] = (0.0, 0.0)  # pixels during the exposure
+    camera_speed: tuple[float, float] = (0.0, 0.0)  # pixels during the exposure
+
+
+class Renderer:
+    """Draws one patient at one size. Buffers are reused: a picture is valid until the next one."""
+
+    def __init__(self, patient: Patient, width: int, height: int, seed: np.random.SeedSequence):
+        self.patient, self.width, self.height = patient, width, height
+        self.rng = np.random.default_rng(seed)
+        samples = raster.SAMPLES
+        self.depth = np.zeros((height * samples, width * samples), np.float32)
+        self.owner = np.zeros((height * samples, width * samples), np.int32)
+        self.linear = np.zeros((height, width, 3), np.float32)
+        self.near = np.zeros((height, width), np.float32)
+        self.picture = np.zeros((height, width, 3), np.uint8)
+        camera = patient.camera
+        x, y, radius = camera.field
+        self.field = np.array([x * width, y * height, radius * width], np.float32)
+        level = np.linspace(0, 1, _LEVELS)
+        # A soft shoulder, as a camera has: highlights reach white late.
+        toned = (1 - np.exp(-2.2 * level * 1.6)) / (1 - np.exp(-2.2 * 1.6))
+        self.curve = (255 * toned ** (1 / camera.gamma)).astype(np.float32)
+        self.exposure = 0.0
+        self.surface: Surface | None = None
+        self.screen = np.zeros((0, 3), np.float32)
+
+    def draw(self, surface: Surface, view: View) -> np.ndarray:
+        """Picture (height, width, 3) uint8 RGB of the surface as seen from the view."""
+        self.trace(surface, view)
+        rotation = view.rotation
+        lamp = view.position + rotation.T @ np.asarray(self.patient.camera.lamp)
+        mesh = (
+            surface.vertices, surface.normals, surface.uv, surface.tint,
+            surface.triangles, surface.material,
+        )  # fmt: skip
+        raster.shade(
+            mesh, surface.part, self.owner, self.screen, self.patient.textures, PARAMETERS,
+            lamp.astype(np.float32), view.position.astype(np.float32),
+            rotation[2].astype(np.float32), self.field, self.linear, self.near,
+        )  # fmt: skip
+        self._optics(view)
+        self._develop(view)
+        return self.picture
+
+    def trace(self, surface: Surface, view: View) -> None:
+        """Fill the visibility buffer: which triangle every subpixel shows."""
+        if len(self.screen) != len(surface.vertices):
+            self.screen = np.zeros((len(surface.vertices), 3), np.float32)
+        scale = self.width * raster.SAMPLES
+        raster.project(
+            surface.vertices, view.rotation, view.position, self.patient.camera.focal * scale,
+            0.5 * scale, 0.5 * self.height * raster.SAMPLES, self.screen,
+        )  # fmt: skip
+        self.depth.fill(0)
+        self.owner.fill(-1)
+        everything = np.arange(len(surface.triangles), dtype=np.int32)
+        raster.rasterise(
+            self.screen, surface.triangles, everything, 0.0, 0.0, self.depth, self.owner
+        )
+        self.surface = surface
+
+    def parts(self) -> np.ndarray:
+        """Owner of every subpixel: its surface's part, -1 where there is none or out of field."""
+        parts = np.append(self.surface.part, -1)[self.owner]
+        y, x = np.ogrid[: parts.shape[0], : parts.shape[1]]
+        field = self.field * raster.SAMPLES
+        parts[(x + 0.5 - field[0]) ** 2 + (y + 0.5 - field[1]) ** 2 > field[2] ** 2] = -1
+        return parts
+
+    def _optics(self, view: View) -> None:
+        """Defocus of what is too near, motion blur of the tools, smoke."""
+        focus = self.patient.camera.focus
+        blur = np.clip((self.near * focus - 1.0) * 1.6, 0, 1)
+        if blur.max() > 0.02:
+            soft = cv2.GaussianBlur(self.linear, (0, 0), self.width / 110)
+            blur = cv2.GaussianBlur(blur, (0, 0), self.width / 160)[..., None]
+            self.linear += blur * (soft - self.linear)
+        if np.hypot(*view.tool_speed) > 1.0:
+            samples = raster.SAMPLES
+            tool = self.surface.part[self.owner[::samples, ::samples]] >= CLIPPER
+            _streak(self.linear, view.tool_speed, tool & (self.owner[::samples, ::samples] >= 0))
+        if np.hypot(*view.camera_speed) > 1.0:
+            _streak(self.linear, view.camera_speed, None)
+        if view.smoke > 0:
+            haze = self.rng.normal(size=(4, 6)).astype(np.float32) * 0.12 + 1
+            haze = cv2.resize(haze, (self.width, self.height), interpolation=cv2.INTER_CUBIC)
+            share = np.clip(view.smoke * haze, 0, 0.95)[..., None]
+            level = np.float32(2.2 * self.linear.mean())
+            self.linear += share * (level * np.float32([1, 0.95, 0.93]) - self.linear)
+
+    def _develop(self, view: View) -> None:
+        """Exposure that follows the picture's mean slowly, then tone, noise and field of view."""
+        camera = self.patient.camera
+        inside = self.linear[::4, ::4].max(-1)
+        inside = np.minimum(inside[inside > 0], 1.5)
+        wanted = camera.brightness / max(1e-4, float(inside.mean())) if inside.size else 1.0
+        self.exposure += (wanted - self.exposure) * (0.06 if self.exposure else 1.0)
+        gain = self.exposure * np.asarray(camera.balance, np.float32)
+        raster.develop(
+            self.linear, self.curve, gain.astype(np.float32), self.field,
+            np.asarray(camera.border, np.float32), np.float32(camera.noise),
+            int(self.rng.integers(1, 2**32)), self.picture,
+        )  # fmt: skip
+
+
+def _streak(linear: np.ndarray, speed: tuple[float, float], mask: np.ndarray | None) -> None:
+    """Blur `linear` in place along `speed` (x, y in pixels), where the mask's streak passes."""
+    length = float(np.hypot(*speed))
+    size = 2 * int(np.ceil(length / 2)) + 1
+    kernel = np.zeros((size, size), np.float32)
+    middle = (size - 1) / 2
+    half = np.asarray(speed) / 2
+    ends = [tuple(int(round((middle + s * h) * 16)) for h in half) for s in (-1, 1)]
+    cv2.line(kernel, *ends, 1.0, 1, cv2.LINE_AA, 4)
+    kernel /= kernel.sum()
+    blurred = cv2.filter2D(linear, -1, kernel, borderType=cv2.BORDER_REFLECT)
+    if mask is None:
+        linear[:] = blurred
+        return
+    share = np.minimum(1, 2 * cv2.filter2D(mask.astype(np.float32), -1, kernel))[..., None]
+    linear += share * (blurred - linear)

@@ -1,0 +1,225 @@
+"""A patient: anatomy, colours, camera and instruments, drawn once from the patient's own seed.
+
+World axes are those of the scope in its rest position: x right, y down, z into the picture, in mm.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from . import materials as m
+from .instruments import ClipperModel, pose
+from .meshes import TILE, Surface, blob, grid, join, tube, waves
+
+# Tissue surfaces, by owner.
+LIVER, LIVER_BACK, GALLBLADDER, DUCT, ARTERY, BED, CAVITY, BOWEL, FAT = range(9)
+
+
+@dataclass(frozen=True)
+class Camera:
+    """Optics and sensor of one patient's video equipment; shares are of the picture's size."""
+
+    focal: float  # focal length, share of the width
+    field: tuple[float, float, float]  # round field of view: x, y (shares), radius (of the width)
+    border: tuple[float, float, float]  # colour beyond the field, 8 bit
+    balance: tuple[float, float, float]  # white balance
+    brightness: float  # linear level that the exposure aims at
+    gamma: float
+    noise: float  # 8 bit
+    lamp: tuple[float, float, float]  # mm from the lens
+    focus: float  # mm; nearer things blur
+    roll: float  # rad
+
+
+@dataclass(frozen=True)
+class Patient:
+    """Everything that stays the same over a patient's videos."""
+
+    camera: Camera
+    tissue: Surface
+    textures: np.ndarray
+    duct: np.ndarray  # (n, 3) centre line
+    artery: np.ndarray  # (n, 3)
+    radius: dict[str, float]
+    trocars: dict[str, np.ndarray]  # where the tools come from
+    roll: float  # rad; how the applier's jaws open, from the picture's plane
+    neck: np.ndarray  # where the grasper holds the gallbladder
+    buried: float  # 0: well dissected, 1: duct buried in fat
+
+
+def _camera(rng: np.random.Generator) -> Camera:
+    if rng.random() < 0.8:
+        radius = rng.uniform(0.30, 0.40)
+        field = (0.5 + rng.normal() * 0.03, 0.5 + rng.normal() * 0.01, radius)
+    else:
+        field = (0.5, 0.5, 2.0)
+    red = rng.uniform(0.95, 1.25)
+    border = (16.0, 1.0, 1.0) if rng.random() < 0.4 else (1.0, 1.0, 2.0)
+    return Camera(
+        focal=rng.uniform(0.8, 1.0),
+        field=field,
+        border=border,
+        balance=(red, 1.0, rng.uniform(0.85, 1.2)),
+        brightness=rng.uniform(0.16, 0.24),
+        gamma=rng.uniform(2.0, 2.4),
+        noise=rng.uniform(1.0, 3.0),
+        lamp=tuple(rng.normal(size=3) * (3.0, 3.0, 1.0)),
+        focus=rng.uniform(45, 60),
+        roll=rng.normal() * 0.3,
+    )
+
+
+def _colours(rng: np.random.Generator) -> dict[int, np.ndarray]:
+    """Linear RGB of each material, with a patient's own tint."""
+    base = {
+        m.LIVER: (0.30, 0.085, 0.070),
+        m.GALLBLADDER: rng.choice([(0.42, 0.33, 0.36), (0.52, 0.30, 0.26), (0.50, 0.40, 0.30)]),
+        m.FAT: (0.62, 0.40, 0.16),
+        m.DUCT: (0.62, 0.36, 0.30),
+        m.ARTERY: (0.55, 0.22, 0.20),
+        m.BED: (0.40, 0.13, 0.10),
+        m.BOWEL: (0.58, 0.30, 0.26),
+        m.STEEL: (0.36, 0.36, 0.37),
+        m.BLACK: (0.03, 0.03, 0.035),
+        m.POLYMER: rng.choice([(0.75, 0.73, 0.68), (0.42, 0.30, 0.62), (0.70, 0.70, 0.72)]),
+        m.DARK: (0.12, 0.035, 0.03),
+    }
+    tools = (m.STEEL, m.BLACK, m.POLYMER)
+    grey = rng.uniform(0, 0.35)
+    tinted = {}
+    for material, colour in base.items():
+        colour = np.asarray(colour) * (1 if material in tools else rng.uniform(0.8, 1.2, 3))
+        if material not in tools:
+            colour = colour * (1 - grey) + grey * colour.mean()
+        tinted[material] = colour
+    return tinted
+
+
+def _sheet(centre, span, depth, material: int, part: int, tint=1.0) -> Surface:
+    """Sheet that faces the scope: (x, y) on a grid of `span` about `centre`, z = depth(x, y)."""
+    y, x = np.meshgrid(np.linspace(-1, 1, 34), np.linspace(-1, 1, 44), indexing="ij")
+    x, y = centre[0] + span[0] * x, centre[1] + span[1] * y
+    points = np.stack([x, y, depth(x, y)], -1)
+    return grid(points, material, part, closed=False, tint=tint)
+
+
+def _bed(target, clearance: float, rng: np.random.Generator) -> Surface:
+    """The tissue behind the duct: nearest at the target, falling away around it."""
+
+    def depth(x, y):
+        distance = np.hypot(x - target[0], y - target[1])
+        rough = waves(np.stack([x, y, 0 * x], -1), rng, 0.07)
+        return target[2] + clearance + 2.6 * rough + 34 * (1 - np.exp(-((distance / 34) ** 2)))
+
+    return _sheet(target, (62, 48), depth, m.BED, BED)
+
+
+def _fat(target, axis, buried: float, rng: np.random.Generator) -> list[Surface]:
+    """Lobules of fat around the target; where the duct is buried they come close to it."""
+    lumps = []
+    for k in range(11):
+        size = rng.uniform(3.0, 7.5)
+        angle = rng.uniform(0, 2 * np.pi)
+        away = size + rng.uniform(1.0, 4.0) + (1 - buried) * rng.uniform(2, 9)
+        place = target + away * np.array([np.cos(angle), np.sin(angle), 0])
+        place[2] += rng.uniform(-2.0, 9.0) * (1.3 - 0.8 * buried)
+        if k < 4:  # some lie where the tips come out beyond the duct
+            place = target + axis * (size + rng.uniform(3, 7 + 5 * (1 - buried)))
+            place += rng.normal(size=3) * (3, 3, 2)
+            place[2] += (1 - buried) * 5
+        radii = size * rng.uniform(0.7, 1.3, 3)
+        material = m.FAT if rng.random() < 0.7 else m.BED
+        lumps.append(blob(place, radii, material, FAT + k, rng, rough=0.12, frequency=2.2))
+    return lumps
+
+
+def _organs(target, rng: np.random.Generator) -> list[Surface]:
+    """Liver on the left and behind, gallbladder above, sometimes bowel in front below."""
+    x, y, z = target
+    size = rng.uniform(38, 52)
+    organs = [
+        blob(
+            (x - size - rng.uniform(6, 22), y + rng.uniform(-4, 24), z + rng.uniform(18, 30)),
+            (size, size * rng.uniform(0.8, 1.1), 34), m.LIVER, LIVER, rng, rough=0.025,
+        ),
+        blob(
+            (x + rng.uniform(34, 54), y + rng.uniform(-30, 0), z + rng.uniform(38, 55)),
+            (40, 46, 30), m.LIVER, LIVER_BACK, rng, rough=0.03,
+        ),
+        blob(
+            (x + rng.uniform(-16, -2), y - rng.uniform(24, 32), z + rng.uniform(2, 10)),
+            (rng.uniform(12, 17), rng.uniform(17, 23), 13), m.GALLBLADDER, GALLBLADDER, rng,
+            rough=0.045,
+        ),
+    ]  # fmt: skip
+    if rng.random() < 0.45:
+        place = (x + rng.uniform(-15, 20), y + rng.uniform(36, 44), z - rng.uniform(4, 18))
+        organs.append(blob(place, (30, 16, 14), m.BOWEL, BOWEL, rng, rough=0.03))
+    cavity = _sheet((0, 0), (190, 140), lambda x, y: 150 + 0 * x, m.DARK, CAVITY, 0.6)
+    return [*organs, cavity]
+
+
+def _vessel(target, direction, bend, length: float) -> np.ndarray:
+    """Centre line (n, 3) through the target."""
+    along = np.linspace(-1, 1, 41)[:, None]
+    return np.asarray(target) + length * along * direction + bend * (along**2)
+
+
+def patient(seed: np.random.SeedSequence, width: int, *, polymer: bool) -> "Patient":
+    """Draw a patient. `width` (pixels of the picture) sets the resolution of the textures."""
+    rng = np.random.default_rng(seed)
+    camera = _camera(rng)
+    target = np.array([rng.uniform(0, 12), rng.uniform(-4, 8), rng.uniform(64, 80)])
+    away = np.array([rng.uniform(70, 110), rng.uniform(-35, 80), -rng.uniform(35, 75)])
+    axis = -away / np.linalg.norm(away)
+    roll = rng.choice([-1, 1]) * rng.uniform(0.5, 1.25)
+    opening = opening_direction(axis, roll)
+    duct_way = np.cross(axis, opening) + rng.normal(size=3) * 0.15
+    duct_way *= np.sign(duct_way[1]) / np.linalg.norm(duct_way)
+    neck = target - 17 * duct_way + np.array([-2, 0, 2])
+    duct = _vessel(target, duct_way, rng.normal(size=3) * 5 + (0, 0, 5), 26)
+    aside = axis * rng.uniform(6, 9) + np.array([0, 0, rng.uniform(1, 5)])
+    artery = _vessel(target + aside, duct_way + rng.normal(size=3) * 0.15, np.array([0, 0, 7]), 26)
+    radius = {"duct": rng.uniform(1.7, 2.8), "artery": rng.uniform(1.0, 1.5)}
+    buried = rng.uniform(0, 1)
+    knobs = 1 + 0.08 * waves(duct / 6, rng, 1.0)
+    tissue = join(
+        [
+            tube(duct, radius["duct"] * knobs, m.DUCT, DUCT),
+            tube(artery, np.full(41, radius["artery"]), m.ARTERY, ARTERY, sides=10),
+            *_organs(target, rng),
+            _bed(target, 13 - 8 * buried, rng),
+            *_fat(target, axis, buried, rng),
+        ]
+    )
+    pixels = int(np.clip(round(TILE * camera.focal * width / 70), 64, 512))
+    tiles = m.textures(rng, pixels, _colours(rng))
+    trocars = {
+        "clipper": target + away,
+        "grasper": target + np.array([-90, rng.uniform(-70, 10), -rng.uniform(20, 60)]),
+        "hook": target + np.array([70, rng.uniform(-60, 20), -rng.uniform(40, 70)]),
+    }
+    return Patient(camera, tissue, tiles, duct, artery, radius, trocars, roll, neck, buried)
+
+
+def opening_direction(axis: np.ndarray, roll: float) -> np.ndarray:
+    """Unit vector in which jaws open; roll 0: in the picture's plane, pi / 2: in depth."""
+    across = np.cross([0.0, 0.0, 1.0], axis)
+    across /= np.linalg.norm(across)
+    return np.cos(roll) * across + np.sin(roll) * np.cross(axis, across)
+
+
+def clipper_model(rng: np.random.Generator, *, polymer: bool) -> ClipperModel:
+    """One of the makes of clip applier."""
+    return ClipperModel(
+        polymer=polymer,
+        length=rng.uniform(17, 23),
+        gap=rng.uniform(3.8, 5.0) + 0.8 * polymer,
+        bend=rng.choice([-1, 1]) * rng.uniform(0.5, 3.0),
+        width=rng.uniform(1.7, 2.3),
+        shaft=rng.uniform(4.4, 5.2),
+        rings=tuple(-rng.uniform(7, 10) - np.arange(rng.integers(1, 4)) * rng.uniform(2.5, 6)),
+    )
+
+
+__all__ = ["Camera", "Patient", "clipper_model", "opening_direction", "patient", "pose"]

@@ -1,0 +1,55 @@
+"""Puts a moment's surfaces together: tissue, clips that were left, tools."""
+
+from dataclasses import replace
+from functools import lru_cache
+
+import numpy as np
+
+from . import instruments
+from .instruments import ClipperModel
+from .meshes import Surface, join
+from .motion import Action, Moment, Timeline, Tool
+from .scene import opening_direction
+
+LEFT_CLIP = 19  # owner of clips that were left: tissue, as far as a tip's visibility goes
+
+_clipper = lru_cache(maxsize=128)(instruments.clipper)
+_hook = lru_cache(maxsize=1)(instruments.hook)
+
+
+@lru_cache(maxsize=64)
+def _grasper(step: int) -> Surface:
+    return instruments.grasper(step / 20)
+
+
+def _left_clip(model: ClipperModel, action: Action) -> Surface:
+    """The closed clip around the vessel, where the action left it."""
+    rotation = instruments.pose(action.axis, opening_direction(action.axis, action.roll))
+    legs = [instruments.clip_leg(model, sign, 0.12, LEFT_CLIP) for sign in (1, -1)]
+    return join(legs).moved(rotation, action.place - action.axis * 0.68 * model.length)
+
+
+class Stage:
+    """All surfaces of a video, frame by frame."""
+
+    def __init__(self, timeline: Timeline):
+        self.model = timeline.model
+        self.tissue = [timeline.patient.tissue]
+        self.tissue += [_left_clip(self.model, action) for action in timeline.actions]
+
+    def surface(self, moment: Moment) -> Surface:
+        """Everything that can be seen at a moment, as one surface."""
+        still = [
+            replace(surface, vertices=surface.vertices + moment.tissue.astype(np.float32))
+            for surface in self.tissue[: 1 + moment.clips]
+        ]
+        return join([*still, *(self._tool(tool) for tool in moment.tools)])
+
+    def _tool(self, tool: Tool) -> Surface:
+        if tool.kind == "clipper":
+            surface = _clipper(self.model, tool.opening, tool.loaded)
+        elif tool.kind == "hook":
+            surface = _hook()
+        else:
+            surface = _grasper(round(tool.opening * 20))
+        return surface.moved(tool.rotation, tool.origin)

@@ -1,0 +1,183 @@
+"""Measures what is true of a rendered frame: each tip's visible share, place, cause, the label.
+
+The guideline: visible if the tips of both jaws are in the picture and not hidden; a polymer
+clip's tip stands for the jaw's; what cannot be concluded from the frame alone is invisible.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from . import raster
+from .instruments import CLIP, CLIPPER, GRASPER, HOOK, JAW, OTHER_TOOLS
+from .motion import Tool
+from .render import Renderer, View
+
+SEEN = 0.5  # a tip counts as seen from this visible share on
+JOINED = 0.12  # jaws less open than this have one joined tip
+RECOGNISABLE = 0.006  # share of the field that the clipper must fill to be recognised
+BLURRED = 0.022  # motion during the exposure, share of the picture's width
+HAZY = 0.55  # smoke that hides whether a tip is occluded
+DIM = 24.0  # 8-bit level below which a tip is lost in the dark
+FEW_PIXELS = 1.5e-4  # share of the picture from which a clipper is annotated
+_HIDERS = ("occluded_tissue", "occluded_tool", "self_occluded", "out_of_view")
+
+
+@dataclass(frozen=True)
+class Tip:
+    """One jaw's tip: place in pixels (it may lie outside the picture), visible share 0 to 1."""
+
+    x: float
+    y: float
+    visible_share: float
+    hidden_by: str  # what hides most of what is hidden, "none" where nothing is
+
+
+@dataclass(frozen=True)
+class Truth:
+    """What is true of a frame. `ambiguity` 0 to 1: how easily an annotator may err."""
+
+    label: str
+    cause: str
+    ambiguity: float
+    tips: tuple[Tip, ...]
+    boxes: tuple[tuple[str, float, float, float, float], ...]
+
+
+def _window(screen: np.ndarray, triangles: np.ndarray) -> tuple[int, int, int, int]:
+    """Subpixel bounds of triangles: left, top, width, height."""
+    points = screen[np.unique(triangles)]
+    points = points[points[:, 2] > 0, :2]
+    if len(points) == 0:
+        return 0, 0, 0, 0
+    left, top = np.floor(points.min(0)).astype(int) - 1
+    right, bottom = np.ceil(points.max(0)).astype(int) + 1
+    return left, top, min(right - left, 4000), min(bottom - top, 4000)
+
+
+def _cells(renderer: Renderer, mark: int) -> tuple[np.ndarray, np.ndarray]:
+    """Subpixels (n, 2: x, y) that a tip would fill if nothing hid it, in picture coordinates."""
+    surface = renderer.surface
+    chosen = np.flatnonzero(surface.tip == mark).astype(np.int32)
+    left, top, width, height = _window(renderer.screen, surface.triangles[chosen])
+    depth, owner = np.zeros((height, width), np.float32), np.full((height, width), -1, np.int32)
+    raster.rasterise(
+        renderer.screen, surface.triangles, chosen, float(left), float(top), depth, owner
+    )
+    y, x = np.nonzero(owner >= 0)
+    return x + left, y + top
+
+
+def _hiders(parts: np.ndarray, x: np.ndarray, y: np.ndarray, own: tuple[int, ...]) -> np.ndarray:
+    """For each cell: -1 it is seen, else the index in _HIDERS of what hides it."""
+    height, width = parts.shape
+    inside = (x >= 0) & (y >= 0) & (x < width) & (y < height)
+    found = np.full(len(x), -1)
+    found[inside] = parts[y[inside], x[inside]]
+    hider = np.select(
+        [found < 0, found < OTHER_TOOLS, found < CLIPPER, np.isin(found, own)], [3, 0, 1, -1], 2
+    )
+    return hider
+
+
+def _share(hider: np.ndarray) -> tuple[float, str]:
+    """Visible share of a tip's cells and what hides most of them."""
+    if len(hider) == 0:
+        return 0.0, "out_of_view"
+    hidden = np.bincount(hider[hider >= 0], minlength=len(_HIDERS))
+    cause = _HIDERS[int(hidden.argmax())] if hidden.any() else "none"
+    return float((hider < 0).mean()), cause
+
+
+def tips(renderer: Renderer, parts: np.ndarray, clipper: Tool, *, joined: bool) -> tuple[Tip, ...]:
+    """Both tips of the clip applier in the frame that the renderer traced last."""
+    marks = set(np.unique(renderer.surface.tip))
+    results, jaws = [], []
+    for jaw in (0, 1):
+        own = (JAW, JAW + 1, CLIP, CLIP + 1) if joined else (JAW + jaw, CLIP + jaw)
+        cells = [_cells(renderer, mark) for mark in (1 + jaw, 3 + jaw) if mark in marks]
+        jaws.append([_hiders(parts, x, y, own) for x, y in cells])
+    for jaw in (0, 1):
+        if joined:  # the joined tip is one thing: the share of both together
+            shares = [_share(np.concatenate([jaws[0][k], jaws[1][k]])) for k in range(len(jaws[0]))]
+        else:
+            shares = [_share(hider) for hider in jaws[jaw]]
+        share, cause = max(shares)
+        x, y = _end(renderer, clipper, 1 + jaw)
+        results.append(Tip(x, y, share, cause))
+    return tuple(results)
+
+
+def _end(renderer: Renderer, clipper: Tool, mark: int) -> tuple[float, float]:
+    """Where the distal end of a jaw is projected, in pixels."""
+    surface = renderer.surface
+    vertices = np.unique(surface.triangles[surface.tip == mark])
+    distal = (surface.vertices[vertices] - clipper.origin) @ clipper.rotation[:, 2]
+    points = renderer.screen[vertices[distal > distal.max() - 0.2]]
+    x, y = points[:, :2].mean(0) / raster.SAMPLES
+    return float(x), float(y)
+
+
+def _boxes(parts: np.ndarray) -> tuple[tuple[str, float, float, float, float], ...]:
+    boxes = []
+    for name, low, high in (
+        ("Grasper", GRASPER, HOOK), ("Hook", HOOK, CLIPPER), ("Clipper", CLIPPER, 99),
+    ):  # fmt: skip
+        mask = (parts >= low) & (parts < high)
+        columns, rows = np.flatnonzero(mask.any(0)), np.flatnonzero(mask.any(1))
+        if len(columns):
+            corners = (columns[0], rows[0], columns[-1] + 1, rows[-1] + 1)
+            boxes.append((name, *(float(c) / raster.SAMPLES for c in corners)))
+    return tuple(boxes)
+
+
+def _brightness(picture: np.ndarray, found: tuple[Tip, ...]) -> float:
+    """Level of the darker tip's surroundings in the picture (8 bit)."""
+    height, width = picture.shape[:2]
+    levels = []
+    for tip in found:
+        x, y = int(np.clip(tip.x, 0, width - 1)), int(np.clip(tip.y, 0, height - 1))
+        levels.append(float(picture[max(0, y - 2) : y + 3, max(0, x - 2) : x + 3].mean()))
+    return min(levels)
+
+
+def judge(
+    found: tuple[Tip, ...], filled: float, blur: float, smoke: float, level: float
+) -> tuple[str, str, float]:
+    """Label, cause and ambiguity by the guideline.
+
+    `filled`: share of the field that the clipper fills; `blur`: motion as a share of the width;
+    `smoke` 0 to 1; `level`: 8-bit brightness at the tips.
+    """
+    worst = min(found, key=lambda tip: tip.visible_share)
+    margins = (worst.visible_share - SEEN) / 0.16
+    ambiguity = np.exp(-(margins**2)) + 0.7 * np.exp(-(((blur / BLURRED - 1) / 0.35) ** 2))
+    ambiguity += 0.7 * np.exp(-(((smoke / HAZY - 1) / 0.3) ** 2))
+    ambiguity += 0.5 * np.exp(-(((level - DIM) / 10) ** 2)) + 0.03
+    ambiguity = float(min(1.0, ambiguity))
+    if worst.visible_share < SEEN:
+        return "invisible", worst.hidden_by, ambiguity
+    for fails, cause in (
+        (filled < RECOGNISABLE, "unrecognisable"), (blur > BLURRED, "blur"),
+        (smoke > HAZY or level < DIM, "contrast"),
+    ):  # fmt: skip
+        if fails:
+            return "invisible", cause, ambiguity
+    return "visible", "none", ambiguity
+
+
+def measure(renderer: Renderer, view: View, clipper: Tool | None) -> Truth | None:
+    """Truth of the frame that was drawn last; None where too few pixels of the clipper show."""
+    parts = renderer.parts()
+    boxes = _boxes(parts)
+    pixels = np.count_nonzero(parts >= CLIPPER)
+    if clipper is None or pixels == 0:
+        return Truth("absent", "no_clipper", 0.0, (), boxes)
+    if pixels < FEW_PIXELS * parts.size:
+        return None
+    found = tips(renderer, parts, clipper, joined=clipper.opening < JOINED)
+    blur = (np.hypot(*view.tool_speed) + np.hypot(*view.camera_speed)) / renderer.width
+    filled = pixels / max(1, np.count_nonzero(parts >= 0))
+    level = _brightness(renderer.picture, found)
+    label, cause, ambiguity = judge(found, filled, float(blur), view.smoke, level)
+    return Truth(label, cause, ambiguity, found, boxes)

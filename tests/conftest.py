@@ -1,0 +1,24 @@
+"""Fixtures for every test."""
+
+import os
+from pathlib import Path
+
+import pytest
+from tiny_videos import write_dataset
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """Folder of real frames, clips and weights; the test is skipped where it is absent."""
+    folder = Path(os.environ.get("CLIPASSISTNET_SHARED", ROOT.parent / "shared"))
+    if not (folder / "data").is_dir():
+        pytest.skip("no shared data (set CLIPASSISTNET_SHARED)")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_dataset(tmp_path_factory) -> Path:
+    """Folder of eight tiny videos with every table (see tiny_videos); treat it as read-only."""
+    return write_dataset(tmp_path_factory.mktemp("tiny") / "dataset")

@@ -1,0 +1,360 @@
+"""Backends, their guards, parity and timing; every engine here is a real one."""
+
+import copy
+import dataclasses
+import math
+import sys
+import types
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from clipassistnet import deploy
+from clipassistnet.deploy import backends, conversion, predictor
+from clipassistnet.model import EnsembleModule, build
+from clipassistnet.transforms import preprocess
+from torch import nn
+
+SIZE = 64
+STATES = deploy.available()
+
+
+def spread(model: nn.Module) -> nn.Module:
+    """Widen an untrained network's logits, so that its scores differ between frames."""
+    head = [layer for layer in model.modules() if isinstance(layer, nn.Linear)][-1]
+    with torch.no_grad():
+        head.weight.mul_(30)
+    return model
+
+
+@pytest.fixture(scope="module")
+def ensemble() -> EnsembleModule:
+    torch.manual_seed(0)
+    return EnsembleModule(
+        [spread(build("test_resnet", "none")) for _ in range(2)], [3.0, 1.0]
+    ).eval()
+
+
+@pytest.fixture(scope="module")
+def frames() -> np.ndarray:
+    """40 frames of blobs, each of its own colour and place, 48 x 80."""
+    rng = np.random.default_rng(0)
+    coarse = rng.integers(0, 256, (40, 6, 10, 3), np.uint8)
+    return coarse.repeat(8, axis=1).repeat(8, axis=2)
+
+
+@pytest.fixture(scope="module")
+def eager(ensemble) -> deploy.Predictor:
+    return deploy.load("torch", ensemble, SIZE)
+
+
+@pytest.fixture(scope="module")
+def engine(ensemble) -> deploy.Predictor:
+    return deploy.load("openvino", ensemble, SIZE)
+
+
+class Brightness(nn.Module):
+    """A network whose scores are known by hand: the mean of the frame, 0 to 1, and an offset."""
+
+    def __init__(self, offset: float = 0.0) -> None:
+        super().__init__()
+        self.offset = offset
+        self.models = [types.SimpleNamespace(spec={"mean": (0.0,) * 3, "std": (1.0,) * 3})]
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x.mean(dim=(1, 2, 3)) + self.offset
+
+
+@pytest.fixture(scope="module")
+def greys() -> np.ndarray:
+    """51 frames of one grey each: 0, 5, ... 250."""
+    return (
+        np.arange(0, 255, 5, np.uint8)[:, None, None, None].repeat(8, 1).repeat(8, 2).repeat(3, 3)
+    )
+
+
+def brightness(offset: float = 0.0) -> deploy.Predictor:
+    return deploy.load("torch", Brightness(offset), 8)
+
+
+# Predictor
+
+
+def test_torch_gives_the_modules_own_scores(ensemble, eager, frames):
+    spec = ensemble.models[0].spec
+    with torch.no_grad():
+        expected = ensemble(preprocess(frames[:5], SIZE, spec["mean"], spec["std"])).numpy()
+    assert np.array_equal(eager.predict(frames[:5]), expected)
+    assert np.ptp(expected) > 0.01
+    assert (eager.backend, eager.precision, eager.device) == ("torch", "float32", "cpu")
+
+
+def test_frames_keep_their_order_over_batches(eager, frames):
+    scores = eager.predict(frames)  # 40 frames, more than one batch
+    assert scores.shape == (40,)
+    assert scores.dtype == np.float32
+    alone = [eager.predict(frame[None])[0] for frame in frames[30:]]
+    np.testing.assert_allclose(scores[30:], alone, atol=1e-6)
+    assert eager.predict(frames[:0]).shape == (0,)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        np.zeros((2, 8, 8, 3), np.float32),
+        np.zeros((8, 8, 3), np.uint8),
+        np.zeros((2, 3, 8, 8), np.uint8),
+    ],
+)
+def test_frames_of_another_kind_are_refused(eager, wrong):
+    with pytest.raises(ValueError, match=r"expected uint8 RGB \(N, H, W, 3\)"):
+        eager.predict(wrong)
+
+
+def test_a_wrong_number_of_scores_is_refused(frames):
+    broken = dataclasses.replace(brightness(), run=lambda batch: np.zeros(1, np.float32))
+    with pytest.raises(deploy.BackendError, match="for 32 frames"):
+        broken.predict(frames)
+
+
+def test_predictor_is_a_frozen_copy_in_eval_mode(ensemble, eager, frames):
+    training = copy.deepcopy(ensemble).train()
+    loaded = deploy.load("torch", training, SIZE)
+    assert training.training
+    with torch.no_grad():
+        for parameter in training.parameters():
+            parameter.zero_()
+    assert np.array_equal(loaded.predict(frames[:4]), eager.predict(frames[:4]))
+
+
+# Backends
+
+
+def test_available_names_every_backend():
+    assert set(STATES) == {"torch", "torch-cuda", "openvino", "torch2trt"}
+    assert STATES["torch"] == (True, torch.__version__)
+    assert all(note for _, note in STATES.values())
+
+
+def test_unknown_backend_and_precision(ensemble):
+    with pytest.raises(ValueError, match="backend 'onnx', expected auto or one of torch2trt"):
+        deploy.load("onnx", ensemble, SIZE)
+    with pytest.raises(ValueError, match="'int4', expected for openvino: float32, bfloat16"):
+        deploy.load("openvino", ensemble, SIZE, precision="int4")
+
+
+@pytest.mark.parametrize("backend", ["torch2trt", "torch-cuda"])
+def test_a_named_backend_never_falls_back(ensemble, backend):
+    if STATES[backend][0]:
+        pytest.skip(f"{backend} is here")
+    with pytest.raises(deploy.BackendError, match=backend):
+        deploy.load(backend, ensemble, SIZE)
+
+
+def test_auto_takes_the_fastest_and_says_why(ensemble):
+    chosen = deploy.load("auto", ensemble, SIZE)
+    fastest = next(name for name in backends.BACKENDS if STATES[name][0])
+    assert chosen.backend == fastest
+    assert chosen.reason.startswith(f"{fastest} ")
+    for name in backends.BACKENDS[: backends.BACKENDS.index(fastest)]:
+        assert STATES[name][1] in chosen.reason
+
+
+def test_auto_passes_over_what_lacks_the_precision(ensemble):
+    if any(STATES[name][0] for name in ("torch2trt", "torch-cuda")):
+        pytest.skip("a GPU is here")
+    with pytest.raises(deploy.BackendError, match=r"no backend runs float16.*openvino: no f"):
+        deploy.load("auto", ensemble, SIZE, precision="float16")
+
+
+def test_members_that_are_normalised_differently_are_refused():
+    module = Brightness()
+    module.models.append(types.SimpleNamespace(spec={"mean": (0.5,) * 3, "std": (1.0,) * 3}))
+    with pytest.raises(ValueError, match="in 2 ways, expected one"):
+        deploy.load("torch", module, 8)
+
+
+def test_openvino_float32_equals_pytorch(engine, eager, frames):
+    result = deploy.parity(eager, engine, frames, 0.5)
+    assert result["passed"]
+    assert result["max_difference"] < 1e-4
+    assert result["frames"] == 40
+    assert (result["backend"], result["precision"]) == ("openvino", "float32")
+
+
+def test_openvino_bfloat16_is_real_or_refused(ensemble, eager, frames):
+    import openvino
+
+    if "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+        engine = deploy.load("openvino", ensemble, SIZE, precision="bfloat16")
+        assert deploy.parity(eager, engine, frames, 0.5)["max_difference"] > 1e-5
+    else:
+        with pytest.raises(deploy.BackendError, match="this CPU has no bfloat16"):
+            deploy.load("openvino", ensemble, SIZE, precision="bfloat16")
+
+
+@pytest.mark.filterwarnings("ignore::FutureWarning")  # OpenVINO traces
+def test_openvino_precision_is_read_from_what_was_compiled():
+    import openvino
+
+    network = nn.Conv2d(3, 2, 3)
+    model = openvino.convert_model(network, example_input=torch.rand(1, 3, 8, 8))
+    compiled = openvino.Core().compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    backends._require_precision(compiled, "float32")
+    with pytest.raises(deploy.BackendError, match="asked for bfloat16, runs in f32"):
+        backends._require_precision(compiled, "bfloat16")
+
+
+# Conversion with torch2trt: what can be known of it without a GPU
+
+
+@pytest.mark.parametrize("backbone", ["resnet50", "tf_efficientnet_lite0"])
+def test_ensemble_lies_within_torch2trts_converters(backbone):
+    module = EnsembleModule([build(backbone, "none") for _ in range(2)], [0.7, 0.3])
+    found = deploy.operations(deploy.convertible(module), SIZE)
+    assert found <= deploy.CONVERTERS
+    assert {"torch.nn.functional.conv2d", "torch.nn.functional.softmax", "torch.stack"} <= found
+
+
+def test_torch_softmax_has_no_converter():
+    class Wrong(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return torch.softmax(F.relu(x.flatten(1)), dim=1)
+
+    assert deploy.operations(Wrong(), SIZE) - deploy.CONVERTERS == {"torch.softmax"}
+
+
+def test_convertible_replaces_relu6_and_computes_the_same():
+    module = build("tf_efficientnet_lite0", "none")
+    module.eval()
+    images = 10 * torch.randn(2, 3, SIZE, SIZE)  # large enough to reach the 6
+    replaced = deploy.convertible(module)
+    with torch.no_grad():
+        assert torch.equal(replaced(images), module(images))
+    assert "torch.nn.functional.hardtanh" in deploy.operations(module, SIZE)
+    assert "torch.nn.functional.relu6" in deploy.operations(replaced, SIZE)
+
+
+def test_unsupported_methods_are_read_from_the_warning():
+    printed = (
+        "Warning: Encountered known unsupported method torch.softmax\nsomething else\n"
+        "Warning: Encountered known unsupported method torch.Tensor.numel\n"
+    )
+    assert conversion.unsupported_methods(printed) == {"torch.softmax", "torch.Tensor.numel"}
+    assert conversion.unsupported_methods("[TRT] all is well") == set()
+
+
+def test_a_constant_output_is_refused():
+    with pytest.raises(deploy.BackendError, match=r"does not depend on the input: always 0\.25"):
+        conversion.require_dependence(lambda batch: np.full(len(batch), 0.25, np.float32), SIZE)
+    conversion.require_dependence(brightness().run, 8)
+
+
+def test_torch2trt_that_breaks_on_import_is_absent(tmp_path, monkeypatch):
+    # As with TensorRT 11, which lacks a name that torch2trt reads while it is imported.
+    (tmp_path / "tensorrt.py").write_text("__version__ = '11.0.0'\n")
+    (tmp_path / "torch2trt.py").write_text("import tensorrt\ntensorrt.CalibrationAlgoType\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    for name in ("tensorrt", "torch2trt"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    usable, note = deploy.available()["torch2trt"]
+    assert not usable
+    assert "CalibrationAlgoType" in note
+    assert "environment.yml" in note
+
+
+@pytest.mark.tensorrt
+def test_torch2trt_equals_pytorch(ensemble, eager, frames):
+    if not STATES["torch2trt"][0]:
+        pytest.skip(STATES["torch2trt"][1])
+    engine = deploy.load("torch2trt", ensemble, SIZE)
+    assert deploy.parity(eager, engine, frames, 0.5)["passed"]
+
+
+@pytest.mark.gpu
+def test_cuda_float32_equals_cpu(ensemble, eager, frames):
+    if not STATES["torch-cuda"][0]:
+        pytest.skip(STATES["torch-cuda"][1])
+    result = deploy.parity(eager, deploy.load("torch-cuda", ensemble, SIZE), frames, 0.5)
+    assert result["max_difference"] < 1e-4  # TF32 would not reach this
+
+
+# Parity and timing
+
+
+def test_parity_by_hand(greys):
+    # Greys of 5 k / 255: those from 0.45 up to below 0.5 are 115, 120 and 125 (0.451 to 0.490).
+    result = deploy.parity(brightness(), brightness(0.05), greys, 0.5)
+    assert result["max_difference"] == pytest.approx(0.05, abs=1e-6)
+    assert result["flips"] == 3
+    assert result["frames"] == 51
+    assert not result["passed"]
+    assert deploy.parity(brightness(), brightness(0.0005), greys, 0.5)["passed"]
+    assert deploy.parity(brightness(), brightness(), greys, 0.5)["flips"] == 0
+
+
+def test_a_score_that_is_no_number_fails_parity(greys):
+    assert not deploy.parity(brightness(), brightness(math.nan), greys, 0.5)["passed"]
+    with pytest.raises(ValueError, match="the reference's scores are not finite"):
+        deploy.parity(brightness(math.nan), brightness(), greys, 0.5)
+
+
+def test_parity_needs_frames_and_float32_pytorch(engine, eager, greys, frames):
+    with pytest.raises(ValueError, match="31 frames, expected at least 32"):
+        deploy.parity(brightness(), brightness(), greys[:31], 0.5)
+    with pytest.raises(ValueError, match="the reference is openvino float32"):
+        deploy.parity(engine, eager, frames, 0.5)
+
+
+def test_timing_of_proven_predictors_only(greys):
+    rows = deploy.timing(
+        [brightness(), brightness(0.0001), brightness(0.2)], greys, threshold=0.5, repeats=20
+    )
+    assert [row["passed"] for row in rows] == [True, True, False]
+    assert rows[0]["ratio"] == 1.0
+    for row in rows[:2]:
+        assert 0 < row["p50_ms"] <= row["p95_ms"] <= row["p99_ms"]
+        assert row["frames_per_second"] == pytest.approx(1000 / row["p50_ms"])
+        assert row["ratio"] == pytest.approx(rows[0]["p50_ms"] / row["p50_ms"])
+    names = ("p50_ms", "p95_ms", "p99_ms", "frames_per_second", "ratio")
+    assert all(math.isnan(rows[2][name]) for name in names)
+    assert rows[0]["device"] == deploy.device_name()
+
+
+def test_timing_interleaves_single_frames(greys):
+    calls = []
+
+    def recorded(name: str) -> deploy.Predictor:
+        plain = brightness()
+
+        def run(batch: torch.Tensor) -> np.ndarray:
+            calls.append((name, len(batch)))
+            return plain.run(batch)
+
+        return dataclasses.replace(plain, run=run)
+
+    deploy.timing([recorded("a"), recorded("b")], greys, threshold=0.5, repeats=3)
+    assert calls[-6:] == [("a", 1), ("b", 1)] * 3
+
+
+# Device names
+
+
+def test_device_name_tells_processor_and_threads():
+    threads = torch.get_num_threads()
+    assert deploy.device_name().endswith(f", {threads} thread" + "s" * (threads > 1))
+    if not predictor.BOARD.is_file():
+        assert "Jetson" not in deploy.device_name()
+
+
+def test_device_name_keeps_a_jetsons_cpu_apart_from_its_gpu(tmp_path, monkeypatch):
+    board = tmp_path / "model"
+    board.write_text("NVIDIA Jetson AGX Xavier Developer Kit\0")
+    monkeypatch.setattr(predictor, "BOARD", board)
+    assert deploy.device_name("cuda") == "NVIDIA Jetson AGX Xavier Developer Kit"
+    cpu = deploy.device_name("cpu")
+    assert "thread" in cpu
+    assert cpu.endswith("(the CPU of NVIDIA Jetson AGX Xavier Developer Kit, not its GPU)")
+    board.write_text("Raspberry Pi 5 Model B\0")
+    assert "Raspberry" not in deploy.device_name("cpu")

@@ -1,0 +1,313 @@
+"""One run: its parameters, its fingerprint, what ends it, and what is left then."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import nbformat
+import pytest
+
+from clipassistnet import runs
+from clipassistnet.runs import RunError, parameters, provenance
+from clipassistnet.runs.execute import execute, is_current
+
+
+def write_notebook(path: Path, *cells: str, defaults: str = 'study = "tiny"\nsteps = 2') -> None:
+    """A notebook whose second cell is its parameters cell."""
+    notebook = nbformat.v4.new_notebook()
+    sources = ["from clipassistnet import runs", defaults, *cells]
+    notebook.cells = [nbformat.v4.new_code_cell(source) for source in sources]
+    notebook.cells[1].metadata["tags"] = ["parameters"]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    nbformat.write(notebook, path)
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    """An empty project: one study `tiny` with a data folder, and notebooks of the test's own."""
+    (tmp_path / "notebooks" / "studies").mkdir(parents=True)
+    (tmp_path / "notebooks" / "studies" / "tiny.yaml").write_text("description: for a test\n")
+    data = tmp_path / "papermill_runs" / "tiny" / "data"
+    data.mkdir(parents=True)
+    (data / "videos.csv").write_text("video\nv1\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("CLIPASSISTNET_RUNS", raising=False)
+    return tmp_path
+
+
+GOOD = 'run = runs.start("01_tiny", study)\nprint(run.data.name)', "run.finish(steps=steps)"
+
+
+def test_a_run_writes_its_folder_whole(project):
+    write_notebook(project / "notebooks" / "01_tiny.ipynb", *GOOD)
+    folder = execute("tiny", "01_tiny", {"steps": 3})
+    assert folder == project / "papermill_runs" / "tiny" / "01_tiny" / "steps=3"
+    assert sorted(p.name for p in folder.iterdir()) == ["notebook.ipynb", "run.json"]
+    record = json.loads((folder / "run.json").read_text())
+    assert record["parameters"] == {"study": "tiny", "steps": 3}
+    assert record["metrics"] == {"steps": 3}
+    assert set(record["inputs"]) == {"data/videos.csv"}
+    assert record["versions"]["torch"]
+    assert str(project) not in json.dumps(record)
+
+
+def test_a_run_that_is_up_to_date_is_left_alone(project):
+    source = project / "notebooks" / "01_tiny.ipynb"
+    write_notebook(source, *GOOD)
+    written = (execute("tiny", "01_tiny", {}) / "run.json").stat().st_mtime_ns
+
+    write_notebook(source, "# only a comment\n" + GOOD[0], GOOD[1])
+    assert (execute("tiny", "01_tiny", {}) / "run.json").stat().st_mtime_ns == written
+
+    (project / "papermill_runs" / "tiny" / "data" / "videos.csv").write_text("video\nv2\n")
+    assert (execute("tiny", "01_tiny", {}) / "run.json").stat().st_mtime_ns > written
+
+
+def test_a_failed_run_keeps_its_notebook_and_the_former_result(project):
+    source = project / "notebooks" / "01_tiny.ipynb"
+    write_notebook(source, *GOOD)
+    folder = execute("tiny", "01_tiny", {})
+    before = (folder / "run.json").read_text()
+    write_notebook(source, *GOOD[:1], "1 / 0", *GOOD[1:])
+    with pytest.raises(RunError, match=r"(?s)ZeroDivisionError.*\.once\.partial/notebook\.ipynb"):
+        execute("tiny", "01_tiny", {})
+    assert (folder / "run.json").read_text() == before
+    failed = nbformat.read(folder.with_name(".once.partial") / "notebook.ipynb", 4)
+    assert any(
+        out.get("ename") == "ZeroDivisionError"
+        for c in failed.cells
+        for out in c.get("outputs", [])
+    )
+
+
+def test_a_dead_kernel_is_said_to_be_dead(project):
+    suicide = "import os, signal\nos.kill(os.getpid(), signal.SIGKILL)"
+    write_notebook(project / "notebooks" / "01_tiny.ipynb", GOOD[0], suicide, GOOD[1])
+    with pytest.raises(RunError, match="DeadKernelError"):
+        execute("tiny", "01_tiny", {})
+    place = project / "papermill_runs" / "tiny" / "01_tiny"
+    notebook = nbformat.read(place / ".once.partial" / "notebook.ipynb", 4)
+    states = [cell.metadata.papermill["status"] for cell in notebook.cells]
+    assert "failed" in states
+    assert states[-1] != "completed"
+    assert not (place / "once").exists()
+
+
+def test_a_notebook_without_finish_is_no_result(project):
+    write_notebook(project / "notebooks" / "01_tiny.ipynb", GOOD[0])
+    with pytest.raises(RunError, match=r"run\.finish"):
+        execute("tiny", "01_tiny", {})
+
+
+def test_a_full_disk_is_named(project, monkeypatch):
+    write_notebook(project / "notebooks" / "01_tiny.ipynb", *GOOD)
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("clipassistnet.runs.engine.execute", full)
+    with pytest.raises(RunError, match="the disk is full"):
+        execute("tiny", "01_tiny", {})
+
+
+def test_an_interrupted_run_is_taken_up_where_it_stood(project):
+    count = (
+        'run = runs.start("01_tiny", study)\n'
+        'marks = run.folder / "marks"\n'
+        'marks.write_text((marks.read_text() if marks.exists() else "") + "x")'
+    )
+    fail_once = 'assert len(marks.read_text()) > 1, "first time"'
+    write_notebook(project / "notebooks" / "01_tiny.ipynb", count, fail_once, "run.finish()")
+    with pytest.raises(RunError, match="first time"):
+        execute("tiny", "01_tiny", {})
+    assert (execute("tiny", "01_tiny", {}) / "marks").read_text() == "xx"
+    assert (execute("tiny", "01_tiny", {}) / "marks").read_text() == "xx"
+
+
+def test_nothing_computes_on_after_kill_9(project):
+    wait = (
+        'import os, pathlib, time\npathlib.Path("kernel").write_text(str(os.getpid()))\n'
+        "time.sleep(120)"
+    )
+    write_notebook(project / "notebooks" / "01_tiny.ipynb", GOOD[0], wait, GOOD[1])
+    command = [sys.executable, "-m", "clipassistnet.runs", "run", "01_tiny", "--study", "tiny"]
+    runner = subprocess.Popen(command, cwd=project)
+    pid_file = project / "kernel"
+    wait_for(lambda: pid_file.exists() and pid_file.read_text())
+    kernel = int(pid_file.read_text())
+    assert alive(kernel)
+    with pytest.raises(RunError, match="is running already"):
+        execute("tiny", "01_tiny", {})
+    runner.send_signal(signal.SIGKILL)
+    runner.wait()
+    wait_for(lambda: not alive(kernel))
+    write_notebook(project / "notebooks" / "01_tiny.ipynb", *GOOD)
+    assert execute("tiny", "01_tiny", {}).name == "once"
+
+
+def alive(pid: int) -> bool:
+    """Whether a process computes: a zombie does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def wait_for(condition, seconds: float = 60) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "timed out"
+        time.sleep(0.05)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"stepps": 3}, r"01_tiny has no parameter 'stepps' \(did you mean 'steps'\?\)"),
+        ({"steps": "3"}, r"steps = '3' is str, expected int"),
+        ({"steps": True}, r"steps = True is bool, expected int"),
+        ({"steps": 1.5, "lr": 0.1}, r"(?s)steps = 1.5 is float.*no parameter 'lr'"),
+    ],
+)
+def test_wrong_parameters_stop_before_anything_starts(project, given, message):
+    write_notebook(project / "notebooks" / "01_tiny.ipynb", *GOOD)
+    with pytest.raises(RunError, match=message):
+        execute("tiny", "01_tiny", given)
+    assert not (project / "papermill_runs" / "tiny" / "01_tiny").exists()
+
+
+def test_a_study_file_is_checked_whole_with_lines(project):
+    write_notebook(project / "notebooks" / "01_tiny.ipynb", *GOOD)
+    (project / "notebooks" / "studies" / "bad.yaml").write_text(
+        "descripton: x\nparameters:\n  steps: 1e-4\nnotebooks:\n  01_tinny: {}\n"
+        "  01_tiny:\n    stepps: 2\n"
+    )
+    with pytest.raises(RunError) as caught:
+        parameters.read_study("bad")
+    text = str(caught.value)
+    assert "bad.yaml:1: unknown section 'descripton'" in text
+    assert "bad.yaml:3: any notebook: steps = '1e-4' is str, expected int" in text
+    assert "bad.yaml:5: unknown notebook '01_tinny' (did you mean '01_tiny'?)" in text
+    assert "bad.yaml:7: 01_tiny has no parameter 'stepps'" in text
+
+
+def test_unknown_study_and_notebook_are_named(project):
+    write_notebook(project / "notebooks" / "01_tiny.ipynb", *GOOD)
+    with pytest.raises(RunError, match=r"no study 'tin' \(did you mean 'tiny'\?\)"):
+        parameters.read_study("tin")
+    with pytest.raises(RunError, match="no notebook '02_tiny'"):
+        parameters.notebook_path("02_tiny")
+
+
+def test_the_parameters_cell_holds_literals_only(project):
+    path = project / "notebooks" / "01_tiny.ipynb"
+    write_notebook(path, defaults="import os\nsteps = 2")
+    with pytest.raises(RunError, match="'import os': expected name = literal"):
+        parameters.declared(path)
+
+
+def test_given_parameters_are_typed():
+    assert parameters.parse_given(["loss=bce", "fold=0", "rate=1e-3", "all=true"]) == {
+        "loss": "bce",
+        "fold": 0,
+        "rate": 1e-3,
+        "all": True,
+    }
+    with pytest.raises(RunError, match="expected name=value"):
+        parameters.parse_given(["fold"])
+
+
+def test_a_run_depends_on_what_its_notebook_imports_and_on_nothing_else(project):
+    path = project / "notebooks" / "01_tiny.ipynb"
+    write_notebook(path, "from clipassistnet import losses")
+    modules = provenance.code(path)
+    assert "clipassistnet.losses" in modules
+    assert "clipassistnet.plots" not in modules
+    assert "clipassistnet.runs.execute" not in modules
+
+
+def test_every_training_is_spared_by_a_change_in_the_plots():
+    trained = provenance.code(Path(runs.root()) / "notebooks" / "05_train_fold.ipynb")
+    assert "clipassistnet.training" in trained
+    assert "clipassistnet.plots" not in trained
+
+
+def test_comments_and_docstrings_do_not_count_as_code():
+    a = 'def f(x):\n    """Doc."""\n    return x  # why\n'
+    assert provenance.code_digest(a) == provenance.code_digest("def f(x):\n    return x\n")
+    assert provenance.code_digest(a) != provenance.code_digest("def f(x):\n    return -x\n")
+
+
+def test_a_missing_input_names_the_command_that_makes_it(project):
+    run = runs.start("06_tiny", "tiny")
+    with pytest.raises(RunError, match=r"clipassistnet\.runs run 05_x --study tiny -p loss=bce"):
+        run.input("05_x", "predictions.parquet", loss="bce")
+
+
+def test_an_interactive_run_never_writes_over_a_batch_run(project):
+    run = runs.start("05_x", "tiny", loss="bce", fold=1)
+    assert run.folder == project / "papermill_runs" / "lab" / "05_x" / "loss=bce,fold=1"
+
+
+def write_run(project: Path, fold: int, **changed) -> None:
+    folder = project / "papermill_runs" / "tiny" / "05_x" / f"fold={fold}"
+    folder.mkdir(parents=True)
+    (folder / "p.csv").write_text("x")
+    record = {
+        "parameters": {"fold": fold, "epochs": 4},
+        "inputs": {"02_video_folds/once/folds.csv": "a"},
+        "code": {"notebook": "c"},
+    }
+    (folder / "run.json").write_text(json.dumps({**record, **changed}))
+
+
+def test_aggregates_refuse_runs_that_disagree(project):
+    write_run(project, 0)
+    write_run(project, 1, parameters={"fold": 1, "epochs": 5})
+    write_run(project, 2, inputs={"02_video_folds/once/folds.csv": "b"})
+    run = runs.start("06_tiny", "tiny")
+    with pytest.raises(RunError) as caught:
+        run.inputs("05_x", "p.csv", fold=[0, 1, 2])
+    assert "parameter epochs: fold=0 has 4, fold=1 has 5" in str(caught.value)
+    assert "input 02_video_folds/once/folds.csv: fold=0 has 'a'" in str(caught.value)
+
+
+def test_aggregates_only_warn_of_other_code(project):
+    write_run(project, 0)
+    write_run(project, 1, code={"notebook": "d"})
+    with pytest.warns(UserWarning, match="different code"):
+        paths = runs.start("06_tiny", "tiny").inputs("05_x", "p.csv", fold=[0, 1])
+    assert list(paths) == [(0,), (1,)]
+
+
+def test_a_gpu_is_held_by_one_run_at_a_time(monkeypatch, tmp_path):
+    from clipassistnet.runs import process
+
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    monkeypatch.setattr(process, "gpus", lambda: ["GPU", "GPU"])
+    monkeypatch.setattr(process.tempfile, "gettempdir", lambda: str(tmp_path))
+    with process.one_gpu() as first, process.one_gpu() as second:
+        assert {first, second} == {"0", "1"}
+    with process.one_gpu() as again:
+        assert again == "0"
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "7")
+    with process.one_gpu() as scheduled:
+        assert scheduled is None
+
+
+def test_a_half_written_run_is_no_result(project):
+    folder = project / "papermill_runs" / "tiny" / "01_tiny" / "once"
+    folder.mkdir(parents=True)
+    (folder / "run.json").write_text('{"fingerprint": "m", "inp')
+    assert not is_current(folder, "tiny", "m")
+
+
+def test_the_environment_is_left_as_it_was(project):
+    write_notebook(project / "notebooks" / "01_tiny.ipynb", *GOOD)
+    before = dict(os.environ)
+    execute("tiny", "01_tiny", {}, threads=1)
+    assert dict(os.environ) == before
