@@ -3,11 +3,12 @@
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from clipassistnet import annotation
 
+FEW = settings(max_examples=25, deadline=None, derandomize=True)
 LETTERS = {"V": "visible", "I": "invisible", "-": "absent"}
 
 
@@ -113,6 +114,7 @@ def test_without_triple_annotation_there_is_no_agreement_to_report():
     assert np.isnan(found["fleiss_kappa"])
 
 
+@FEW
 @given(st.lists(st.text("VI", min_size=3, max_size=3), min_size=1, max_size=40))
 def test_mean_error_is_a_third_of_the_share_without_full_agreement(words):
     found = annotation.agreement(labelled(*words))
@@ -157,6 +159,7 @@ def test_label_transition_uses_triple_annotated_frames_only():
         annotation.label_transition(TEN, "Z")
 
 
+@FEW
 @given(st.lists(st.text("VI", min_size=3, max_size=3), max_size=30))
 def test_rows_of_the_transition_sum_to_one(words):
     transition = annotation.label_transition(labelled("VVV", "III", *words))

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from clipassistnet import dataset
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from clipassistnet import dataset
 
 OPTIONAL = {"phases.csv", "actions.csv", "boxes.csv", "tips.csv", "truth.csv"}
 

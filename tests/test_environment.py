@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 import tomllib
+from pathlib import Path
 
 import pytest
 import yaml
@@ -24,13 +25,6 @@ DIRECT = BASE + [
     Requirement(line) for lines in PROJECT["optional-dependencies"].values() for line in lines
 ]
 
-# What a Jetson runs: importable with the base dependencies alone, in the syntax of Python 3.8.
-JETSON = [
-    path
-    for name in ("__init__", "deploy", "model", "transforms")
-    for pattern in (f"{name}.py", f"{name}/**/*.py")
-    for path in sorted((ROOT / "lib" / "clipassistnet").glob(pattern))
-]
 STUDY_ONLY = {
     *("albumentations", "av", "captum", "IPython", "ipykernel", "lightning", "matplotlib", "numba"),
     *("openvino", "pandas", "papermill", "pyarrow", "pytorch_lightning", "scipy", "seaborn"),
@@ -144,7 +138,12 @@ def test_registry_check_knows_a_host():
     assert any(host in line for host in REGISTRIES)
 
 
-def test_base_alone_imports_what_a_jetson_runs():
+@pytest.fixture(scope="module")
+def jetson() -> dict:
+    """What a Jetson runs, imported without the packages of the study.
+
+    `backends`: deploy.available(); `files`: the modules of ours which that brought in.
+    """
     program = f"""
 import importlib.abc, sys
 
@@ -155,27 +154,32 @@ class Absent(importlib.abc.MetaPathFinder):
 
 sys.meta_path.insert(0, Absent())
 import clipassistnet.deploy, clipassistnet.model, clipassistnet.transforms
-print(clipassistnet.deploy.available())
+ours = [module for name, module in sys.modules.items() if name.startswith("clipassistnet")]
+files = [module.__file__ for module in ours]
+print(dict(backends=clipassistnet.deploy.available(), files=files))
 """
     run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert run.returncode == 0, run.stderr
-    states = ast.literal_eval(run.stdout)
-    assert states["torch"][0]
-    assert states["openvino"][0] is False
-    assert "not installed" in states["openvino"][1]
+    return ast.literal_eval(run.stdout)
 
 
-@pytest.mark.parametrize("path", JETSON, ids=lambda path: path.relative_to(ROOT).as_posix())
-def test_jetson_modules_are_python_38(path):
-    ast.parse(path.read_text(), feature_version=(3, 8))
-    # ast knows the grammar of 3.8, ruff its library too (removeprefix, list[int] at run time...).
+def test_base_alone_imports_what_a_jetson_runs(jetson):
+    assert jetson["backends"]["torch"][0]
+    usable, note = jetson["backends"]["openvino"]
+    assert not usable
+    assert "not installed" in note
+
+
+def test_what_a_jetson_runs_is_python_38(jetson):
+    names = {Path(file).relative_to(ROOT).as_posix() for file in jetson["files"]}
+    assert {f"lib/clipassistnet/{name}.py" for name in ("model", "transforms")} < names
+    for name in names:
+        ast.parse((ROOT / name).read_text(), name, feature_version=(3, 8))
+    # ast knows the grammar of 3.8; ruff knows what it lacks beyond that, where it is told to look.
     targets = PYPROJECT["tool"]["ruff"]["per-file-target-version"]
-    name = path.relative_to(ROOT).as_posix()
-    assert [t for pattern, t in targets.items() if fnmatch.fnmatch(name, pattern)] == ["py38"]
-
-
-def test_jetson_modules_are_all_there():
-    assert {path.stem for path in JETSON} >= {"predictor", "model", "transforms"}
+    py38 = [pattern for pattern, target in targets.items() if target == "py38"]
+    untold = [name for name in names if not any(fnmatch.fnmatch(name, p) for p in py38)]
+    assert not untold, "missing in pyproject.toml, tool.ruff.per-file-target-version"
 
 
 def test_python_38_check_refuses_newer_grammar():

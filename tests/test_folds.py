@@ -1,16 +1,13 @@
-"""The greedy partition by hand, the split, and a leakage gate which nothing slips past."""
+"""The greedy partition by hand, the split, and the file."""
 
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from folded_study import FEW, LABELS, MADE, studied, table, videos
+from hypothesis import given
 from hypothesis import strategies as st
 
 from clipassistnet import folds
 from clipassistnet.folds import LeakageError
-
-
-def table(*rows) -> pd.DataFrame:
-    return pd.DataFrame(rows, columns=["video", "patient", "frames"])
 
 
 def test_greedy_partition_by_hand():
@@ -36,18 +33,7 @@ def test_whole_patients_by_their_summed_frames():
     assert found.to_dict() == {"a": 0, "b": 0, "c": 1, "d": 1}
 
 
-@st.composite
-def videos(draw, k=3):
-    """At least k patients with one to three videos each, of 1 to 2000 frames."""
-    patients = draw(st.lists(st.integers(1, 3), min_size=k, max_size=12))
-    rows = [
-        (f"v{patient}{i}", f"p{patient}", draw(st.integers(1, 2000)))
-        for patient, count in enumerate(patients)
-        for i in range(count)
-    ]
-    return table(*draw(st.permutations(rows)))
-
-
+@FEW
 @given(videos())
 def test_partitions_keep_patients_whole_and_the_greedy_one_is_even(rows):
     greedy, lot = folds.partition(rows, 3), folds.random_partition(rows, 3, seed=0)
@@ -77,6 +63,7 @@ def test_fewer_patients_than_folds_are_refused():
             make(table(("a", "P", 1), ("b", "P", 1), ("c", "Q", 1)), 3)
 
 
+@FEW
 @given(videos(), st.floats(0.01, 0.99), st.integers(0, 99))
 def test_hold_out_takes_whole_patients_and_never_all(rows, share, seed):
     held = folds.hold_out(rows, share, seed)
@@ -94,25 +81,6 @@ def test_hold_out_refuses_what_cannot_be():
         folds.hold_out(table(("a", "P", 1), ("b", "P", 1)), 0.5, 0)
     with pytest.raises(ValueError, match=r"share 1\.5"):
         folds.hold_out(table(("a", "P", 1), ("b", "Q", 1)), 1.5, 0)
-
-
-def labels_of(rows: pd.DataFrame) -> pd.DataFrame:
-    """As consensus() gives them: frames of each video in turn visible and invisible, one absent."""
-    frames = [
-        (video, frame, "visible" if frame % 2 else "invisible")
-        for video, _, count in rows[["video", "patient", "frames"]].itertuples(index=False)
-        for frame in range(count)
-    ]
-    frames += [(video, 99_999, "absent") for video in rows["video"]]
-    labels = pd.DataFrame(frames, columns=["video", "frame", "label"])
-    return labels.assign(training_label=labels["label"])
-
-
-def studied(split: str = "") -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Ten videos of eight patients with 4 to 13 frames: labels and videos.csv."""
-    patients = ["p0", "p0", "p1", "p2", "p2", "p3", "p4", "p5", "p6", "p7"]
-    rows = table(*[(f"v{i}", patient, 4 + i) for i, patient in enumerate(patients)])
-    return labels_of(rows), rows[["video", "patient"]].assign(split=split)
 
 
 def test_make_honours_the_splits_that_are_given():
@@ -155,18 +123,10 @@ def test_make_lets_a_patients_other_videos_decide():
 def test_make_refuses_a_fold_of_one_class():
     labels, table_of_videos = studied("train")
     labels["label"] = labels["label"].replace("visible", "invisible")
-    with pytest.raises(LeakageError, match="fold 2: all 27 frames are invisible") as caught:
+    # Patients of 15, 13, 12, 11, 10, 9, 9 and 6 frames: 15 + 9, 13 + 10 + 9 and 12 + 11 + 6.
+    with pytest.raises(LeakageError, match="fold 2: all 29 frames are invisible") as caught:
         folds.make(labels, table_of_videos, 3, test_share=0, seed=0)
     assert len(caught.value.problems) == 3
-
-
-def made_study():
-    labels, table_of_videos = studied("train")
-    table_of_videos.loc[[8, 9], "split"] = "test"
-    return folds.make(labels, table_of_videos, 3, test_share=0, seed=0), labels
-
-
-MADE, LABELS = made_study()
 
 
 def test_every_frame_is_validated_once_and_nothing_is_shared():
@@ -185,14 +145,16 @@ def test_every_frame_is_validated_once_and_nothing_is_shared():
 
 def test_split_uses_training_labels_for_training_alone():
     labels = LABELS.copy()
-    mine = labels["video"] == MADE.loc[MADE["subset"] == "0", "video"].iloc[0]
+    video = MADE.loc[MADE["subset"] == "0", "video"].iloc[0]
+    mine = labels["video"] == video
     labels.loc[mine, "training_label"] = "invisible"
     labels.loc[mine & (labels["frame"] == 0), "training_label"] = "absent"
-    video = labels.loc[mine, "video"].iloc[0]
-    train = folds.split(MADE, labels, 1)[0].query("video == @video")
+    train = folds.split(MADE, labels, 1)[0]
+    train = train[train["video"] == video]
     assert set(train["target"]) == {1}
     assert 0 not in set(train["frame"])  # whoever labelled it for training saw no clipper
-    validation = folds.split(MADE, labels, "0")[1].query("video == @video")
+    validation = folds.split(MADE, labels, "0")[1]
+    validation = validation[validation["video"] == video]
     assert (validation["target"] == (validation["label"] == "invisible")).all()
     assert set(validation["target"]) == {0, 1}
 
@@ -212,126 +174,6 @@ def test_an_unknown_fold_is_refused(fold):
 def test_split_refuses_folds_of_other_labels():
     with pytest.raises(LeakageError, match="video v3: labelled, in no fold"):
         folds.split(MADE[MADE["video"] != "v3"], LABELS, 0)
-
-
-def move(made, video, subset):
-    return made.assign(subset=made["subset"].where(made["video"] != video, subset))
-
-
-def other(draw, made, video):
-    """A subset which is not the video's."""
-    own = made.set_index("video").loc[video, "subset"]
-    return draw(st.sampled_from([s for s in ("0", "1", "2", "test") if s != own]))
-
-
-def tear_a_patient(draw, made, labels):
-    video = draw(st.sampled_from(["v0", "v1", "v3", "v4"]))
-    patient = made.set_index("video").loc[video, "patient"]
-    return move(made, video, other(draw, made, video)), labels, f"patient {patient}: in the subsets"
-
-
-def list_a_video_in_two(draw, made, labels):
-    row = made.sample(1, random_state=draw(st.integers(0, 99))).copy()
-    video = row["video"].iloc[0]
-    row["subset"] = other(draw, made, video)
-    return pd.concat([made, row]), labels, f"video {video}: in the subsets"
-
-
-def list_a_video_twice(draw, made, labels):
-    row = made.sample(1, random_state=draw(st.integers(0, 99)))
-    return pd.concat([made, row]), labels, f"video {row['video'].iloc[0]}: listed 2 times"
-
-
-def empty_a_fold(draw, made, labels):
-    fold = draw(st.sampled_from("012"))
-    to = draw(st.sampled_from([s for s in ("0", "1", "2", "test") if s != fold]))
-    return made.assign(subset=made["subset"].replace(fold, to)), labels, f"fold {fold}: empty"
-
-
-def invent_a_subset(draw, made, labels):
-    video = draw(st.sampled_from(sorted(made["video"])))
-    subset = draw(st.sampled_from(["valid", "", "3", "00", "-1", "TEST", " 1", "1.0"]))
-    return move(made, video, subset), labels, f"video {video}: subset {subset!r}"
-
-
-def forget_a_video(draw, made, labels):
-    video = draw(st.sampled_from(sorted(made["video"])))
-    return made[made["video"] != video], labels, f"video {video}: labelled, in no fold"
-
-
-def rename_a_video(draw, made, labels):
-    video = draw(st.sampled_from(sorted(made["video"])))
-    renamed = made.assign(video=made["video"].replace(video, "v99"))
-    return renamed, labels, "video v99: in the folds, without labels"
-
-
-def lose_labels(draw, made, labels):
-    video = draw(st.sampled_from(sorted(made["video"])))
-    rows = labels[(labels["video"] == video) & (labels["label"] != "absent")]
-    lost = rows.sample(draw(st.integers(1, 3)), random_state=0)
-    return made, labels.drop(lost.index), f"video {video}: "
-
-
-def one_class(draw, made, labels):
-    fold = draw(st.sampled_from("012"))
-    inside = labels["video"].isin(made.loc[made["subset"] == fold, "video"])
-    label = draw(st.sampled_from(["visible", "invisible"]))
-    judged = inside & (labels["label"] != "absent")
-    labels = labels.assign(label=labels["label"].mask(judged, label))
-    return made, labels, f"fold {fold}: all "
-
-
-def lose_a_name(draw, made, labels):
-    column = draw(st.sampled_from(["video", "patient"]))
-    torn = made.copy()
-    torn.loc[draw(st.sampled_from(list(made.index))), column] = draw(st.sampled_from(["", None]))
-    return torn, labels, "expected names"
-
-
-CORRUPTIONS = [
-    tear_a_patient, list_a_video_in_two, list_a_video_twice, empty_a_fold, invent_a_subset,
-    forget_a_video, rename_a_video, lose_labels, one_class, lose_a_name,
-]  # fmt: skip
-
-
-@pytest.mark.parametrize("corrupt", CORRUPTIONS)
-@settings(max_examples=15, deadline=None)
-@given(data=st.data())
-def test_the_gate_catches_random_corruptions(corrupt, data):
-    folds.check(MADE, LABELS, 3)
-    made, labels, problem = corrupt(data.draw, MADE, LABELS)
-    order = data.draw(st.integers(0, 9))
-    with pytest.raises(LeakageError) as caught:
-        folds.check(made.sample(frac=1, random_state=order), labels, 3)
-    assert any(problem in found for found in caught.value.problems), caught.value
-
-
-@settings(max_examples=20, deadline=None)
-@given(data=st.data())
-def test_the_gate_reports_every_problem_at_once(data):
-    made, labels, first = tear_a_patient(data.draw, MADE, LABELS)
-    made, labels, second = rename_a_video(data.draw, made, labels)
-    with pytest.raises(LeakageError) as caught:
-        folds.check(made, labels)
-    assert second in str(caught.value)
-    assert first in str(caught.value)
-    assert len(caught.value.problems) >= 3  # the renamed video is missing, too
-
-
-def test_a_fold_that_is_missing_in_between_shows_without_k():
-    torn = MADE.assign(subset=MADE["subset"].replace("1", "2"))
-    with pytest.raises(LeakageError, match="fold 1: empty"):
-        folds.check(torn, LABELS)
-    with pytest.raises(LeakageError, match="no column subset"):
-        folds.check(MADE.drop(columns="subset"), LABELS)
-
-
-@given(videos(k=5))
-def test_what_make_makes_passes_the_gate(rows):
-    rows = rows.assign(frames=rows["frames"] % 7 + 2)
-    labels = labels_of(rows)
-    made = folds.make(labels, rows.assign(split=""), 3, test_share=0.2, seed=0)
-    folds.check(made, labels, 3)
 
 
 def test_files_keep_what_was_written(tmp_path):

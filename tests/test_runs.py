@@ -35,7 +35,6 @@ def project(tmp_path, monkeypatch):
     data.mkdir(parents=True)
     (data / "videos.csv").write_text("video\nv1\n")
     monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("CLIPASSISTNET_RUNS", raising=False)
     return tmp_path
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pandas as pd
+
 from clipassistnet import dataset
 
 WIDTH, HEIGHT, BITS = 64, 48, 8
@@ -35,10 +36,17 @@ def encode(
     pts: list[int] | None = None,
     time_base: Fraction = Fraction(1, FPS),
     options: dict[str, str] | None = None,
+    codec: dict[str, str] | None = None,
 ) -> Path:
-    """Write a video of `picture(0)`... at these time stamps (one a tick by default)."""
+    """Write a video of `picture(0)`... at these time stamps (one a tick by default).
+
+    `options` are those of the container, `codec` those of x264: key frames every 12 frames, two B
+    frames between others.
+    """
     with av.open(str(path), "w", options=options or {}) as container:
-        stream = container.add_stream("libx264", rate=FPS, options={"g": "12", "bf": "2"})
+        stream = container.add_stream(
+            "libx264", rate=FPS, options={"g": "12", "bf": "2"} | (codec or {})
+        )
         stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuv420p"
         stream.codec_context.time_base = time_base
         for index in range(count):

@@ -1,4 +1,4 @@
-"""How far annotators agree, and the labels that come of it (paper's sections 2.1 and 3.1).
+"""How far annotators agree, and the labels that come of it (Aspart et al. 2022).
 
 Works on the rows of annotations.csv: video, frame, annotator, label, and optionally cause.
 """

@@ -5,12 +5,22 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import islice
+from typing import NamedTuple
 
 import av
 import numpy as np
+from av.container import InputContainer
 
 # Containers with an index of time stamps, where a jump lands where it should.
 INDEXED = ("mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm")
+
+
+class Packet(NamedTuple):
+    """One compressed frame; time stamp in ticks."""
+
+    pts: int | None
+    keyframe: bool
+    corrupt: bool
 
 
 class FrameError(Exception):
@@ -30,13 +40,14 @@ class Timeline:
     tick: float
     pts: np.ndarray  # (F,) int64, ascending
     keyframes: np.ndarray  # (K,) int64, ascending; empty where jumping is not safe
-    end: int  # where the last frame ends
 
     @property
     def length(self) -> int:
-        """Number of frames at the declared rate."""
-        # A container with a coarse tick (Matroska: 1 ms) rounds both ends: 1.5 ticks are no frame.
-        return int(np.ceil((self.end - self.pts[0] - 1.5) * self.tick * self.fps))
+        """Number of frames at the declared rate, up to the first that shows the last picture.
+
+        How long the last picture stays is left out: containers disagree on it.
+        """
+        return self.index(self.pts[-1]) + 1
 
     def shown_at(self, frames: np.ndarray) -> np.ndarray:
         """Time stamps (N,) of the pictures shown at these frame indices (N,), ascending."""
@@ -63,10 +74,9 @@ def timeline(path: str, fps: float) -> Timeline:
         FrameError: where the file is no video, is empty, ends before its index or carries no
             usable time stamps.
     """
-    try:
-        status = os.stat(path)
-    except OSError as error:
-        raise FrameError(f"{path}: {error.strerror}") from error
+    if not os.path.isfile(path):
+        raise FrameError(f"{path}: no such file")
+    status = os.stat(path)
     return _timeline(path, fps, status.st_size, status.st_mtime_ns)
 
 
@@ -74,40 +84,75 @@ def timeline(path: str, fps: float) -> Timeline:
 def _timeline(path: str, fps: float, size: int, _modified: int) -> Timeline:
     if size == 0:
         raise FrameError(f"{path}: the file is empty (0 bytes)")
-    packets = []
+    tick, indexed, announced, packets = _demux(path)
+    if not packets:
+        raise FrameError(f"{path}: holds no frame (cut off before its first one)")
+    if any(packet.pts is None for packet in packets):
+        raise FrameError(f"{path}: frames without presentation time stamps: convert it to MP4")
+    pts, keyframe, _ = (np.array(column) for column in zip(*packets, strict=True))
+    keyframes = np.unique(pts[keyframe]) if indexed else pts[:0]
+    line = Timeline(path, fps, tick, np.unique(pts), keyframes)
+    last = _before_gap(pts)
+    if last is not None and len(pts) != announced:
+        reason = (
+            "cut off (frames before the last one are missing), or of a variable rate that only an "
+            "MP4 can tell from that: convert it, if you know that it is whole"
+        )
+        raise _failure(line, last, reason)
+    return line
+
+
+def _demux(path: str) -> tuple[float, bool, int, list[Packet]]:
+    """Tick, whether there is an index, announced number of frames (0: unknown), and packets."""
+    packets: list[Packet] = []
     try:
-        with av.open(path) as container:
+        with _open(path) as container:
             stream = container.streams.video[0]
-            tick, indexed = float(stream.time_base), container.format.name in INDEXED
+            if stream.codec_context is None:
+                raise FrameError(f"{path}: its video is of an unknown kind")
             if container.format.name == "avi" and stream.codec_context.has_b_frames:
                 raise FrameError(f"{path}: AVI has no time stamps for B-frames: convert it to MP4")
-            for packet in container.demux(stream):
-                if packet.size and not packet.is_discard:
-                    flags = (packet.is_keyframe, packet.is_corrupt)
-                    packets.append((packet.pts, packet.duration, *flags))
+            for each in container.demux(stream):
+                if each.size and not each.is_discard:
+                    packet = Packet(each.pts, each.is_keyframe, each.is_corrupt)
+                    packets.append(packet)
+            tick, indexed = float(stream.time_base), container.format.name in INDEXED
+            announced = stream.frames
     except IndexError as error:
         raise FrameError(f"{path}: holds no video stream") from error
     except av.FFmpegError as error:
-        raise FrameError(f"{path}: {_unreadable(path, packets, error)}") from error
+        raise FrameError(f"{path}: {_unreadable(path, len(packets), error)}") from error
     # A file that ends within a frame hands out the part that is there.
-    while packets and packets[-1][3]:
+    while packets and packets[-1].corrupt:
         packets.pop()
-    if not packets:
-        raise FrameError(f"{path}: holds no frame (cut off before its first one)")
-    if any(packet[0] is None for packet in packets):
-        raise FrameError(f"{path}: frames without presentation time stamps: convert it to MP4")
-    pts, duration, keyframe, _ = (np.array(column) for column in zip(*packets, strict=True))
-    end = pts.max() + (duration[pts.argmax()] or round(1 / (fps * tick)))
-    keyframes = np.unique(pts[keyframe]) if indexed else pts[:0]
-    return Timeline(path, fps, tick, np.unique(pts), keyframes, int(end))
+    return tick, indexed, announced, packets
 
 
-def _unreadable(path: str, packets: list, error: Exception) -> str:
+def _before_gap(pts: np.ndarray) -> int | None:
+    """Last frame before those that a file lacks which ends between a frame and earlier ones.
+
+    Frames may be stored after a later one that they refer to. A file that is cut off between has
+    its full length, and yet lacks frames: the gap tells.
+
+    Args:
+        pts: time stamps (F,) in the order of the file.
+    """
+    if np.all(np.diff(pts) > 0):
+        return None
+    before = pts[: pts.argmax()].max(initial=pts.min())
+    shown = np.unique(pts)
+    gaps = np.diff(shown)
+    wide = shown[:-1][(shown[1:] > before) & (gaps > 1.5 * np.median(gaps))]
+    return int(wide[0]) if wide.size else None
+
+
+def _unreadable(path: str, packets: int, error: Exception) -> str:
     if packets:
-        return f"unreadable after {len(packets)} frames: {error.strerror}"
-    with open(path, "rb") as file:
-        if file.read(12)[4:8] == b"ftyp":
-            return "an MP4 without a readable index: cut off, or its recording never finished"
+        return f"unreadable after {packets} frames: {error.strerror}"
+    if isinstance(error, av.InvalidDataError):
+        with open(path, "rb") as file:
+            if file.read(12)[4:8] == b"ftyp":
+                return "an MP4 without a readable index: cut off, or its recording never finished"
     return f"not a video: {error.strerror}"
 
 
@@ -153,7 +198,7 @@ def _decode_from_here(
     last, damaged, targets = None, False, iter(wanted.tolist())
     target = next(targets)
     try:
-        with av.open(line.path) as container:
+        with _open(line.path) as container:
             stream = container.streams.video[0]
             # One thread reports damage at the frame it befell.
             stream.codec_context.thread_count = 1
@@ -175,6 +220,11 @@ def _decode_from_here(
     except av.FFmpegError as error:
         raise _failure(line, last, f"undecodable ({error.strerror})") from error
     raise _failure(line, last, f"ends before frame {line.index(target)}")
+
+
+def _open(path: str) -> InputContainer:
+    # Titles and the like may be in any encoding, or damaged: they are not looked at.
+    return av.open(path, metadata_errors="replace")
 
 
 def _failure(line: Timeline, last: int | None, reason: str) -> FrameError:

@@ -32,7 +32,7 @@ def partition(videos: pd.DataFrame, k: int) -> pd.Series:
 
     Patients in decreasing order of their summed frames, each into the subset with the fewest
     frames so far; ties go to the first video id and to the first subset. Where every patient has
-    one video this is the paper's partition of videos (section 2.2).
+    one video this is the partition of Aspart et al. (2022).
     `videos` has the columns video, patient, frames. ValueError with fewer patients than subsets.
     """
     patients = _patients(videos, k).sort_values(["frames", "first"], ascending=[False, True])

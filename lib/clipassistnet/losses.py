@@ -1,4 +1,4 @@
-"""The paper's four losses (section 2.3): each a small function in a dictionary.
+"""The four losses of Aspart et al. (2022): each a small function in a dictionary.
 
 All take two logits a frame (N, 2) and targets (N,) int64 (1 = invisible), and average over the
 batch. The weights of the weighted two are scaled to a mean of 1 over the training frames, so that

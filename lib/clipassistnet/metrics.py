@@ -5,6 +5,8 @@ Positive class: tip invisible (target 1); scores are p(invisible). The building 
 and are offered here under one name.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 
@@ -34,6 +36,7 @@ __all__ = [
     "bootstrap",
     "compare",
     "corrected_resampled_ttest",
+    "ensemble",
     "fold_metrics",
     "paired_bootstrap",
     "paper_threshold",
@@ -96,12 +99,35 @@ def per_video_rates(predictions: pd.DataFrame, threshold: float) -> pd.DataFrame
     return pd.DataFrame(rows)
 
 
+def ensemble(members: pd.DataFrame, weights: Sequence[float] = ()) -> pd.DataFrame:
+    """One row a frame: the members' rows with the weighted mean of their scores (equal weights).
+
+    `members` holds the frames once for each `model`: model, video, frame, score and what else
+    belongs to a frame; `weights` follow the order in which the models first appear.
+    ValueError where the members did not judge the same frames, or for impossible weights.
+    """
+    names = list(members["model"].unique())
+    weights = list(weights) or [1.0] * len(names)
+    if len(weights) != len(names) or min(weights) < 0 or not sum(weights) > 0:
+        raise ValueError(f"weights {weights}: expected one, not negative, for each of {names}")
+    rows = _judged(members.assign(target=0), "model").drop(columns="target")
+    parts = [rows[rows["model"] == name].sort_values(["video", "frame"]) for name in names]
+    shared = [part.drop(columns=["model", "score"]).reset_index(drop=True) for part in parts]
+    for name, other in zip(names, shared, strict=True):
+        if not other.equals(shared[0]):
+            raise ValueError(f"models {names[0]} and {name} did not judge the same frames")
+    score = np.average([part["score"] for part in parts], axis=0, weights=weights)
+    return shared[0].assign(score=score)
+
+
 def fold_metrics(predictions: pd.DataFrame, column: str = "loss") -> pd.DataFrame:
-    """One row a loss and fold: loss, fold, frames, and each of METRICS."""
+    """One row a loss, fold and metric: loss, fold, frames, metric, value."""
     rows = []
     for (name, fold), frames in _judged(predictions, column).groupby([column, "fold"], sort=False):
-        values = {m: f(frames["target"], frames["score"]) for m, f in METRICS.items()}
-        rows.append({column: name, "fold": fold, "frames": len(frames), **values})
+        for metric, function in METRICS.items():
+            value = function(frames["target"], frames["score"])
+            row = {column: name, "fold": fold, "frames": len(frames)}
+            rows.append({**row, "metric": metric, "value": value})
     return pd.DataFrame(rows)
 
 
@@ -117,15 +143,14 @@ def table2(
     """
     predictions = _judged(predictions, "loss")
     rows = []
-    for loss, folds in fold_metrics(predictions).groupby("loss", sort=False):
-        frames = predictions[predictions["loss"] == loss]
-        for metric, function in METRICS.items():
-            _, low, high = bootstrap(
-                frames, function, by=by, within="fold", resamples=resamples, seed=seed
-            )
-            mean, sd = folds[metric].mean(skipna=False), folds[metric].std(ddof=1, skipna=False)
-            row = {"loss": loss, "metric": metric, "folds": len(folds), "mean": mean, "sd": sd}
-            rows.append({**row, "low": low, "high": high})
+    for (loss, metric), folds in fold_metrics(predictions).groupby(["loss", "metric"], sort=False):
+        frames, values = predictions[predictions["loss"] == loss], folds["value"]
+        _, low, high = bootstrap(
+            frames, METRICS[metric], by=by, within="fold", resamples=resamples, seed=seed
+        )
+        row = {"loss": loss, "metric": metric, "folds": len(folds)}
+        row |= {"mean": values.mean(skipna=False), "sd": values.std(ddof=1, skipna=False)}
+        rows.append({**row, "low": low, "high": high})
     return pd.DataFrame(rows)
 
 
@@ -179,9 +204,12 @@ def compare(
 
 
 def _corrected(a: pd.DataFrame, b: pd.DataFrame, metric: str, column: str) -> dict[str, float]:
-    a, b = (fold_metrics(frames, column).set_index("fold").sort_index() for frames in (a, b))
+    a, b = (
+        table[table["metric"] == metric].set_index("fold").sort_index()
+        for table in (fold_metrics(a, column), fold_metrics(b, column))
+    )
     test = a["frames"]
-    t, p = corrected_resampled_ttest(a[metric] - b[metric], test.sum() - test, test)
+    t, p = corrected_resampled_ttest(a["value"] - b["value"], test.sum() - test, test)
     return {"t": t, "p_t": p}
 
 

@@ -31,7 +31,7 @@ def bars(values: pd.Series, xlabel: str, reference: tuple[float, str] | None = N
     axes.bar_label(axes.containers[0], fmt="%.3g", padding=3)
     if reference:
         axes.axvline(reference[0], color="black", linestyle="--", label=reference[1])
-        axes.legend(loc="lower right")
+        axes.legend(bbox_to_anchor=(1, 1), loc="upper left")
     axes.set(xlabel=xlabel, ylabel="")
     axes.margins(x=0.12)
     return figure
@@ -52,7 +52,8 @@ def frames_per_video(folds: pd.DataFrame) -> Figure:
     """Frames of each video, longest first, coloured by the subset that it fell into."""
     ordered = folds.sort_values(["frames", "video"], ascending=[False, True])
     figure, axes = plt.subplots(figsize=(9, 3.2))
-    sns.barplot(ordered, x="video", y="frames", hue="subset", dodge=False, ax=axes)
+    order = sorted(folds["subset"].unique())
+    sns.barplot(ordered, x="video", y="frames", hue="subset", hue_order=order, dodge=False, ax=axes)
     many = len(ordered) > 40
     axes.tick_params(axis="x", rotation=90, labelsize=7, labelbottom=not many)
     axes.set(xlabel=f"video ({len(ordered)})", ylabel="annotated frames")
@@ -101,12 +102,12 @@ def finder(curve: pd.DataFrame, pick: float, paper: float | None) -> Figure:
     return figure
 
 
-def by_loss(table: pd.DataFrame, metric: str, ylabel: str) -> Figure:
-    """A metric of each fold for each loss, folds joined by lines: the comparison is paired."""
+def by_loss(table: pd.DataFrame, ylabel: str) -> Figure:
+    """A metric's value of each fold for each loss, folds joined by lines: they are paired."""
     shown = table.assign(loss=table["loss"].map(LOSS_NAMES), fold=table["fold"].astype(str))
     figure, axes = plt.subplots(figsize=(7, 3.4))
-    sns.lineplot(shown, x="loss", y=metric, hue="fold", marker="o", alpha=0.7, ax=axes)
-    means = shown.groupby("loss", sort=False)[metric].mean()
+    sns.lineplot(shown, x="loss", y="value", hue="fold", marker="o", alpha=0.7, ax=axes)
+    means = shown.groupby("loss", sort=False)["value"].mean()
     axes.scatter(means.index, means, marker="_", s=900, color="black", zorder=3, label="mean")
     axes.set(xlabel="", ylabel=ylabel)
     axes.legend(title="fold", bbox_to_anchor=(1, 1), loc="upper left")

@@ -45,7 +45,8 @@ def load(
     `backend` is one of BACKENDS, or "auto": the fastest that works here, whose `reason` says why
     the faster ones were passed over. A backend asked for by name is never replaced by another.
     Raises BackendError where it is absent or its conversion fails a check, ValueError for an
-    unknown backend or a precision that the backend does not have.
+    unknown backend, a precision that the backend does not have, or another image size than the
+    ensemble's own: its strided convolutions are laid out for that one.
     """
     if backend == "auto":
         return _best(ensemble, image_size, precision)
@@ -54,8 +55,11 @@ def load(
     if precision not in PRECISIONS[backend]:
         names = ", ".join(PRECISIONS[backend])
         raise ValueError(f"precision {precision!r}, expected for {backend}: {names}")
+    if image_size != ensemble.spec["image_size"]:
+        raise ValueError(
+            f"image_size {image_size}, the ensemble's is {ensemble.spec['image_size']}"
+        )
     version = _version(backend)
-    mean, std = _statistics(ensemble)
     make = {"torch2trt": convert, "openvino": _openvino}.get(backend)
     run = make(ensemble, image_size, precision) if make else _eager(ensemble, backend)
     return Predictor(
@@ -64,8 +68,8 @@ def load(
         device="cuda" if backend in ("torch2trt", "torch-cuda") else "cpu",
         reason=f"{backend} {version}",
         image_size=image_size,
-        mean=mean,
-        std=std,
+        mean=tuple(ensemble.spec["mean"]),
+        std=tuple(ensemble.spec["std"]),
         batch=1 if make else _EAGER_BATCH,
         run=run,
     )
@@ -103,25 +107,17 @@ def _openvino(ensemble: nn.Module, image_size: int, precision: str) -> Callable:
     import openvino
 
     core = openvino.Core()
-    if precision == "bfloat16" and "BF16" not in core.get_property(
-        "CPU", "OPTIMIZATION_CAPABILITIES"
-    ):
+    capabilities = core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    if precision == "bfloat16" and "BF16" not in capabilities:
         raise BackendError("openvino: this CPU has no bfloat16")
-    module = copy.deepcopy(ensemble).eval()
-    example = torch.rand(1, 3, image_size, image_size)
-    with warnings.catch_warnings(), torch.no_grad():
-        # OpenVINO's converter traces, which torch calls deprecated: no affair of our caller's.
-        warnings.simplefilter("ignore", FutureWarning)
-        converted = openvino.convert_model(
-            module, example_input=example, input=[1, *example.shape[1:]]
-        )
+    network = _traced(copy.deepcopy(ensemble).eval(), image_size)
     settings = {
         # Left unnamed, OpenVINO takes bfloat16 wherever the CPU has it.
         "INFERENCE_PRECISION_HINT": _OPENVINO_PRECISIONS[precision],
         "PERFORMANCE_HINT": "LATENCY",
         "INFERENCE_NUM_THREADS": torch.get_num_threads(),  # as many as PyTorch: a fair comparison
     }
-    compiled = core.compile_model(converted, "CPU", settings)
+    compiled = core.compile_model(network, "CPU", settings)
     _require_precision(compiled, precision)
 
     def run(batch: torch.Tensor) -> np.ndarray:
@@ -129,6 +125,27 @@ def _openvino(ensemble: nn.Module, image_size: int, precision: str) -> Callable:
 
     require_dependence(run, image_size)
     return run
+
+
+def _traced(module: nn.Module, image_size: int):
+    """The module as an OpenVINO model of one frame.
+
+    By the frontend that openvino.convert_model wraps: convert_model itself reports every conversion
+    to Google Analytics, unasked, which no library may do in a hospital.
+    """
+    from openvino.frontend import FrontEndManager
+    from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder
+
+    example = torch.rand(1, 3, image_size, image_size)
+    with warnings.catch_warnings(), torch.no_grad():
+        # torch has deprecated tracing, OpenVINO still builds on it: no affair of our caller's.
+        warnings.simplefilter("ignore")
+        traced = torch.jit.trace(module, example, check_trace=False)
+        decoder = TorchScriptPythonDecoder(traced)  # a name of its own: the frontend borrows it
+        frontend = FrontEndManager().load_by_framework("pytorch")
+        model = frontend.convert(frontend.load(decoder))
+    model.reshape(list(example.shape))
+    return model
 
 
 def _require_precision(compiled, precision: str) -> None:
@@ -162,11 +179,3 @@ def _version(backend: str) -> str:
     if backend != "torch" and not torch.cuda.is_available():
         raise BackendError(f"{backend}: PyTorch sees no CUDA GPU")
     return f"TensorRT {tensorrt.__version__}" if backend == "torch2trt" else torch.__version__
-
-
-def _statistics(ensemble: nn.Module) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Mean and standard deviation of the input, which all members share."""
-    found = {(tuple(model.spec["mean"]), tuple(model.spec["std"])) for model in ensemble.models}
-    if len(found) != 1:
-        raise ValueError(f"the members' inputs are normalised in {len(found)} ways, expected one")
-    return found.pop()

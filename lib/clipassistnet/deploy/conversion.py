@@ -27,9 +27,6 @@ CONVERTERS = frozenset(
         "torch.nn.functional.relu",
         "torch.nn.functional.relu6",
         "torch.nn.functional.max_pool2d",
-        # timm's tf_ networks pad their strided convolutions. TensorRT 10 has dropped the call which
-        # this converter makes: there the conversion fails, loudly.
-        "torch.nn.functional.pad",
         "torch.nn.functional.adaptive_avg_pool2d",
         "torch.nn.functional.linear",
         "torch.nn.functional.softmax",
@@ -42,7 +39,6 @@ CONVERTERS = frozenset(
         "torch.stack",
         "torch.Tensor.mean",
         "torch.mean",
-        "torch.Tensor.__getitem__",
     ]
 )
 

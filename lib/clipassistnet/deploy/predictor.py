@@ -41,14 +41,9 @@ class Predictor:
     def predict(self, frames: np.ndarray) -> np.ndarray:
         """p(invisible) of each frame: uint8 RGB (N, H, W, 3) to float32 (N,), in order.
 
-        Raises ValueError for frames of another type or shape, BackendError where the backend
-        returns another number of scores than it was given frames.
+        Raises ValueError for frames of another type or shape (from `preprocess`), BackendError
+        where the backend returns another number of scores than it was given frames.
         """
-        frames = np.asarray(frames)
-        if frames.dtype != np.uint8 or frames.ndim != 4 or frames.shape[3] != 3:
-            raise ValueError(
-                f"frames are {frames.dtype} {frames.shape}, expected uint8 RGB (N, H, W, 3)"
-            )
         scores = np.empty(len(frames), np.float32)
         for start in range(0, len(frames), self.batch):
             part = frames[start : start + self.batch]

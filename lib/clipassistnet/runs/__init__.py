@@ -31,8 +31,8 @@ def root() -> Path:
 
 
 def runs_folder() -> Path:
-    """Folder of all runs; another one than the project's is for tests."""
-    return Path(os.environ.get("CLIPASSISTNET_RUNS") or root() / "papermill_runs")
+    """Folder of all runs of the project."""
+    return root() / "papermill_runs"
 
 
 def name_key(key: dict[str, Any]) -> str:

@@ -72,8 +72,8 @@ def _simulate(options: argparse.Namespace, _: list[str]) -> int:
     from ..simulate import Spec, simulate
     from .parameters import read_study
 
-    spec = Spec(**read_study(options.study)["simulate"])
-    simulate(runs_folder() / options.study / "data", spec, processes=options.processes)
+    spec = Spec(**read_study(options.study)["simulate"], processes=options.processes)
+    simulate(runs_folder() / options.study / "data", spec)
     return 0
 
 

@@ -20,32 +20,31 @@ _TABLE = {
     DARK: (0.25, 0.30, 0.42, 0.40, 0.0),
 }
 PARAMETERS = np.array([_TABLE[m] for m in sorted(_TABLE)], np.float32)
-_TILE_PIXELS = 512
 
 
-def _noise(rng: np.random.Generator, slope: float, low: float = 0.0) -> np.ndarray:
+def _noise(rng: np.random.Generator, pixels: int, slope: float, low: float = 0.0) -> np.ndarray:
     """Noise tile of unit variance that repeats; its spectrum falls as frequency ** -slope."""
-    frequency = np.fft.fftfreq(_TILE_PIXELS) * _TILE_PIXELS
-    radius = np.hypot(frequency[:, None], frequency[None, : _TILE_PIXELS // 2 + 1])
+    frequency = np.fft.fftfreq(pixels) * pixels
+    radius = np.hypot(frequency[:, None], frequency[None, : pixels // 2 + 1])
     spectrum = np.where(radius > low, np.maximum(radius, 1.0) ** -slope, 0.0)
-    phase = np.fft.rfft2(rng.normal(size=(_TILE_PIXELS, _TILE_PIXELS)))
+    phase = np.fft.rfft2(rng.normal(size=(pixels, pixels)))
     field = np.fft.irfft2(phase * spectrum)
     return (field / field.std()).astype(np.float32)
 
 
-def _vessels(rng: np.random.Generator, count: int) -> np.ndarray:
+def _vessels(rng: np.random.Generator, pixels: int, count: int) -> np.ndarray:
     """Tile of branching vessels, 0 to 1."""
-    tile = np.zeros((_TILE_PIXELS, _TILE_PIXELS), np.float32)
+    tile = np.zeros((pixels, pixels), np.float32)
     stems = [
-        (rng.uniform(0, _TILE_PIXELS, 2), rng.uniform(0, 2 * np.pi), 2.4) for _ in range(count)
+        (rng.uniform(0, pixels, 2), rng.uniform(0, 2 * np.pi), 2.4) for _ in range(count)
     ]
     while stems:
         place, heading, width = stems.pop()
         for _ in range(int(rng.integers(12, 40))):
             heading += rng.normal() * 0.28
             step = place + 5 * np.array([np.cos(heading), np.sin(heading)])
-            ends = [tuple(int(c * 16) for c in point % _TILE_PIXELS) for point in (place, step)]
-            if np.abs(place % _TILE_PIXELS - step % _TILE_PIXELS).max() < 20:
+            ends = [tuple(int(c * 16) for c in point % pixels) for point in (place, step)]
+            if np.abs(place % pixels - step % pixels).max() < 20:
                 cv2.line(tile, *ends, 1.0, max(1, round(width)), cv2.LINE_AA, 4)
             place = step
             if width > 1 and rng.random() < 0.07:
@@ -54,13 +53,15 @@ def _vessels(rng: np.random.Generator, count: int) -> np.ndarray:
 
 
 def _pack(colour, height: np.ndarray, gloss) -> np.ndarray:
-    """Six channels: linear RGB, slope of the height in x and y, gloss."""
+    """Eight bytes a texel: square roots of linear RGB, slope of the height in x and y, gloss."""
     slope_x = (np.roll(height, -1, 1) - np.roll(height, 1, 1)) * 0.5
     slope_y = (np.roll(height, -1, 0) - np.roll(height, 1, 0)) * 0.5
-    scale = 1 / max(1e-6, np.hypot(slope_x, slope_y).std() * 2)
-    layers = [*np.moveaxis(np.clip(colour, 0, 1), -1, 0), -slope_x * scale, -slope_y * scale]
-    gloss = np.broadcast_to(gloss, height.shape)
-    return np.stack([*layers, gloss], -1).astype(np.float32)
+    scale = 20 / max(1e-6, np.hypot(slope_x, slope_y).std())
+    texels = np.zeros((*height.shape, 8), np.float32)
+    texels[..., :3] = 255 * np.sqrt(np.clip(colour, 0, 1))
+    texels[..., 3], texels[..., 4] = 128 - slope_x * scale, 128 - slope_y * scale
+    texels[..., 5] = 128 * gloss
+    return np.clip(texels + 0.5, 0, 255).astype(np.uint8)
 
 
 def _mix(first, second, share: np.ndarray) -> np.ndarray:
@@ -69,10 +70,12 @@ def _mix(first, second, share: np.ndarray) -> np.ndarray:
 
 
 def textures(rng: np.random.Generator, pixels: int, colours: dict[int, np.ndarray]) -> np.ndarray:
-    """Tiles of all materials (M, pixels, pixels, 6) float32; `colours` are linear RGB by material."""
-    broad, middle, fine = _noise(rng, 1.7), _noise(rng, 1.3, 4), _noise(rng, 0.9, 20)
-    other = np.roll(broad[::-1], 130, 1)
-    vessels = _vessels(rng, int(rng.integers(10, 26)))
+    """Tiles of all materials (M, pixels, pixels, 8) uint8; `colours` are linear RGB by material."""
+    broad, middle, fine = (
+        _noise(rng, pixels, slope, low) for slope, low in ((1.7, 0), (1.3, 4), (0.9, 20))
+    )
+    other = np.roll(broad[::-1], pixels // 4, 1)
+    vessels = _vessels(rng, pixels, int(rng.integers(10, 26)))
     red, yellow, cream = (np.array(c) for c in ((0.32, 0.03, 0.03), (0.75, 0.5, 0.16), (0.7, 0.45, 0.34)))
     wet = np.clip(0.7 + 0.5 * middle, 0.05, 1.6)
     tiles = {}
@@ -92,11 +95,4 @@ def textures(rng: np.random.Generator, pixels: int, colours: dict[int, np.ndarra
     for material in (STEEL, BLACK, POLYMER):
         shade = 1 + 0.06 * broad + 0.04 * fine
         tiles[material] = _pack(colours[material] * shade[..., None], fine + broad, 1 + 0.1 * middle)
-    stacked = np.stack([tiles[material] for material in sorted(tiles)])
-    small = np.empty((len(stacked), pixels, pixels, 6), np.float32)
-    for tile, target in zip(stacked, small, strict=True):
-        for part in (slice(0, 3), slice(3, 6)):  # OpenCV resizes at most four channels
-            target[..., part] = cv2.resize(
-                np.ascontiguousarray(tile[..., part]), (pixels, pixels), interpolation=cv2.INTER_AREA
-            )
-    return small
+    return np.stack([tiles[material] for material in sorted(tiles)])

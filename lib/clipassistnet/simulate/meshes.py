@@ -1,37 +1,55 @@
 """Surfaces as grids of points: the few shapes from which anatomy and tools are built."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
 
-TILE = 96.0  # mm of tissue that one texture tile covers
+TILE = 72.0  # mm of tissue that one texture tile covers
+
+
+# Columns of Surface.data (the rest pads a row to 48 bytes: one cache line or two).
+NORMAL, PLACE, UV, TINT, COLUMNS = slice(0, 3), slice(3, 6), slice(6, 8), 8, 12
+# Columns of Surface.marks.
+MATERIAL, PART, TIP = 0, 1, 2
 
 
 @dataclass(frozen=True)
 class Surface:
-    """Triangles with what shading and truth need of them; lengths in mm.
+    """Triangles with what shading and truth need of them; lengths in mm."""
 
-    `part` names the object that owns the surface and `tip` is 1 or 2 on the tip of jaw 1 or 2.
-    """
-
-    vertices: np.ndarray  # (N, 3) float32
-    normals: np.ndarray  # (N, 3) float32
-    uv: np.ndarray  # (N, 2) float32, in texture tiles
-    tint: np.ndarray  # (N,) float32
+    data: np.ndarray  # (N, 12) float32, a row a vertex: normal, place, texture tile, tint
     triangles: np.ndarray  # (T, 3) int32
-    material: np.ndarray  # (T,) int32
-    part: np.ndarray  # (T,) int32
-    tip: np.ndarray  # (T,) int32
+    marks: np.ndarray  # (T, 3) int32: material, part (who owns it), tip (1 or 2: of that jaw)
+
+    @property
+    def vertices(self) -> np.ndarray:
+        """Places of the vertices (N, 3), a view."""
+        return self.data[:, PLACE]
+
+    @property
+    def part(self) -> np.ndarray:
+        """Owner of each triangle (T,), a view."""
+        return self.marks[:, PART]
+
+    @property
+    def tip(self) -> np.ndarray:
+        """Mark of each triangle's tip (T,), a view; 0 where it belongs to none."""
+        return self.marks[:, TIP]
 
     def moved(self, rotation: np.ndarray, translation: np.ndarray) -> "Surface":
         """The surface after a rigid motion: `rotation` (3, 3), `translation` (3,) in mm."""
-        rotation = rotation.astype(np.float32)
-        return replace(
-            self,
-            vertices=self.vertices @ rotation.T + translation.astype(np.float32),
-            normals=self.normals @ rotation.T,
-        )
+        rotation = rotation.T.astype(np.float32)
+        data = self.data.copy()
+        data[:, NORMAL] = self.data[:, NORMAL] @ rotation
+        data[:, PLACE] = self.data[:, PLACE] @ rotation + translation.astype(np.float32)
+        return Surface(data, self.triangles, self.marks)
+
+    def shifted(self, translation: np.ndarray) -> "Surface":
+        """The surface moved by `translation` (3,) in mm."""
+        data = self.data.copy()
+        data[:, PLACE] += translation.astype(np.float32)
+        return Surface(data, self.triangles, self.marks)
 
 
 @lru_cache(maxsize=64)
@@ -74,27 +92,22 @@ def grid(
     if uv is None:
         # The scene is always seen from about -z: a sheared planar map has no seam and no pole.
         uv = (vertices[:, :2] + 0.35 * vertices[:, 2:]) / TILE
+    data = np.zeros((rows * columns, COLUMNS), np.float32)
+    data[:, NORMAL], data[:, PLACE] = normals.reshape(-1, 3), vertices
+    data[:, UV] = uv.reshape(-1, 2)
+    data[:, TINT] = np.broadcast_to(tint, (rows, columns)).reshape(-1)
     triangles = _grid_triangles(rows, columns)
-    count = len(triangles)
-    return Surface(
-        vertices.astype(np.float32),
-        normals.reshape(-1, 3).astype(np.float32),
-        uv.reshape(-1, 2).astype(np.float32),
-        np.broadcast_to(tint, (rows, columns)).reshape(-1).astype(np.float32),
-        triangles,
-        np.full(count, material, np.int32),
-        np.full(count, part, np.int32),
-        np.full(count, tip, np.int32),
-    )
+    marks = np.tile(np.int32([material, part, tip]), (len(triangles), 1))
+    return Surface(data, triangles, marks)
 
 
 def join(surfaces: list[Surface]) -> Surface:
     """One surface of many."""
-    offsets = np.cumsum([0, *(len(s.vertices) for s in surfaces[:-1])])
-    triangles = [s.triangles + np.int32(o) for s, o in zip(surfaces, offsets, strict=True)]
-    names = ("vertices", "normals", "uv", "tint", "material", "part", "tip")
-    fields = {name: np.concatenate([getattr(s, name) for s in surfaces]) for name in names}
-    return Surface(triangles=np.concatenate(triangles), **fields)
+    offsets = np.cumsum([0, *(len(s.data) for s in surfaces[:-1])], dtype=np.int32)
+    triangles = [s.triangles + offset for s, offset in zip(surfaces, offsets, strict=True)]
+    data = np.concatenate([s.data for s in surfaces])
+    marks = np.concatenate([s.marks for s in surfaces])
+    return Surface(data, np.concatenate(triangles), marks)
 
 
 def waves(directions: np.ndarray, rng: np.random.Generator, frequency: float) -> np.ndarray:
@@ -109,11 +122,12 @@ def waves(directions: np.ndarray, rng: np.random.Generator, frequency: float) ->
 
 
 def blob(
-    centre, radii, material: int, part: int, rng: np.random.Generator, *, rough=0.08, frequency=1.6
-) -> Surface:
+    centre, radii, material: int, part: int, rng: np.random.Generator, *, rough=0.08,
+    frequency=1.6, rings=26,
+) -> Surface:  # fmt: skip
     """Closed lump: an ellipsoid with a rough surface, poles up and down."""
-    polar = np.linspace(0, np.pi, 26)[:, None]
-    turn = np.linspace(0, 2 * np.pi, 37)[None, :]
+    polar = np.linspace(0, np.pi, rings)[:, None]
+    turn = np.linspace(0, 2 * np.pi, rings * 7 // 5)[None, :]
     directions = np.stack(
         [np.sin(polar) * np.cos(turn), np.cos(polar) + 0 * turn, -np.sin(polar) * np.sin(turn)], -1
     )

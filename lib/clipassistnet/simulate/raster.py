@@ -16,12 +16,12 @@ _OPTIONS = {"cache": True, "fastmath": True, "nogil": True}
 
 
 @njit(**_OPTIONS)
-def project(vertices, rotation, position, focal, centre_x, centre_y, screen):
-    """World (N, 3) in mm to `screen` (N, 3): x, y in subpixels and 1 / depth (0 before NEAR)."""
-    for i in range(vertices.shape[0]):
-        x = vertices[i, 0] - position[0]
-        y = vertices[i, 1] - position[1]
-        z = vertices[i, 2] - position[2]
+def project(data, rotation, position, focal, centre_x, centre_y, screen):
+    """Vertices (N, 12: columns 3 to 5, mm) to `screen` (N, 3): x, y in subpixels and 1 / depth (0 before NEAR)."""
+    for i in range(data.shape[0]):
+        x = data[i, 3] - position[0]
+        y = data[i, 4] - position[1]
+        z = data[i, 5] - position[2]
         depth = rotation[2, 0] * x + rotation[2, 1] * y + rotation[2, 2] * z
         if depth < NEAR:
             screen[i, 2] = 0.0
@@ -47,11 +47,12 @@ def _clip(slope, offset, low, high):
 
 
 @njit(**_OPTIONS)
-def rasterise(screen, triangles, chosen, left, top, depth, owner):
+def rasterise(screen, triangles, chosen, left, top, limits, depth, owner):
     """Draw the `chosen` triangles into `depth` (1 / mm, larger is nearer) and `owner` (triangle).
 
     The buffers are a window of the picture whose corner is subpixel (left, top); it may lie
-    outside the picture, so that tips beyond its edge are counted too. Back faces are culled.
+    outside the picture, so that tips beyond its edge are counted too. `limits` (rows, 2) is the
+    span of columns [start, stop) to fill in each row. Back faces are culled.
     """
     height, width = depth.shape
     for k in range(chosen.shape[0]):
@@ -80,7 +81,8 @@ def rasterise(screen, triangles, chosen, left, top, depth, owner):
         zy = by * (zb - za) + cy * (zc - za)
         for y in range(y0, y1 + 1):
             dy = y + 0.5 - ya
-            low, high = x0 + 0.5 - xa, x1 + 0.5 - xa
+            low = max(x0, limits[y, 0]) + 0.5 - xa
+            high = min(x1, limits[y, 1] - 1) + 0.5 - xa
             low, high = _clip(bx, by * dy, low, high)
             low, high = _clip(cx, cy * dy, low, high)
             low, high = _clip(-bx - cx, 1.0 - (by + cy) * dy, low, high)
@@ -93,17 +95,9 @@ def rasterise(screen, triangles, chosen, left, top, depth, owner):
                 z += zx
 
 
-@njit(inline="always")
-def _tap(tiles, m, x0, x1, y0, y1, fx, fy, channel):
-    """Bilinear look-up of one channel."""
-    upper = tiles[m, y0, x0, channel] + fx * (tiles[m, y0, x1, channel] - tiles[m, y0, x0, channel])
-    lower = tiles[m, y1, x0, channel] + fx * (tiles[m, y1, x1, channel] - tiles[m, y1, x0, channel])
-    return upper + fy * (lower - upper)
-
-
 @njit(inline="always", fastmath=True)
-def _shade(t, sx, sy, vertices, normals, uv, tint, triangles, material_of, screen, textures, materials, lamp, eye, axis):
-    """Light one sample: diffuse and wet or metallic gloss under the scope's lamp. Returns 1 / z, r, g, b."""
+def _gather(t, sx, sy, data, triangles, marks, screen, textures, materials, work, n):
+    """Interpolate what one sample (sx, sy) of triangle t needs into column n of `work`."""
     a, b, c = triangles[t, 0], triangles[t, 1], triangles[t, 2]
     xa, ya, xb, yb = screen[a, 0], screen[a, 1], screen[b, 0], screen[b, 1]
     xc, yc = screen[c, 0], screen[c, 1]
@@ -115,107 +109,105 @@ def _shade(t, sx, sy, vertices, normals, uv, tint, triangles, material_of, scree
     near = wa + wb + wc
     scale = ONE / near
     wa, wb, wc = wa * scale, wb * scale, wc * scale
-    m = material_of[t]
-    u = wa * uv[a, 0] + wb * uv[b, 0] + wc * uv[c, 0]
-    v = wa * uv[a, 1] + wb * uv[b, 1] + wc * uv[c, 1]
+    for k in range(9):
+        work[k, n] = wa * data[a, k] + wb * data[b, k] + wc * data[c, k]
+    m = marks[t, 0]
+    u, v = work[6, n], work[7, n]
     size = textures.shape[1]
-    u = (u - np.floor(u)) * np.float32(size)
-    v = (v - np.floor(v)) * np.float32(size)
-    x0, y0 = min(np.int64(u), size - 1), min(np.int64(v), size - 1)
-    fx, fy = u - np.float32(x0), v - np.float32(y0)
-    x1 = x0 + 1 if x0 + 1 < size else 0
-    y1 = y0 + 1 if y0 + 1 < size else 0
-    nx = wa * normals[a, 0] + wb * normals[b, 0] + wc * normals[c, 0]
-    ny = wa * normals[a, 1] + wb * normals[b, 1] + wc * normals[c, 1]
-    nz = wa * normals[a, 2] + wb * normals[b, 2] + wc * normals[c, 2]
-    # Bumps tilt the normal along two tangents; the scene is seen from about -z, so that the
-    # directions x and y, made orthogonal to the normal, always serve.
-    gx = _tap(textures, m, x0, x1, y0, y1, fx, fy, 3) * materials[m, 3]
-    gy = _tap(textures, m, x0, x1, y0, y1, fx, fy, 4) * materials[m, 3]
-    along = gx * nx + gy * ny
-    nx, ny, nz = nx + gx - along * nx, ny + gy - along * ny, nz - along * nz
-    scale = ONE / np.sqrt(nx * nx + ny * ny + nz * nz + np.float32(1e-12))
-    nx, ny, nz = nx * scale, ny * scale, nz * scale
-    px = wa * vertices[a, 0] + wb * vertices[b, 0] + wc * vertices[c, 0]
-    py = wa * vertices[a, 1] + wb * vertices[b, 1] + wc * vertices[c, 1]
-    pz = wa * vertices[a, 2] + wb * vertices[b, 2] + wc * vertices[c, 2]
-    lx, ly, lz = lamp[0] - px, lamp[1] - py, lamp[2] - pz
-    square = lx * lx + ly * ly + lz * lz + np.float32(1.0)
-    near_lamp = ONE / np.sqrt(square)
-    lx, ly, lz = lx * near_lamp, ly * near_lamp, lz * near_lamp
-    cone = max(ZERO, -(lx * axis[0] + ly * axis[1] + lz * axis[2]))
-    light = np.float32(4900.0) * near_lamp * near_lamp * cone * cone * cone  # 1 at 70 mm
-    hx, hy, hz = eye[0] - px, eye[1] - py, eye[2] - pz
-    scale = ONE / np.sqrt(hx * hx + hy * hy + hz * hz)
-    hx, hy, hz = hx * scale + lx, hy * scale + ly, hz * scale + lz
-    facing = max(ZERO, nx * hx + ny * hy + nz * hz)
-    facing = facing * facing / (hx * hx + hy * hy + hz * hz)
-    lambert = nx * lx + ny * ly + nz * lz
-    wrap = materials[m, 0]
-    diffuse = max(ZERO, (lambert + wrap) / (ONE + wrap))
-    alpha = materials[m, 2] * materials[m, 2]
-    lobe = alpha / (facing * (alpha * alpha - ONE) + ONE)
-    gloss = materials[m, 1] * _tap(textures, m, x0, x1, y0, y1, fx, fy, 5) * lobe * lobe * light
-    # Light that tissue throws back.
-    bounce = np.float32(0.10) * (ONE - nz) * light + np.float32(0.006)
-    shade = wa * tint[a] + wb * tint[b] + wc * tint[c]
-    metal = materials[m, 4]
-    red = _tap(textures, m, x0, x1, y0, y1, fx, fy, 0)
-    green = _tap(textures, m, x0, x1, y0, y1, fx, fy, 1)
-    blue = _tap(textures, m, x0, x1, y0, y1, fx, fy, 2)
-    matt = diffuse * light + bounce * np.float32(0.72)
-    plain = (ONE - metal) * gloss
-    gloss *= metal
-    return (
-        near,
-        shade * (red * (matt + bounce * np.float32(0.28) + gloss) + plain),
-        shade * (green * (matt + gloss) + plain),
-        shade * (blue * (matt + gloss) + plain),
-    )
+    x = min(np.int64((u - np.floor(u)) * np.float32(size)), size - 1)
+    y = min(np.int64((v - np.floor(v)) * np.float32(size)), size - 1)
+    for k in range(6):
+        work[9 + k, n] = np.float32(textures[m, y, x, k])
+    for k in range(5):
+        work[15 + k, n] = materials[m, k]
+    return near
+
+
+@njit(inline="always", fastmath=True)
+def _light(work, n, lamp, eye, axis):
+    """Light the first n columns of `work` in place (rows 0 to 2 become linear RGB).
+
+    Diffuse light that tissue scatters (wrap) and wet or metallic gloss (GGX) under the scope's
+    lamp, which falls off with the square of the distance and towards the edge of its cone. The
+    loop is free of branches and look-ups, so that the compiler makes SIMD of it.
+    """
+    small, bright = np.float32(1 / 255), np.float32(4900.0)  # light is 1 at 70 mm
+    tilt, middle = np.float32(1 / 40), np.float32(128.0)
+    for i in range(n):
+        px, py, pz = work[3, i], work[4, i], work[5, i]
+        # Bumps tilt the normal along x and y, made orthogonal to it: the scene is seen from -z.
+        gx = (work[12, i] - middle) * tilt * work[18, i]
+        gy = (work[13, i] - middle) * tilt * work[18, i]
+        nx, ny, nz = work[0, i], work[1, i], work[2, i]
+        along = gx * nx + gy * ny
+        nx, ny, nz = nx + gx - along * nx, ny + gy - along * ny, nz - along * nz
+        scale = ONE / np.sqrt(nx * nx + ny * ny + nz * nz + np.float32(1e-12))
+        nx, ny, nz = nx * scale, ny * scale, nz * scale
+        lx, ly, lz = lamp[0] - px, lamp[1] - py, lamp[2] - pz
+        near = ONE / np.sqrt(lx * lx + ly * ly + lz * lz + ONE)
+        lx, ly, lz = lx * near, ly * near, lz * near
+        cone = max(ZERO, -(lx * axis[0] + ly * axis[1] + lz * axis[2]))
+        light = bright * near * near * cone * cone * cone
+        hx, hy, hz = eye[0] - px, eye[1] - py, eye[2] - pz
+        scale = ONE / np.sqrt(hx * hx + hy * hy + hz * hz)
+        hx, hy, hz = hx * scale + lx, hy * scale + ly, hz * scale + lz
+        facing = max(ZERO, nx * hx + ny * hy + nz * hz)
+        facing = facing * facing / (hx * hx + hy * hy + hz * hz)
+        wrap, alpha = work[15, i], work[17, i] * work[17, i]
+        diffuse = max(ZERO, (nx * lx + ny * ly + nz * lz + wrap) / (ONE + wrap))
+        lobe = alpha / (facing * (alpha * alpha - ONE) + ONE)
+        gloss = work[16, i] * work[14, i] * np.float32(1 / 128) * lobe * lobe * light
+        # Light that tissue throws back, reddish.
+        bounce = np.float32(0.10) * (ONE - nz) * light + np.float32(0.006)
+        matt = diffuse * light + bounce * np.float32(0.72) + work[19, i] * gloss
+        plain = (ONE - work[19, i]) * gloss
+        red, green, blue = work[9, i] * small, work[10, i] * small, work[11, i] * small
+        shade = work[8, i]
+        work[0, i] = shade * (red * red * (matt + bounce * np.float32(0.28)) + plain)
+        work[1, i] = shade * (green * green * matt + plain)
+        work[2, i] = shade * (blue * blue * matt + plain)
 
 
 @njit(**_OPTIONS)
-def shade(mesh, part_of, owner, screen, textures, materials, lamp, eye, axis, field, out, depth):
+def shade(mesh, owner, screen, textures, materials, lamp, eye, axis, limits, out, depth):
     """Resolve the visibility buffer into linear RGB `out` (H, W, 3) and 1 / z `depth` (H, W).
 
-    `field` is the round field of view (x, y, radius in pixels); nothing beyond it is shaded.
+    Only columns within `limits` (H, 2) are shaded: nothing beyond the field of view.
     """
-    vertices, normals, uv, tint, triangles, material_of = mesh
-    weight = np.float32(1.0 / (SAMPLES * SAMPLES))
-    parts = np.empty(SAMPLES * SAMPLES, np.int64)
-    counts = np.empty(SAMPLES * SAMPLES, np.int64)
-    first = np.empty(SAMPLES * SAMPLES, np.int64)
-    limit = (field[2] + 2.0) ** 2
+    data, triangles, marks = mesh
+    cells = SAMPLES * SAMPLES
+    # A row of an odd number of cache lines: rows that are powers of two apart evict each other.
+    work = np.empty((20, (out.shape[1] * cells // 32) * 32 + 48), np.float32)
+    column = np.empty(out.shape[1] * cells, np.int64)
+    share = np.empty(out.shape[1] * cells, np.float32)
+    parts = np.empty(cells, np.int64)
     for y in range(out.shape[0]):
-        for x in range(out.shape[1]):
-            out[y, x, 0] = out[y, x, 1] = out[y, x, 2] = depth[y, x] = 0.0
-            if (x - field[0]) ** 2 + (y - field[1]) ** 2 > limit:
-                continue
-            groups = 0
-            for s in range(SAMPLES * SAMPLES):
-                t = owner[y * SAMPLES + s // SAMPLES, x * SAMPLES + s % SAMPLES]
+        out[y] = ZERO
+        depth[y] = ZERO
+        n = 0
+        for x in range(limits[y, 0], limits[y, 1]):
+            start = n
+            for s in range(cells):
+                sy, sx = y * SAMPLES + s // SAMPLES, x * SAMPLES + s % SAMPLES
+                t = owner[sy, sx]
                 if t < 0:
                     continue
-                g = 0
-                while g < groups and parts[g] != part_of[t]:
+                g = start
+                while g < n and parts[g - start] != marks[t, 1]:
                     g += 1
-                if g == groups:
-                    parts[g], counts[g], first[g] = part_of[t], 0, s
-                    groups += 1
-                counts[g] += 1
-            for g in range(groups):
-                sy, sx = y * SAMPLES + first[g] // SAMPLES, x * SAMPLES + first[g] % SAMPLES
-                t = owner[sy, sx]
-                near, red, green, blue = _shade(
-                    t, np.float32(sx + 0.5), np.float32(sy + 0.5), vertices, normals, uv, tint,
-                    triangles, material_of, screen, textures, materials,
-                    lamp, eye, axis,
-                )  # fmt: skip
-                share = weight * np.float32(counts[g])
-                depth[y, x] = max(depth[y, x], near)
-                out[y, x, 0] += share * red
-                out[y, x, 1] += share * green
-                out[y, x, 2] += share * blue
+                if g == n:
+                    near = _gather(
+                        t, np.float32(sx + 0.5), np.float32(sy + 0.5), data, triangles, marks,
+                        screen, textures, materials, work, n,
+                    )  # fmt: skip
+                    depth[y, x] = max(depth[y, x], near)
+                    parts[g - start], column[n], share[n] = marks[t, 1], x, ZERO
+                    n += 1
+                share[g] += ONE / np.float32(cells)
+        _light(work, n, lamp, eye, axis)
+        for i in range(n):
+            for k in range(3):
+                out[y, column[i], k] += share[i] * work[k, i]
 
 
 @njit(**_OPTIONS)

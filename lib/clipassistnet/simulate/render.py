@@ -40,6 +40,7 @@ class Renderer:
         camera = patient.camera
         x, y, radius = camera.field
         self.field = np.array([x * width, y * height, radius * width], np.float32)
+        self.limits, self.fine_limits = self._limits(1), self._limits(samples)
         level = np.linspace(0, 1, _LEVELS)
         # A soft shoulder, as a camera has: highlights reach white late.
         toned = (1 - np.exp(-2.2 * level * 1.6)) / (1 - np.exp(-2.2 * 1.6))
@@ -48,19 +49,24 @@ class Renderer:
         self.surface: Surface | None = None
         self.screen = np.zeros((0, 3), np.float32)
 
+    def _limits(self, samples: int) -> np.ndarray:
+        """Columns [start, stop) of each row that lie in the field of view, with a little rim."""
+        x, y, radius = self.field * samples
+        rows = np.arange(self.height * samples) + 0.5 - y
+        half = np.sqrt(np.maximum(0, (radius + 2 * samples) ** 2 - rows**2))
+        spans = np.stack([np.floor(x - half), np.ceil(x + half)], 1)
+        return np.clip(spans, 0, self.width * samples).astype(np.int64)
+
     def draw(self, surface: Surface, view: View) -> np.ndarray:
         """Picture (height, width, 3) uint8 RGB of the surface as seen from the view."""
         self.trace(surface, view)
         rotation = view.rotation
         lamp = view.position + rotation.T @ np.asarray(self.patient.camera.lamp)
-        mesh = (
-            surface.vertices, surface.normals, surface.uv, surface.tint,
-            surface.triangles, surface.material,
-        )  # fmt: skip
+        mesh = (surface.data, surface.triangles, surface.marks)
         raster.shade(
-            mesh, surface.part, self.owner, self.screen, self.patient.textures, PARAMETERS,
+            mesh, self.owner, self.screen, self.patient.textures, PARAMETERS,
             lamp.astype(np.float32), view.position.astype(np.float32),
-            rotation[2].astype(np.float32), self.field, self.linear, self.near,
+            rotation[2].astype(np.float32), self.limits, self.linear, self.near,
         )  # fmt: skip
         self._optics(view)
         self._develop(view)
@@ -68,19 +74,20 @@ class Renderer:
 
     def trace(self, surface: Surface, view: View) -> None:
         """Fill the visibility buffer: which triangle every subpixel shows."""
-        if len(self.screen) != len(surface.vertices):
-            self.screen = np.zeros((len(surface.vertices), 3), np.float32)
+        if len(self.screen) != len(surface.data):
+            self.screen = np.zeros((len(surface.data), 3), np.float32)
         scale = self.width * raster.SAMPLES
         raster.project(
-            surface.vertices, view.rotation, view.position, self.patient.camera.focal * scale,
+            surface.data, view.rotation, view.position, self.patient.camera.focal * scale,
             0.5 * scale, 0.5 * self.height * raster.SAMPLES, self.screen,
         )  # fmt: skip
         self.depth.fill(0)
         self.owner.fill(-1)
         everything = np.arange(len(surface.triangles), dtype=np.int32)
         raster.rasterise(
-            self.screen, surface.triangles, everything, 0.0, 0.0, self.depth, self.owner
-        )
+            self.screen, surface.triangles, everything, 0.0, 0.0, self.fine_limits, self.depth,
+            self.owner,
+        )  # fmt: skip
         self.surface = surface
 
     def parts(self) -> np.ndarray:

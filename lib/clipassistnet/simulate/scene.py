@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from . import materials as m
-from .instruments import ClipperModel, pose
+from .instruments import ClipperModel
 from .meshes import TILE, Surface, blob, grid, join, tube, waves
 
 # Tissue surfaces, by owner.
@@ -129,7 +129,7 @@ def _fat(target, axis, buried: float, rng: np.random.Generator) -> list[Surface]
             place[2] += (1 - buried) * 5
         radii = size * rng.uniform(0.7, 1.3, 3)
         material = m.FAT if rng.random() < 0.7 else m.BED
-        lumps.append(blob(place, radii, material, FAT + k, rng, rough=0.12, frequency=2.2))
+        lumps.append(blob(place, radii, material, FAT + k, rng, rough=0.12, frequency=2.2, rings=17))
     return lumps
 
 
@@ -165,7 +165,7 @@ def _vessel(target, direction, bend, length: float) -> np.ndarray:
     return np.asarray(target) + length * along * direction + bend * (along**2)
 
 
-def patient(seed: np.random.SeedSequence, width: int, *, polymer: bool) -> "Patient":
+def patient(seed: np.random.SeedSequence, width: int) -> Patient:
     """Draw a patient. `width` (pixels of the picture) sets the resolution of the textures."""
     rng = np.random.default_rng(seed)
     camera = _camera(rng)
@@ -187,12 +187,13 @@ def patient(seed: np.random.SeedSequence, width: int, *, polymer: bool) -> "Pati
         [
             tube(duct, radius["duct"] * knobs, m.DUCT, DUCT),
             tube(artery, np.full(41, radius["artery"]), m.ARTERY, ARTERY, sides=10),
+            *_fat(target, axis, buried, rng),  # near things first: they are drawn first
             *_organs(target, rng),
             _bed(target, 13 - 8 * buried, rng),
-            *_fat(target, axis, buried, rng),
         ]
     )
-    pixels = int(np.clip(round(TILE * camera.focal * width / 70), 64, 512))
+    # One and a half texels a pixel at 70 mm: fine enough to take the nearest.
+    pixels = 16 * round(min(1.5 * TILE * camera.focal * width / 70, 1024) / 16)
     tiles = m.textures(rng, pixels, _colours(rng))
     trocars = {
         "clipper": target + away,
@@ -221,5 +222,3 @@ def clipper_model(rng: np.random.Generator, *, polymer: bool) -> ClipperModel:
         rings=tuple(-rng.uniform(7, 10) - np.arange(rng.integers(1, 4)) * rng.uniform(2.5, 6)),
     )
 
-
-__all__ = ["Camera", "Patient", "clipper_model", "opening_direction", "patient", "pose"]

@@ -1,9 +1,6 @@
 """Puts a moment's surfaces together: tissue, clips that were left, tools."""
 
-from dataclasses import replace
 from functools import lru_cache
-
-import numpy as np
 
 from . import instruments
 from .instruments import ClipperModel
@@ -39,11 +36,8 @@ class Stage:
 
     def surface(self, moment: Moment) -> Surface:
         """Everything that can be seen at a moment, as one surface."""
-        still = [
-            replace(surface, vertices=surface.vertices + moment.tissue.astype(np.float32))
-            for surface in self.tissue[: 1 + moment.clips]
-        ]
-        return join([*still, *(self._tool(tool) for tool in moment.tools)])
+        still = [s.shifted(moment.tissue) for s in self.tissue[: 1 + moment.clips]]
+        return join([*(self._tool(tool) for tool in moment.tools), *still])  # near things first
 
     def _tool(self, tool: Tool) -> Surface:
         if tool.kind == "clipper":

@@ -43,6 +43,12 @@ class Truth:
     tips: tuple[Tip, ...]
     boxes: tuple[tuple[str, float, float, float, float], ...]
 
+    @property
+    def near_cause(self) -> str:
+        """What an annotator blames who takes a visible tip for hidden."""
+        causes = [tip.hidden_by for tip in self.tips if tip.hidden_by != "none"]
+        return causes[0] if causes else "contrast"
+
 
 def _window(screen: np.ndarray, triangles: np.ndarray) -> tuple[int, int, int, int]:
     """Subpixel bounds of triangles: left, top, width, height."""
@@ -61,8 +67,9 @@ def _cells(renderer: Renderer, mark: int) -> tuple[np.ndarray, np.ndarray]:
     chosen = np.flatnonzero(surface.tip == mark).astype(np.int32)
     left, top, width, height = _window(renderer.screen, surface.triangles[chosen])
     depth, owner = np.zeros((height, width), np.float32), np.full((height, width), -1, np.int32)
+    limits = np.tile([0, width], (height, 1))
     raster.rasterise(
-        renderer.screen, surface.triangles, chosen, float(left), float(top), depth, owner
+        renderer.screen, surface.triangles, chosen, float(left), float(top), limits, depth, owner
     )
     y, x = np.nonzero(owner >= 0)
     return x + left, y + top

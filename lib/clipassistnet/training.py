@@ -1,0 +1,241 @@
+"""Training one classifier: its settings, its frames, the fit, the learning-rate finder.
+
+PyTorch Lightning, imported by trainer.py, is loaded only when something is trained.
+"""
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+import torch
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from clipassistnet import layers, losses, model, transforms, weights
+
+CHECKPOINT, LAST, HISTORY = "model.safetensors", "last.ckpt", "history.csv"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Settings:
+    """What decides a training besides its data (section 2.3). Patience is counted in epochs.
+
+    The paper does not name its optimizer: Adam, with torch's defaults, is our choice.
+    """
+
+    backbone: str
+    weights: str
+    trainable_stages: int
+    image_size: int
+    loss: str
+    learning_rate: float
+    batch_size: int
+    accumulate: int
+    epochs: int
+    seed: int
+    patience_lr: int = 5
+    factor_lr: float = 0.8
+    patience_stop: int = 10
+    workers: int = 0
+
+    def __post_init__(self):
+        least = dict.fromkeys(("image_size", "batch_size", "accumulate", "epochs"), 1)
+        least |= dict.fromkeys(("trainable_stages", "seed", "workers"), 0)
+        wrong = [f"{k} {getattr(self, k)}: at least {v}" for k, v in least.items()]
+        wrong = [text for text, (k, v) in zip(wrong, least.items(), strict=True) if self[k] < v]
+        if not self.learning_rate > 0:
+            wrong.append(f"learning_rate {self.learning_rate}: above 0")
+        if wrong:
+            raise ValueError("settings, expected " + "; ".join(wrong))
+
+
+class Fit(NamedTuple):
+    """A finished training: the best model (as saved), a row an epoch, the best epoch from 0."""
+
+    model: model.FrameClassifier
+    history: pd.DataFrame
+    best_epoch: int
+
+
+class FrameTable(Dataset):
+    """Frames of a table (video, frame, target) as the network sees them.
+
+    An item is (image (3, S, S) float32, target, video_index), S the cache's size. Augmentation
+    depends on (seed, epoch, row) alone: not on global seeds, the order or the number of workers.
+    """
+
+    def __init__(
+        self,
+        cache,
+        table: pd.DataFrame,
+        *,
+        mean: Sequence[float],
+        std: Sequence[float],
+        augment: bool,
+        seed: int = 0,
+    ):
+        self.cache, self.mean, self.std, self.seed, self.epoch = cache, mean, std, seed, 0
+        self.keys = list(zip(table["video"], table["frame"].astype(int), strict=True))
+        self.targets = table["target"].astype(int).tolist()
+        self.video_index = losses.video_index(table["video"]).tolist()
+        self.transform = transforms.augmentation() if augment else None
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    def set_epoch(self, epoch: int) -> None:
+        """Draw other augmentations from now on."""
+        self.epoch = epoch
+
+    def __getitem__(self, row: int) -> tuple[torch.Tensor, int, int]:
+        frame = self.cache.get(*self.keys[row])
+        if self.transform:
+            seed = (self.seed, self.epoch, row)
+            frame = transforms.augment(self.transform, frame, seed)
+        image = transforms.preprocess(frame[None], frame.shape[0], self.mean, self.std)[0]
+        return image, self.targets[row], self.video_index[row]
+
+
+class EpochOrder(Sampler[int]):
+    """Another order of a table's rows each epoch, decided by (seed, epoch) alone.
+
+    Lightning calls `set_epoch` of a sampler before each epoch, after a resume too.
+    """
+
+    def __init__(self, table: FrameTable):
+        self.table = table
+
+    def __len__(self) -> int:
+        return len(self.table)
+
+    def set_epoch(self, epoch: int) -> None:
+        self.table.set_epoch(epoch)
+
+    def __iter__(self) -> Iterator[int]:
+        seed = (self.table.seed, self.table.epoch)
+        return iter(np.random.default_rng(seed).permutation(len(self.table)).tolist())
+
+
+def fit(
+    settings: Settings,
+    train: pd.DataFrame,
+    validation: pd.DataFrame,
+    cache,
+    transition: np.ndarray | None,
+    folder: str | Path,
+) -> Fit:
+    """Train one classifier and keep its epoch of the best validation AUROC (section 2.3).
+
+    `train`, `validation`: tables with video, frame, target (0 visible, 1 invisible). `cache.get
+    (video, frame)` gives a uint8 (S, S, 3) frame, S = settings.image_size. `transition` is needed by
+    the forward-corrected loss alone. Writes model.safetensors and history.csv into `folder`.
+
+    A training that was interrupted goes on after its last whole epoch, to the same weights: that
+    epoch lies in last.ckpt until the end. One of other settings, data or code is not continued.
+    Raises ValueError where either table has one class only.
+    """
+    for name, table in (("training", train), ("validation", validation)):
+        if table["target"].nunique() != 2:
+            raise ValueError(f"{name}: frames of both classes expected, got {len(table)} of one")
+    from clipassistnet import trainer
+
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    classifier, loader = _begin(settings, train, cache)
+    held_out = FrameTable(cache, validation, **_statistics(classifier), augment=False)
+    identity = _identity(settings, train, validation, cache, transition)
+    module = trainer.Training(
+        classifier, settings, losses.build(settings.loss, train, transition), len(train)
+    )
+    trainer.run(module, loader, _loader(held_out, settings), folder, identity)
+    history = pd.DataFrame(module.history)
+    best = model.load(folder / CHECKPOINT).to(_device())
+    (folder / LAST).unlink(missing_ok=True)
+    return Fit(best, history, int(history["validation_auroc"].idxmax()))
+
+
+def find_learning_rate(
+    settings: Settings,
+    train: pd.DataFrame,
+    cache,
+    transition: np.ndarray | None,
+    folder: str | Path,
+    steps: int = 100,
+) -> tuple[pd.DataFrame, float]:
+    """Learning-rate range test (Smith 2017) on training frames: curve and pick.
+
+    The learning rate rises from 1e-7 to 1, one optimizer step each; the curve (learning_rate,
+    loss) holds the smoothed training loss; the pick is where it falls most steeply per decade. It
+    trains a model of its own. `folder` takes curve and pick, finder.csv. ValueError for fewer steps
+    than a curve needs.
+    """
+    if steps < trainer_least():
+        raise ValueError(f"steps {steps}: expected at least {trainer_least()}")
+
+
+def predict(
+    classifier: model.FrameClassifier, table: pd.DataFrame, cache, batch_size: int = 64
+) -> np.ndarray:
+    """p(invisible) of each frame of a table (video, frame), float32 (N,), in the table's order."""
+    size, training = classifier.spec["image_size"], classifier.training
+    device = next(classifier.parameters()).device
+    classifier.eval()
+    scores = []
+    for start in range(0, len(table), batch_size):
+        rows = table.iloc[start : start + batch_size]
+        frames = [cache.get(v, int(f)) for v, f in zip(rows["video"], rows["frame"], strict=True)]
+        images = transforms.preprocess(np.stack(frames), size, **_statistics(classifier))
+        with torch.inference_mode():
+            scores.append(classifier(images.to(device)).softmax(dim=1)[:, 1].cpu().numpy())
+    classifier.train(training)
+    return np.concatenate(scores) if scores else np.empty(0, np.float32)
+
+
+def _begin(settings: Settings, train: pd.DataFrame, cache):
+    """The classifier at its start, and the loader of its training frames."""
+    torch.manual_seed(settings.seed)  # the new head
+    classifier = model.build(
+        settings.backbone, settings.weights, trainable_stages=settings.trainable_stages
+    )
+    classifier.spec["image_size"] = settings.image_size
+    table = FrameTable(
+        cache, train, **_statistics(classifier), augment=True, seed=settings.seed
+    )
+    return classifier, _loader(table, settings, EpochOrder(table))
+
+
+def _loader(table: FrameTable, settings: Settings, order: Sampler | None = None) -> DataLoader:
+    return DataLoader(
+        table,
+        settings.batch_size,
+        sampler=order,
+        num_workers=settings.workers,
+        pin_memory=torch.cuda.is_available(),
+    )
+
+
+def _statistics(classifier: model.FrameClassifier) -> dict[str, Any]:
+    return {name: classifier.spec[name] for name in ("mean", "std")}
+
+
+def _device() -> str:
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def _identity(settings: Settings, train, validation, cache, transition) -> str:
+    """Digest of all that decides the weights: settings, data and the code that trains."""
+    digest = hashlib.sha256(json.dumps(dataclasses.asdict(settings)).encode())
+    for table in (train, validation):
+        rows = table[["video", "frame", "target"]]
+        digest.update(pd.util.hash_pandas_object(rows, index=False).to_numpy().tobytes())
+    digest.update(repr(None if transition is None else np.asarray(transition).tolist()).encode())
+    digest.update(cache.digest().encode() if hasattr(cache, "digest") else b"")
+    from clipassistnet import trainer
+
+    for module in (layers, losses, model, transforms, weights, trainer):
+        digest.update(Path(module.__file__).read_bytes())
+    return digest.hexdigest()

