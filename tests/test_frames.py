@@ -25,6 +25,7 @@ from tiny_videos import FRAMES, encode, index_of
 
 from clipassistnet import dataset, decoding, frames
 from clipassistnet.sources import Source
+from clipassistnet.timeline import Timeline, timeline
 
 CONTAINERS = {
     "mp4": ("a.mp4", {}),
@@ -231,7 +232,7 @@ def test_a_rate_that_no_millisecond_divides(tmp_path, declared):
 def test_a_variable_rate_by_hand(tmp_path):
     """At 10 frames per second, frame i shows what is on the screen at 100 i ms."""
     path = encode(tmp_path / "vfr.mp4", count=6, pts=[0, 40, 200, 210, 390, 400], time_base=MS)
-    line = decoding.timeline(str(path), 10)
+    line = timeline(str(path), 10)
     assert indices(path, range(5), fps=10, length=line.length) == [0, 1, 2, 3, 5]
 
 
@@ -243,7 +244,7 @@ def test_any_variable_rate(tmp_path_factory, gaps, fps):
     stamps = np.cumsum([0, *gaps])
     path = tmp_path_factory.mktemp("vfr") / "vfr.mp4"
     encode(path, count=len(stamps), pts=stamps.tolist(), time_base=MS)
-    line = decoding.timeline(str(path), fps)
+    line = timeline(str(path), fps)
     half_tick = 500 * line.tick
     times = 1000 * np.arange(line.length) / fps
     expected = [int(np.flatnonzero(stamps <= time + half_tick)[-1]) for time in times]
@@ -252,10 +253,24 @@ def test_any_variable_rate(tmp_path_factory, gaps, fps):
     assert len(set(expected[-2:])) == min(2, line.length)
 
 
+def test_a_variable_rate_is_noted(tiny, tmp_path, capsys):
+    """Frame 3 comes 60 ms late: index 3 and 4 repeat frame 2, and frame 3 is seen at no index."""
+    stamps = [40 * i for i in range(FRAMES)]
+    stamps[3] += 60
+    stamps[4] += 39
+    path = encode(tmp_path / "vfr.mp4", pts=stamps, time_base=MS)
+    videos = tiny.videos[:1].assign(path=str(path))
+    data = dataset.Dataset(tmp_path, videos, tiny.annotations.query("video == 'v01'"))
+    frames.build(data, tmp_path / "cache", 16)
+    assert "variable rate: 2 repeated, 2 pictures between frames" in capsys.readouterr().out
+    manifest = json.loads((tmp_path / "cache/v01.json").read_text())
+    assert (manifest["repeated"], manifest["skipped"]) == (2, 2)
+
+
 def test_a_jump_that_misses_is_made_good(tmp_path):
     """An index that sends us past the frame must not cost it: decoding starts anew."""
-    line = decoding.timeline(str(encode(tmp_path / "a.mp4")), 25)
-    wrong = decoding.Timeline(line.path, line.fps, line.tick, line.pts, line.pts[[0, 5, 12]])
+    line = timeline(str(encode(tmp_path / "a.mp4")), 25)
+    wrong = Timeline(line.path, line.fps, line.tick, line.pts, line.pts[[0, 5, 12]])
     wanted = line.pts[[6, 7, 30]]
     assert [index_of(picture) for picture, _ in decoding.pictures(wrong, wanted)] == [6, 7, 30]
 
@@ -329,6 +344,21 @@ def test_damage_within_the_file_names_the_last_good_frame(tmp_path):
     good = int(str(e.value).rsplit(" ", 1)[1])
     assert 0 < good < FRAMES - 1
     assert indices(path, range(good + 1)) == [*range(good + 1)]
+
+
+def test_lost_packets_of_a_transport_stream_are_an_error(tmp_path):
+    """A packet has 188 bytes and a counter: what follows a loss may refer to what is lost.
+
+    FFmpeg reports none in the frames by which it recognises the stream: lose later ones.
+    """
+    path = encode(tmp_path / "a.ts")
+    content = path.read_bytes()
+    packets = [content[start : start + 188] for start in range(0, len(content), 188)]
+    picture = [i for i, packet in enumerate(packets) if packet[1] & 0x1F == 1 and packet[2] == 0]
+    for lost in picture[8:-3:2]:
+        path.write_bytes(b"".join(packets[:lost] + packets[lost + 1 :]))
+        with pytest.raises(frames.FrameError, match=r"a\.ts: .*; last good frame: \d+"):
+            indices(path)
 
 
 def test_flipped_bits_never_shift_frames(tmp_path):

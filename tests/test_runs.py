@@ -310,3 +310,9 @@ def test_the_environment_is_left_as_it_was(project):
     before = dict(os.environ)
     execute("tiny", "01_tiny", {}, threads=1)
     assert dict(os.environ) == before
+
+
+def test_two_kernels_side_by_side_do_not_meet():
+    from clipassistnet.runs.engine import OwnInterpreter
+
+    assert OwnInterpreter().ip != OwnInterpreter().ip

@@ -1,159 +1,12 @@
 """Decodes chosen frames of a video, found by their presentation time stamps."""
 
-import os
 from collections.abc import Iterator
-from dataclasses import dataclass
-from functools import lru_cache
 from itertools import islice
-from typing import NamedTuple
 
 import av
 import numpy as np
-from av.container import InputContainer
 
-# Containers with an index of time stamps, where a jump lands where it should.
-INDEXED = ("mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm")
-
-
-class Packet(NamedTuple):
-    """One compressed frame; time stamp in ticks."""
-
-    pts: int | None
-    keyframe: bool
-    corrupt: bool
-
-
-class FrameError(Exception):
-    """A frame that cannot be had; names the file, and the last good frame where there is one."""
-
-
-@dataclass(frozen=True)
-class Timeline:
-    """When the frames of a video are shown, in ticks of `tick` seconds.
-
-    `fps` is the declared rate: frame i is the picture on the screen at i / fps seconds after the
-    first one, so that a variable-frame-rate file has the same indices as its constant-rate copy.
-    """
-
-    path: str
-    fps: float
-    tick: float
-    pts: np.ndarray  # (F,) int64, ascending
-    keyframes: np.ndarray  # (K,) int64, ascending; empty where jumping is not safe
-
-    @property
-    def length(self) -> int:
-        """Number of frames at the declared rate, up to the first that shows the last picture.
-
-        How long the last picture stays is left out: containers disagree on it.
-        """
-        return self.index(self.pts[-1]) + 1
-
-    def shown_at(self, frames: np.ndarray) -> np.ndarray:
-        """Time stamps (N,) of the pictures shown at these frame indices (N,), ascending."""
-        outside = [int(frame) for frame in frames if not 0 <= frame < self.length]
-        if outside:
-            raise FrameError(f"{self.path}: no frame {outside[0]} (0 to {self.length - 1})")
-        # Half a tick of tolerance: time stamps are rounded to ticks.
-        times = self.pts[0] + np.asarray(frames) / (self.fps * self.tick) + 0.5 + 1e-3
-        return self.pts[np.searchsorted(self.pts, times, side="right") - 1]
-
-    def index(self, pts: int) -> int:
-        """Frame index at which this time stamp is first shown."""
-        return int(np.ceil((pts - self.pts[0] - 0.5) * self.tick * self.fps))
-
-
-def timeline(path: str, fps: float) -> Timeline:
-    """Read when each frame of a video file is shown, without decoding it.
-
-    Args:
-        path: the video file.
-        fps: the declared rate on which frames are counted.
-
-    Raises:
-        FrameError: where the file is no video, is empty, ends before its index or carries no
-            usable time stamps.
-    """
-    if not os.path.isfile(path):
-        raise FrameError(f"{path}: no such file")
-    status = os.stat(path)
-    return _timeline(path, fps, status.st_size, status.st_mtime_ns)
-
-
-@lru_cache(maxsize=32)
-def _timeline(path: str, fps: float, size: int, _modified: int) -> Timeline:
-    if size == 0:
-        raise FrameError(f"{path}: the file is empty (0 bytes)")
-    tick, indexed, announced, packets = _demux(path)
-    if not packets:
-        raise FrameError(f"{path}: holds no frame (cut off before its first one)")
-    if any(packet.pts is None for packet in packets):
-        raise FrameError(f"{path}: frames without presentation time stamps: convert it to MP4")
-    pts, keyframe, _ = (np.array(column) for column in zip(*packets, strict=True))
-    keyframes = np.unique(pts[keyframe]) if indexed else pts[:0]
-    line = Timeline(path, fps, tick, np.unique(pts), keyframes)
-    last = _before_gap(pts)
-    if last is not None and len(pts) != announced:
-        reason = (
-            "cut off (frames before the last one are missing), or of a variable rate that only an "
-            "MP4 can tell from that: convert it, if you know that it is whole"
-        )
-        raise _failure(line, last, reason)
-    return line
-
-
-def _demux(path: str) -> tuple[float, bool, int, list[Packet]]:
-    """Tick, whether there is an index, announced number of frames (0: unknown), and packets."""
-    packets: list[Packet] = []
-    try:
-        with _open(path) as container:
-            stream = container.streams.video[0]
-            if stream.codec_context is None:
-                raise FrameError(f"{path}: its video is of an unknown kind")
-            if container.format.name == "avi" and stream.codec_context.has_b_frames:
-                raise FrameError(f"{path}: AVI has no time stamps for B-frames: convert it to MP4")
-            for each in container.demux(stream):
-                if each.size and not each.is_discard:
-                    packet = Packet(each.pts, each.is_keyframe, each.is_corrupt)
-                    packets.append(packet)
-            tick, indexed = float(stream.time_base), container.format.name in INDEXED
-            announced = stream.frames
-    except IndexError as error:
-        raise FrameError(f"{path}: holds no video stream") from error
-    except av.FFmpegError as error:
-        raise FrameError(f"{path}: {_unreadable(path, len(packets), error)}") from error
-    # A file that ends within a frame hands out the part that is there.
-    while packets and packets[-1].corrupt:
-        packets.pop()
-    return tick, indexed, announced, packets
-
-
-def _before_gap(pts: np.ndarray) -> int | None:
-    """Last frame before those that a file lacks which ends between a frame and earlier ones.
-
-    Frames may be stored after a later one that they refer to. A file that is cut off between has
-    its full length, and yet lacks frames: the gap tells.
-
-    Args:
-        pts: time stamps (F,) in the order of the file.
-    """
-    if np.all(np.diff(pts) > 0):
-        return None
-    before = pts[: pts.argmax()].max(initial=pts.min())
-    shown = np.unique(pts)
-    gaps = np.diff(shown)
-    wide = shown[:-1][(shown[1:] > before) & (gaps > 1.5 * np.median(gaps))]
-    return int(wide[0]) if wide.size else None
-
-
-def _unreadable(path: str, packets: int, error: Exception) -> str:
-    if packets:
-        return f"unreadable after {packets} frames: {error.strerror}"
-    if isinstance(error, av.InvalidDataError):
-        with open(path, "rb") as file:
-            if file.read(12)[4:8] == b"ftyp":
-                return "an MP4 without a readable index: cut off, or its recording never finished"
-    return f"not a video: {error.strerror}"
+from clipassistnet.timeline import FrameError, Timeline, open_video
 
 
 def pictures(line: Timeline, wanted: np.ndarray) -> Iterator[tuple[np.ndarray, int]]:
@@ -198,7 +51,7 @@ def _decode_from_here(
     last, damaged, targets = None, False, iter(wanted.tolist())
     target = next(targets)
     try:
-        with _open(line.path) as container:
+        with open_video(line.path) as container:
             stream = container.streams.video[0]
             # One thread reports damage at the frame it befell.
             stream.codec_context.thread_count = 1
@@ -206,33 +59,25 @@ def _decode_from_here(
                 container.seek(int(start), stream=stream)
             for frame in container.decode(stream):
                 if frame.pts is None or (last is not None and frame.pts <= last):
-                    raise _failure(line, last, "time stamps do not increase")
+                    raise line.failure(last, "time stamps do not increase")
                 # What refers to a damaged frame is damaged, up to the next key frame.
                 damaged = frame.is_corrupt or (damaged and not frame.key_frame)
                 if frame.pts > target or (frame.pts == target and damaged):
-                    raise _failure(line, last, f"frame {line.index(target)} is damaged or missing")
+                    raise line.failure(last, f"frame {line.index(target)} is damaged or missing")
                 if frame.pts == target:
-                    yield _upright(frame)
+                    yield _upright(frame, line.path)
                     target = next(targets, None)
                     if target is None:
                         return
                 last = last if damaged else frame.pts
     except av.FFmpegError as error:
-        raise _failure(line, last, f"undecodable ({error.strerror})") from error
-    raise _failure(line, last, f"ends before frame {line.index(target)}")
+        raise line.failure(last, f"undecodable ({error.strerror})") from error
+    raise line.failure(last, f"ends before frame {line.index(target)}")
 
 
-def _open(path: str) -> InputContainer:
-    # Titles and the like may be in any encoding, or damaged: they are not looked at.
-    return av.open(path, metadata_errors="replace")
-
-
-def _failure(line: Timeline, last: int | None, reason: str) -> FrameError:
-    good = "none" if last is None else line.index(last)
-    return FrameError(f"{line.path}: {reason}; last good frame: {good}")
-
-
-def _upright(frame: av.VideoFrame) -> tuple[np.ndarray, int]:
+def _upright(frame: av.VideoFrame, path: str) -> tuple[np.ndarray, int]:
     if frame.rotation % 90:
-        raise FrameError(f"turned by {frame.rotation} degrees: only quarter turns are handled")
+        raise FrameError(
+            f"{path}: turned by {frame.rotation} degrees: only quarter turns are handled"
+        )
     return np.rot90(frame.to_ndarray(format="rgb24"), frame.rotation // 90), frame.rotation

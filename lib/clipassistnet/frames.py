@@ -3,7 +3,7 @@
     python -m clipassistnet.frames DATASET OUT --size 96 [--processes 2]
 
 Frame i of a video is the picture on the screen i / fps seconds after its first one (see
-`decoding`), or the image file of that number where the video is a set of image files.
+`timeline`), or the image file of that number where the video is a set of image files.
 """
 
 import argparse
@@ -18,14 +18,13 @@ from functools import partial
 from itertools import chain
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pandas as pd
 
 from clipassistnet import dataset as datasets
 from clipassistnet.dataset import Dataset, DatasetError
-from clipassistnet.decoding import FrameError
 from clipassistnet.sources import Source, fingerprint, source
+from clipassistnet.timeline import FrameError
 from clipassistnet.workers import Outcome, each, only_builder
 
 __all__ = ["FrameCache", "FrameError", "build", "original"]
@@ -106,10 +105,8 @@ class FrameCache:
             self._open(video)
         row = self._rows[video].get(frame)
         if row is None:
-            raise FrameError(
-                f"{self.folder}: no frame {frame} of video {video!r} (make it: "
-                f"{_command(self.folder)})"
-            )
+            missing = f"no frame {frame} of video {video!r}"
+            raise FrameError(f"{self.folder}: {missing} (make it: {_command(self.folder)})")
         return np.array(self._arrays[video][row])
 
     def digest(self) -> str:
@@ -170,11 +167,22 @@ def _build_video(job: tuple[Source, list[int]], *, folder: Path, size: int) -> O
         pictures = _resized(origin.pictures(frames), size, turns)
         _write(path, chain([_header((len(frames), size, size, 3))], pictures))
         manifest |= {"turned": sorted(turns), "pictures": fingerprint(path)}
+        manifest |= origin.irregular()
     except FrameError as error:
         return Outcome(origin.video, str(error), failed=True)
     _write(described, [json.dumps(manifest).encode()])
-    turned = f", turned by {', '.join(map(str, sorted(turns)))} degrees" if any(turns) else ""
-    return Outcome(origin.video, f"{len(frames)} frames{turned}")
+    return Outcome(origin.video, f"{len(frames)} frames{_peculiarities(manifest)}")
+
+
+def _peculiarities(manifest: dict) -> str:
+    """What a reader of the log should know of a video that is not upright or of constant rate."""
+    notes = []
+    if any(manifest["turned"]):
+        notes.append(f"turned by {', '.join(map(str, manifest['turned']))} degrees")
+    repeated, skipped = manifest.get("repeated", 0), manifest.get("skipped", 0)
+    if repeated or skipped:
+        notes.append(f"variable rate: {repeated} repeated, {skipped} pictures between frames")
+    return "".join(f", {note}" for note in notes)
 
 
 def _is_done(path: Path, described: Path, manifest: dict) -> bool:
@@ -188,9 +196,12 @@ def _is_done(path: Path, described: Path, manifest: dict) -> bool:
 def _resized(
     pictures: Iterable[tuple[np.ndarray, int]], size: int, turns: set[int]
 ) -> Iterator[bytes]:
+    # Imports torch: readers of a cache go without it.
+    from clipassistnet.transforms import resize
+
     for picture, turn in pictures:
         turns.add(turn)
-        yield cv2.resize(picture, (size, size), interpolation=cv2.INTER_AREA).tobytes()
+        yield resize(picture, size).tobytes()
 
 
 def _header(shape: tuple[int, ...]) -> bytes:

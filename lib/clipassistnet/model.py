@@ -54,7 +54,7 @@ class FrameClassifier(nn.Module):
 def build(backbone: str, weights: str, *, trainable_stages: int = 0) -> FrameClassifier:
     """A classifier with a new head of two logits (drawn from torch's global generator).
 
-    `backbone`: "resnet50" is torchvision's, as in the paper (section 2.3); any other name is
+    `backbone`: "resnet50" is torchvision's, the paper's; any other name is
     timm's. `weights`: "imagenet", "none", or a file (.safetensors, or .pth without code) of the
     backbone's weights, whose head is dropped. `trainable_stages` n > 0 freezes all but the last n
     stages and what follows them; 0 trains everything.
@@ -95,6 +95,9 @@ def _network(backbone: str) -> tuple[nn.Module, Sequence[float], Sequence[float]
             )
         )
     network = timm.create_model(backbone, num_classes=2)
+    # As the paper's Linear(2048, 2): timm draws EfficientNet's head by the number of classes, and
+    # with two of them its first logits would be in the tens.
+    network.get_classifier().reset_parameters()
     config = network.pretrained_cfg
     return layers.quicken(network), config["mean"], config["std"]
 
@@ -161,7 +164,7 @@ def load(path) -> FrameClassifier:
 
 
 class EnsembleModule(nn.Module):
-    """The weighted mean of its members' confidences (section 2.4).
+    """The weighted mean of its members' confidences, as in the paper.
 
     Holds copies of the members in their export form, for pictures of their common image size. Uses
     nothing that torch2trt cannot convert: F.softmax, for torch.softmax would silently become a
@@ -176,7 +179,9 @@ class EnsembleModule(nn.Module):
                 "ensemble: expected members of one known image size, mean and standard deviation, "
                 f"got {sorted(inputs)}"
             )
-        shares = torch.tensor([1.0] * len(models) if weights is None else list(weights))
+        shares = torch.tensor(
+            [1.0] * len(models) if weights is None else list(weights), dtype=torch.float32
+        )
         if len(shares) != len(models) or (shares < 0).any() or shares.sum() <= 0:
             raise ModelError(
                 f"ensemble: weights {weights} for {len(models)} members, expected one each, "

@@ -10,7 +10,8 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from clipassistnet.dataset import Dataset
-from clipassistnet.decoding import FrameError, Timeline, pictures, timeline
+from clipassistnet.decoding import pictures
+from clipassistnet.timeline import FrameError, Timeline, timeline
 
 PART = 16 * 2**20  # bytes
 
@@ -55,6 +56,10 @@ class Source:
                 f"last good frame: at most {line.length - 1}"
             )
         return line
+
+    def irregular(self) -> dict[str, int]:
+        """See `Timeline.irregular`; nothing for image files."""
+        return {} if "{" in self.path else self.timeline().irregular()
 
     def fingerprint(self, frames: list[int]) -> str:
         """Hash of the video file, or of the image files of these frames."""

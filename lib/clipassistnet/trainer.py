@@ -1,4 +1,4 @@
-"""The Lightning half of training: the module, the resumable run, the learning-rate range test.
+"""The Lightning half of training: the module, and the run that can be resumed.
 
 Imported when something is trained, and only then: it costs seconds.
 """
@@ -9,6 +9,7 @@ import os
 import sys
 import time
 import warnings
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -29,7 +30,7 @@ logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
 
 
 class Training(lightning.LightningModule):
-    """Classifier, loss, optimizer and scheduler, built together (section 2.3)."""
+    """Classifier, loss and optimizer, built together."""
 
     def __init__(self, classifier: model.FrameClassifier, settings, loss, frames: int):
         super().__init__()
@@ -37,21 +38,11 @@ class Training(lightning.LightningModule):
         # it is put into it, by FrameClassifier.train, when the epoch starts.
         nn.Module.train(classifier)
         self.classifier, self.settings, self.loss, self.frames = classifier, settings, loss, frames
-        self.history: list[dict] = []
         self._losses: list[tuple[Tensor, int]] = []
-        self._validated: list[tuple[Tensor, Tensor]] = []
 
-    def configure_optimizers(self) -> dict:
+    def configure_optimizers(self) -> torch.optim.Optimizer:
         trainable = [p for p in self.classifier.parameters() if p.requires_grad]
-        optimizer = torch.optim.Adam(trainable, lr=self.settings.learning_rate, fused=True)
-        scheduler = torch.optim.lr_scheduler.ReduceLROnPlateau(
-            optimizer, factor=self.settings.factor_lr, patience=self.settings.patience_lr
-        )
-        # Stepped once an epoch, yet by "step" after all its batches: Lightning steps an "epoch"
-        # plateau after the end of the epoch, when the checkpoint to resume from is already written.
-        batches = math.ceil(self.frames / self.settings.batch_size)
-        plan = {"monitor": "validation_loss", "interval": "step", "frequency": batches}
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, **plan}}
+        return torch.optim.Adam(trainable, lr=self.settings.learning_rate, fused=True)
 
     def on_train_epoch_start(self) -> None:
         self.classifier.train()
@@ -83,6 +74,26 @@ class Training(lightning.LightningModule):
         self._losses.clear()
         return mean
 
+
+class ValidatedTraining(Training):
+    """The same with the paper's validation and learning-rate schedule, and a history."""
+
+    def __init__(self, *args):
+        super().__init__(*args)
+        self.history: list[dict] = []
+        self._validated: list[tuple[Tensor, Tensor]] = []
+
+    def configure_optimizers(self) -> dict:
+        optimizer = super().configure_optimizers()
+        scheduler = torch.optim.lr_scheduler.ReduceLROnPlateau(
+            optimizer, factor=self.settings.factor_lr, patience=self.settings.patience_lr
+        )
+        # Stepped once an epoch, yet by "step" after all its batches: Lightning steps an "epoch"
+        # plateau after the end of the epoch, when the checkpoint to resume from is already written.
+        batches = math.ceil(self.frames / self.settings.batch_size)
+        plan = {"monitor": "validation_loss", "interval": "step", "frequency": batches}
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, **plan}}
+
     def validation_step(self, batch: tuple, index: int) -> None:
         images, targets, _ = batch
         self._validated.append((self.classifier(images).cpu(), targets.cpu()))
@@ -95,7 +106,7 @@ class Training(lightning.LightningModule):
                 f"epoch {self.current_epoch}: the network no longer gives finite logits; "
                 f"learning rate {self.rate:.2e} is too high"
             )
-        # The unweighted loss for all four losses (section 2.3), and over frames, not batches.
+        # The unweighted loss for all four losses, and over frames, not batches.
         self.log("validation_loss", F.cross_entropy(logits, targets), prog_bar=True)
         auroc = roc_auc_score(targets, logits.softmax(dim=1)[:, 1])
         self.log("validation_auroc", auroc, prog_bar=True)
@@ -110,17 +121,17 @@ class Training(lightning.LightningModule):
 class Keeper(Callback):
     """At the end of an epoch: history.csv, the best model so far, and where to resume from.
 
-    The last of the callbacks, so that the checkpoint holds the early stopping's new state.
+    By then early stopping and the learning-rate schedule have seen the epoch, and are saved so.
     """
 
     def __init__(self, folder: Path, identity: str, stopping: EarlyStopping, lines: bool):
         self.folder, self.identity, self.stopping, self.lines = folder, identity, stopping, lines
 
-    def on_train_start(self, trainer, module: Training) -> None:
+    def on_train_start(self, trainer, module: ValidatedTraining) -> None:
         # Interrupted after early stopping had decided: the decision is in its restored state.
         trainer.should_stop = self.stopping.wait_count >= self.stopping.patience
 
-    def on_train_epoch_end(self, trainer, module: Training) -> None:
+    def on_train_epoch_end(self, trainer, module: ValidatedTraining) -> None:
         metrics = {k: float(trainer.callback_metrics[f"validation_{k}"]) for k in ("loss", "auroc")}
         row = {
             "epoch": trainer.current_epoch,
@@ -160,12 +171,21 @@ def for_a_person() -> bool:
 
 
 def run(
-    module: Training, train: DataLoader, validation: DataLoader, folder: Path, identity: str
+    module: ValidatedTraining,
+    train: DataLoader,
+    validation: DataLoader,
+    folder: Path,
+    identity: str,
 ) -> None:
     """Train, from folder/last.ckpt if it is of the same identity. All results lie in `folder`."""
     settings, person = module.settings, for_a_person()
-    stopping = EarlyStopping("validation_auroc", mode="max", patience=settings.patience_stop)
-    trainer = _trainer(
+    stopping = EarlyStopping(
+        "validation_auroc",
+        mode="max",
+        patience=settings.patience_stop,
+        check_on_train_epoch_end=False,  # after validation: before the keeper saves its state
+    )
+    trainer = new_trainer(
         folder,
         callbacks=[stopping, Keeper(folder, identity, stopping, lines=not person)],
         enable_progress_bar=person,
@@ -177,12 +197,13 @@ def run(
         print(f"resuming after epoch {resumed}", flush=True)
         # Workers fetch ahead: the first batches are drawn before Lightning sets the epoch.
         train.sampler.set_epoch(resumed + 1)
-    with _quiet():
+    with quiet():
         checkpoint = None if resumed is None else folder / "last.ckpt"
         trainer.fit(module, train, validation, ckpt_path=checkpoint, weights_only=True)
 
 
-def _trainer(folder: Path, **options) -> lightning.Trainer:
+def new_trainer(folder: Path, **options) -> lightning.Trainer:
+    """A trainer on one device that writes nothing of its own accord."""
     return lightning.Trainer(
         accelerator="gpu" if torch.cuda.is_available() else "cpu",
         devices=1,
@@ -207,58 +228,11 @@ def _resumable(path: Path, identity: str) -> int | None:
 
 
 @contextmanager
-def _quiet():
-    """Without Lightning's advice to use more workers: frames come from memory, not from disk."""
+def quiet() -> Iterator[None]:
+    """Without two warnings of Lightning's that nobody here can act upon."""
     with warnings.catch_warnings():
+        # Frames come from memory: on few cores, workers would take time from the network.
         warnings.filterwarnings("ignore", message=".*does not have many workers")
+        # Lightning 2.6 itself uses what torch has deprecated.
+        warnings.filterwarnings("ignore", message=".*LeafSpec.* is deprecated")
         yield
-
-
-class RangeTest(Callback):
-    """Raises the learning rate from step to step and notes the loss that each step was made on.
-
-    Lightning 2.6's own finder divides its smoothed loss by the wrong power (it starts at half the
-    loss) and picks by the slope per unit of learning rate, which favours the smallest ones.
-    """
-
-    def __init__(self, rates: list[float]):
-        self.rates, self.losses = rates, []
-
-    def on_train_start(self, trainer, module: Training) -> None:
-        self._set(trainer)
-
-    def on_before_optimizer_step(self, trainer, module: Training, optimizer) -> None:
-        self.losses.append(module.mean_loss())
-
-    def on_train_batch_end(self, trainer, module: Training, *batch) -> None:
-        if self.losses and not self.losses[-1] < 4 * min(self.losses):  # diverged, or not a number
-            trainer.should_stop = True
-        self._set(trainer)
-
-    def _set(self, trainer) -> None:
-        for group in trainer.optimizers[0].param_groups:
-            group["lr"] = self.rates[min(trainer.global_step, len(self.rates) - 1)]
-
-
-class Finder(Training):
-    """The same training without a scheduler."""
-
-    def configure_optimizers(self):
-        return super().configure_optimizers()["optimizer"]
-
-
-def range_test(module: Finder, train: DataLoader, rates: list[float], folder: Path) -> list[float]:
-    """Loss of each optimizer step at rising rates; fewer than rates where it diverges."""
-    test = RangeTest(rates)
-    trainer = _trainer(
-        folder,
-        callbacks=[test],
-        enable_progress_bar=for_a_person(),
-        max_epochs=-1,
-        max_steps=len(rates),
-        limit_val_batches=0,
-        accumulate_grad_batches=module.settings.accumulate,
-    )
-    with _quiet():
-        trainer.fit(module, train)
-    return test.losses

@@ -22,7 +22,7 @@ CHECKPOINT, LAST, HISTORY = "model.safetensors", "last.ckpt", "history.csv"
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Settings:
-    """What decides a training besides its data (section 2.3). Patience is counted in epochs.
+    """What decides a training besides its data. Patience is counted in epochs.
 
     The paper does not name its optimizer: Adam, with torch's defaults, is our choice.
     """
@@ -45,12 +45,15 @@ class Settings:
     def __post_init__(self):
         least = dict.fromkeys(("image_size", "batch_size", "accumulate", "epochs"), 1)
         least |= dict.fromkeys(("trainable_stages", "seed", "workers"), 0)
-        wrong = [f"{k} {getattr(self, k)}: at least {v}" for k, v in least.items()]
-        wrong = [text for text, (k, v) in zip(wrong, least.items(), strict=True) if self[k] < v]
+        wrong = [
+            f"{name} {getattr(self, name)}, expected at least {bound}"
+            for name, bound in least.items()
+            if getattr(self, name) < bound
+        ]
         if not self.learning_rate > 0:
-            wrong.append(f"learning_rate {self.learning_rate}: above 0")
+            wrong.append(f"learning_rate {self.learning_rate}, expected above 0")
         if wrong:
-            raise ValueError("settings, expected " + "; ".join(wrong))
+            raise ValueError("; ".join(wrong))
 
 
 class Fit(NamedTuple):
@@ -128,15 +131,15 @@ def fit(
     transition: np.ndarray | None,
     folder: str | Path,
 ) -> Fit:
-    """Train one classifier and keep its epoch of the best validation AUROC (section 2.3).
+    """Train one classifier as the paper does and keep its epoch of the best validation AUROC.
 
-    `train`, `validation`: tables with video, frame, target (0 visible, 1 invisible). `cache.get
-    (video, frame)` gives a uint8 (S, S, 3) frame, S = settings.image_size. `transition` is needed by
-    the forward-corrected loss alone. Writes model.safetensors and history.csv into `folder`.
+    `train`, `validation`: tables with video, frame, target (0 visible, 1 invisible). `cache` has
+    get(video, frame), a uint8 (S, S, 3) frame with S = settings.image_size. `transition` is needed
+    by the forward-corrected loss alone. Writes model.safetensors and history.csv into `folder`.
 
     A training that was interrupted goes on after its last whole epoch, to the same weights: that
     epoch lies in last.ckpt until the end. One of other settings, data or code is not continued.
-    Raises ValueError where either table has one class only.
+    Raises ValueError where a table has one class only, or the cached frames another size.
     """
     for name, table in (("training", train), ("validation", validation)):
         if table["target"].nunique() != 2:
@@ -148,9 +151,8 @@ def fit(
     classifier, loader = _begin(settings, train, cache)
     held_out = FrameTable(cache, validation, **_statistics(classifier), augment=False)
     identity = _identity(settings, train, validation, cache, transition)
-    module = trainer.Training(
-        classifier, settings, losses.build(settings.loss, train, transition), len(train)
-    )
+    loss = losses.build(settings.loss, train, transition)
+    module = trainer.ValidatedTraining(classifier, settings, loss, len(train))
     trainer.run(module, loader, _loader(held_out, settings), folder, identity)
     history = pd.DataFrame(module.history)
     best = model.load(folder / CHECKPOINT).to(_device())
@@ -166,15 +168,22 @@ def find_learning_rate(
     folder: str | Path,
     steps: int = 100,
 ) -> tuple[pd.DataFrame, float]:
-    """Learning-rate range test (Smith 2017) on training frames: curve and pick.
+    """Learning-rate range test on training frames alone: curve (learning_rate, loss) and pick.
 
-    The learning rate rises from 1e-7 to 1, one optimizer step each; the curve (learning_rate,
-    loss) holds the smoothed training loss; the pick is where it falls most steeply per decade. It
-    trains a model of its own. `folder` takes curve and pick, finder.csv. ValueError for fewer steps
-    than a curve needs.
+    The learning rate rises from 1e-6 to 1 over `steps` optimizer steps of a model of its own; the
+    pick is where the smoothed training loss falls most steeply per decade. Writes finder.csv into
+    `folder`. Raises ValueError where steps are too few, or the loss falls nowhere.
     """
-    if steps < trainer_least():
-        raise ValueError(f"steps {steps}: expected at least {trainer_least()}")
+    from clipassistnet import finder, trainer
+
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    classifier, loader = _begin(settings, train, cache)
+    loss = losses.build(settings.loss, train, transition)
+    module = trainer.Training(classifier, settings, loss, len(train))
+    curve = finder.curve(module, loader, steps, folder)
+    curve.to_csv(folder / "finder.csv", index=False)
+    return curve, finder.pick(curve)
 
 
 def predict(
@@ -202,9 +211,10 @@ def _begin(settings: Settings, train: pd.DataFrame, cache):
         settings.backbone, settings.weights, trainable_stages=settings.trainable_stages
     )
     classifier.spec["image_size"] = settings.image_size
-    table = FrameTable(
-        cache, train, **_statistics(classifier), augment=True, seed=settings.seed
-    )
+    table = FrameTable(cache, train, **_statistics(classifier), augment=True, seed=settings.seed)
+    side = table[0][0].shape[-1]
+    if side != settings.image_size:
+        raise ValueError(f"image_size {settings.image_size}, but the cached frames have {side}")
     return classifier, _loader(table, settings, EpochOrder(table))
 
 

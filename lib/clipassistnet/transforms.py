@@ -15,7 +15,7 @@ import torch
 
 
 def resize(frame: np.ndarray, size: int) -> np.ndarray:
-    """Resize a frame (H, W, 3) uint8 to (size, size, 3), not keeping its aspect (section 2.3).
+    """Resize a frame (H, W, 3) uint8 to (size, size, 3), not keeping its aspect, as in the paper.
 
     The frame cache and the live loop call this very function, so both feed the network the same
     pixels. A frame that already has the size is returned as it is.
@@ -54,7 +54,7 @@ def _transforms(
     brightness: float = 0.2,
     contrast: tuple[float, float] = (-0.2, 0.25),
 ) -> dict[str, Callable]:
-    """The five transforms of section 2.3 by name."""
+    """The five transforms by name."""
     # It asks a package registry for its newest version on import, which stalls without a network.
     os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
     import albumentations as A
@@ -82,7 +82,7 @@ def augmentation(
     brightness: float = 0.2,
     contrast: tuple[float, float] = (-0.2, 0.25),
 ):
-    """The paper's five independent transforms (section 2.3) as an albumentations.Compose.
+    """The paper's five independent transforms as an albumentations.Compose.
 
     `rotation` in degrees either way, `translation` as a share of each axis either way, `scale` a
     range of factors, `brightness` a share of the full range either way, `contrast` a range of

@@ -98,7 +98,7 @@ def _read_rows(path: Path, problems: Problems) -> pd.DataFrame | None:
         problems.add(1, f"header {','.join(header)!r}", "each column once")
         return None
     for line in [line for line, row in rows.items() if len(row) != len(header)]:
-        problems.add(line, f"{len(rows.pop(line))} cells", f"{len(header)}, as in the header")
+        problems.add(line, f"{len(rows.pop(line))} cells", f"{len(header)} as in the header")
     return pd.DataFrame([*rows.values()], index=[*rows], columns=header, dtype="str")
 
 
@@ -150,8 +150,7 @@ def _convert(cells: pd.Series, rule: Column) -> tuple[pd.Series, pd.Series]:
 
 
 def _typed(table: pd.DataFrame, name: str) -> pd.DataFrame:
-    columns = TABLES[name].columns
-    dtypes = {column: columns[column].dtype for column in table}
+    dtypes = {column: TABLES[name].columns[column].dtype for column in table}
     return table.astype(dtypes).reset_index(drop=True)
 
 

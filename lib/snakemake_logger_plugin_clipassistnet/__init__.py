@@ -6,6 +6,7 @@ Found by Snakemake through this module's name; switched on with `--logger clipas
 import sys
 import time
 from logging import WARNING, LogRecord
+from pathlib import PurePath
 from typing import Any
 
 from snakemake_interface_logger_plugins.base import LogHandlerBase
@@ -31,7 +32,7 @@ class LogHandler(LogHandlerBase):
         fields = vars(record)
         event = fields.get("event")
         if event == LogEvent.RUN_INFO:
-            self.total = sum(fields.get("stats", {}).values()) - 1  # less the rule `all`
+            self.total = fields.get("stats", {}).get("total", 1) - 1  # less the rule `all`
             self._show(f"{self.total} steps to do")
         elif event == LogEvent.JOB_INFO and fields["rule_name"] != "all":
             self.running[fields["jobid"]] = (_name(fields), time.monotonic())
@@ -63,8 +64,11 @@ class LogHandler(LogHandlerBase):
 
 
 def _name(fields: dict[str, Any]) -> str:
-    key = ",".join(f"{name}={value}" for name, value in (fields.get("wildcards") or {}).items())
-    return f"{fields['rule_name']} {key}".strip()
+    """05_train_fold loss=bce,fold=0: from the run's stamp, <notebook>/<key>/.done; else the rule."""
+    stamp = PurePath(fields["output"][0])
+    if stamp.name != ".done":
+        return fields["rule_name"]
+    return f"{stamp.parts[-3]} {stamp.parts[-2]}".removesuffix(" once")
 
 
 def _clock(seconds: float) -> str:

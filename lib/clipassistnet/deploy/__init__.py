@@ -1,6 +1,6 @@
 """The ensemble on a device: load a backend, prove it equal to PyTorch, then time it."""
 
-from .backends import available, load
+from .backends import available, ladder, load
 from .conversion import CONVERTERS, convertible, operations
 from .measure import MINIMUM_FRAMES, TOLERANCE, parity, timing
 from .predictor import BackendError, Predictor, device_name
@@ -14,6 +14,7 @@ __all__ = [
     "available",
     "convertible",
     "device_name",
+    "ladder",
     "load",
     "operations",
     "parity",

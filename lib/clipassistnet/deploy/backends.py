@@ -75,6 +75,24 @@ def load(
     )
 
 
+def ladder(
+    ensemble: nn.Module, image_size: int
+) -> tuple[list[Predictor], dict[tuple[str, str], str]]:
+    """Every backend and precision that runs here, and why the others do not.
+
+    Eager float32 PyTorch on the CPU comes first, as `measure.timing` wants its reference.
+    """
+    rungs = [("torch", "float32")]
+    rungs += [(b, p) for b in BACKENDS for p in PRECISIONS[b] if (b, p) != rungs[0]]
+    predictors, refused = [], {}
+    for backend, precision in rungs:
+        try:
+            predictors.append(load(backend, ensemble, image_size, precision=precision))
+        except BackendError as error:
+            refused[backend, precision] = str(error)
+    return predictors, refused
+
+
 def _best(ensemble: nn.Module, image_size: int, precision: str) -> Predictor:
     passed_over = []
     for backend in BACKENDS:

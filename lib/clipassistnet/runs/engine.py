@@ -2,12 +2,16 @@
 
 import os
 import sys
+import tempfile
+import uuid
+from pathlib import Path
 from typing import Any
 
 import papermill
 from jupyter_client.kernelspec import KernelSpec
 from jupyter_client.manager import AsyncKernelManager
 from papermill.engines import NBClientEngine, papermill_engines
+from traitlets import default
 
 NAME = "clipassistnet"
 
@@ -16,6 +20,14 @@ class OwnInterpreter(AsyncKernelManager):
     """Starts this very Python, whatever kernels are registered on the machine."""
 
     transport = "tcp" if os.name == "nt" else "ipc"  # no port that another user could connect to
+
+    @default("ip")
+    def _own_sockets(self) -> str:
+        # Jupyter's default is one name in the working folder for every kernel: two runs side by
+        # side would talk to each other's. Short, as a socket's path may have about 100 characters.
+        if self.transport != "ipc":
+            return "127.0.0.1"
+        return str(Path(tempfile.gettempdir()) / f"clipassistnet-{uuid.uuid4().hex[:12]}")
 
     @property
     def kernel_spec(self) -> KernelSpec:

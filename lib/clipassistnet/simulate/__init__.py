@@ -18,8 +18,8 @@ from tqdm import tqdm
 
 from clipassistnet import dataset
 
+from .actions import FPS
 from .annotators import annotate
-from .motion import FPS
 from .video import Plan, produce
 
 __all__ = ["Spec", "plans", "simulate"]

@@ -59,7 +59,12 @@ def _shaft(radius: float, rings, material: int, part: int, end: float) -> Surfac
     for ring in sorted(rings):
         rows += [(ring - 0.7, radius, 1.0), (ring - 0.6, radius * 0.96, 0.3)]
         rows += [(ring + 0.6, radius * 0.96, 0.3), (ring + 0.7, radius, 1.0)]
-    rows += [(-5.0, radius, 1.0), (-1.5, radius * end, 0.95), (0.5, radius * end * 0.9, 0.8), (0.6, 0, 0.5)]
+    rows += [
+        (-5.0, radius, 1.0),
+        (-1.5, radius * end, 0.95),
+        (0.5, radius * end * 0.9, 0.8),
+        (0.6, 0, 0.5),
+    ]
     rows = np.array(rows)
     return _lathe(rows[:, :2], material, part, rows[:, 2])
 
@@ -67,7 +72,9 @@ def _shaft(radius: float, rings, material: int, part: int, end: float) -> Surfac
 def _prong(model: ClipperModel, sign: int, opening: float) -> Surface:
     """One jaw: a tapered bar, round at its end, that follows the jaw's line."""
     end = 1 - TIP_LENGTH / model.length
-    along = np.array([-0.08, 0.05, 0.15, 0.25, 0.35, 0.45, 0.55, 0.65, 0.75, end, end, 0.92, 0.96, 0.985, 1, 1])
+    along = np.array(
+        [-0.08, 0.05, 0.15, 0.25, 0.35, 0.45, 0.55, 0.65, 0.75, end, end, 0.92, 0.96, 0.985, 1, 1]
+    )
     side, offset = model.jaw_line(np.clip(along, 0, 1), opening)
     blunt = np.sqrt(np.clip(1 - np.clip((along - 0.93) / 0.07, 0, 1) ** 2, 0, 1))
     blunt[:-1] = np.maximum(blunt[:-1], 0.35)
@@ -135,7 +142,9 @@ def grasper(opening: float) -> Surface:
 def hook() -> Surface:
     """The cautery hook: a black shaft with an L-shaped wire."""
     shaft = _shaft(2.5, (), BLACK, HOOK, 0.7)
-    path = np.array([[0, 0, 0], [0, 0, 4], [0, 0, 8], [0, 0, 11], [0, 0.6, 12], [0, 2, 12.6], [0, 5, 12.8]])
+    path = np.array(
+        [[0, 0, 0], [0, 0, 4], [0, 0, 8], [0, 0, 11], [0, 0.6, 12], [0, 2, 12.6], [0, 5, 12.8]]
+    )
     radius = np.array([0.9, 0.9, 0.9, 0.8, 0.8, 0.7, 0.3])
     return join([shaft, tube(path.astype(float), radius, STEEL, HOOK + 1, sides=8)])
 

@@ -148,10 +148,14 @@ def frames_along(path: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return side, np.cross(tangent, side)
 
 
-def tube(path: np.ndarray, radius: np.ndarray, material: int, part: int, sides: int = 14) -> Surface:
+def tube(
+    path: np.ndarray, radius: np.ndarray, material: int, part: int, sides: int = 14
+) -> Surface:
     """Tube around a path (n, 3) with radius (n,)."""
     side, other = frames_along(path)
     turn = np.linspace(0, 2 * np.pi, sides + 1)
-    ring = np.cos(turn)[None, :, None] * side[:, None] + np.sin(turn)[None, :, None] * other[:, None]
+    ring = (
+        np.cos(turn)[None, :, None] * side[:, None] + np.sin(turn)[None, :, None] * other[:, None]
+    )
     points = path[:, None] + radius[:, None, None] * ring
     return grid(points[:, ::-1], material, part, closed=True)

@@ -4,16 +4,15 @@ A video alternates stretches of work without a clip applier and clipping actions
 enclose the duct or artery, close, leave a clip, retreat.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 from scipy.ndimage import gaussian_filter1d
 
+from .actions import FPS, STEP, Action, draw_action, drift
 from .instruments import ClipperModel, pose
 from .render import View
 from .scene import Patient, opening_direction
-
-FPS, STEP = 25, 5  # frames a second of the video; every STEP-th frame is annotated (5 FPS)
 
 
 @dataclass(frozen=True)
@@ -35,87 +34,6 @@ class Moment:
     tissue: np.ndarray  # (3,) shift of all tissue, mm
     tools: tuple[Tool, ...]
     clips: int  # how many actions have left their clip
-
-
-@dataclass(frozen=True)
-class Action:
-    """One clipping action: frames [start, stop), the frame when the jaws start to close."""
-
-    start: int
-    stop: int
-    close: int
-    leave: int  # from here on the clip stays on the vessel
-    place: np.ndarray  # (3,) where on the vessel
-    along: np.ndarray  # (3,) direction of the vessel there
-    axis: np.ndarray  # (3,) direction of the applier there
-    roll: float
-    shifts: np.ndarray = field(repr=False)  # (frames, 3) of the jaws' middle from the place
-    openings: np.ndarray = field(repr=False)  # (frames,)
-    rolls: np.ndarray = field(repr=False)  # (frames,)
-
-
-def _drift(rng: np.random.Generator, frames: int, seconds: float, scale) -> np.ndarray:
-    """Slow random motion (frames, 3) with standard deviation `scale`."""
-    sigma = seconds * FPS
-    margin = int(4 * sigma)
-    noise = rng.normal(size=(frames + 2 * margin, 3))
-    smooth = gaussian_filter1d(noise, sigma, axis=0)[margin : margin + frames]
-    return smooth * np.sqrt(2 * np.sqrt(np.pi) * sigma) * np.asarray(scale)
-
-
-def _glide(times: np.ndarray, keys: np.ndarray, values: np.ndarray) -> np.ndarray:
-    """Values (k, d) at `keys`, joined by smooth steps, at `times` (n,)."""
-    k = np.clip(np.searchsorted(keys, times, side="right") - 1, 0, len(keys) - 2)
-    share = np.clip((times - keys[k]) / (keys[k + 1] - keys[k]), 0, 1)
-    share = (share**2 * (3 - 2 * share))[:, None]
-    return values[k] * (1 - share) + values[k + 1] * share
-
-
-def _retreat(patient: Patient, place: np.ndarray, axis: np.ndarray, length: float) -> float:
-    """How far (mm) back along its axis the applier must go until its tips leave the picture."""
-    camera = patient.camera
-    for back in np.arange(10.0, 90.0, 2.0):
-        x, y, z = place - axis * (back - 0.4 * length)
-        if z < 12:
-            return back
-        across, down = camera.focal * x / z, camera.focal * y / z
-        round_edge = np.hypot(across + 0.5 - camera.field[0], down) > camera.field[2]
-        if round_edge or abs(across) > 0.5 or abs(down) > 0.29:
-            return back + 3.0
-    return 90.0
-
-
-def _action(
-    patient: Patient, model: ClipperModel, rng: np.random.Generator, start: int, frames: int
-) -> Action:
-    """Draw one clipping action that lasts `frames` frames."""
-    vessel = patient.duct if rng.random() < 0.7 else patient.artery
-    index = int(rng.integers(14, 27))
-    place = vessel[index]
-    axis = place - patient.trocars["clipper"]
-    axis = axis / np.linalg.norm(axis)
-    away = -axis * _retreat(patient, place, axis, model.length)
-    roll = patient.roll + rng.normal() * 0.3
-    hover = -axis * rng.uniform(5, 17) + rng.normal(size=3) * (4, 4, 3)
-    second = -axis * rng.uniform(4, 12) + rng.normal(size=3) * (4, 4, 3)
-    bite = axis * rng.uniform(-3.0, 4.0) + rng.normal(size=3) * 0.7
-    keys = np.array([0, 0.13, 0.26, 0.38, 0.44, 0.56, 0.63, 0.76, 0.80, 0.84, 1.0])
-    keys[1:-1] += rng.normal(size=9) * 0.008
-    back = bite - axis * rng.uniform(8, 16) + rng.normal(size=3) * 3
-    places = np.stack([away, hover, second, second, bite, bite, bite, bite, bite, back, away])
-    gape = rng.uniform(0.75, 1.0)
-    opening = np.array([0.2, gape, gape, gape, gape, gape, 0.02, 0.02, 0.6, 0.6, 0.4])
-    turn = roll + np.array([1, 1, 0.7, 0.7, 0, 0, 0, 0, 0, 0.3, 0.3]) * rng.normal() * 0.4
-    times = (np.arange(frames) + 0.5) / frames
-    values = _glide(times, keys, np.column_stack([places, opening, turn]))
-    shifts = values[:, :3] + _drift(rng, frames, 0.25, 0.35)
-    close, leave = (start + int(keys[k] * frames) for k in (5, 7))
-    along = vessel[index + 1] - vessel[index - 1]
-    along = along / np.linalg.norm(along)
-    return Action(
-        start, start + frames, close, leave, place, along, axis, roll,
-        shifts, values[:, 3], values[:, 4],
-    )  # fmt: skip
 
 
 def _split(total: int, parts: int, rng: np.random.Generator) -> np.ndarray:
@@ -144,7 +62,7 @@ class Timeline:
         starts = np.cumsum(pauses[:-1]) + np.concatenate([[0], np.cumsum(lengths[:-1])])
         self.frames = int(lengths.sum() + pauses.sum())
         self.actions = [
-            _action(patient, model, rng, int(start), int(length))
+            draw_action(patient, model, rng, int(start), int(length))
             for start, length in zip(starts, lengths, strict=True)
         ]
         self._tissue(rng)
@@ -154,13 +72,13 @@ class Timeline:
     def _tissue(self, rng: np.random.Generator) -> None:
         breath = np.sin(2 * np.pi * (np.arange(self.frames) / FPS * 0.22 + rng.random()))
         self.tissue = breath[:, None] * rng.normal(size=3) * (0.3, 0.8, 0.5)
-        self.tissue = self.tissue + _drift(rng, self.frames, 2.0, 0.5)
+        self.tissue = self.tissue + drift(rng, self.frames, 2.0, 0.5)
 
     def _scope(self, rng: np.random.Generator) -> None:
         frames = self.frames
-        self.position = _drift(rng, frames, 3.0, (3.0, 2.5, 4.0)) + _drift(rng, frames, 0.5, 0.3)
-        self.angles = _drift(rng, frames, 3.0, (0.03, 0.03, 0.06))
-        self.angles = self.angles + _drift(rng, frames, 0.4, 0.003)
+        self.position = drift(rng, frames, 3.0, (3.0, 2.5, 4.0)) + drift(rng, frames, 0.5, 0.3)
+        self.angles = drift(rng, frames, 3.0, (0.03, 0.03, 0.06))
+        self.angles = self.angles + drift(rng, frames, 0.4, 0.003)
         for _ in range(rng.poisson(frames / 500)):  # now and then the assistant moves the scope
             at, step = rng.integers(frames), rng.normal(size=3) * (0.06, 0.05, 0.02)
             self.angles += step * np.exp(-(((np.arange(frames) - at) / 6.0) ** 2))[:, None]
@@ -174,12 +92,12 @@ class Timeline:
         """The grasper that holds the gallbladder, and the tool that works between the actions."""
         self.holds = rng.random() < 0.85
         self.grip = self.patient.neck + rng.normal(size=3) * (3, 3, 1)
-        self.grip = self.grip + _drift(rng, self.frames, 1.5, (1.5, 1.5, 1.0))
+        self.grip = self.grip + drift(rng, self.frames, 1.5, (1.5, 1.5, 1.0))
         self.worker = rng.choice(["hook", "grasper"], p=[0.7, 0.3])
         middle = self.patient.duct[20]
         trocar = self.patient.trocars["hook"]
         axis = (middle - trocar) / np.linalg.norm(middle - trocar)
-        self.work = middle + _drift(rng, self.frames, 0.5, (7, 7, 3)) - axis * 6
+        self.work = middle + drift(rng, self.frames, 0.5, (7, 7, 3)) - axis * 6
         inside = np.ones(self.frames)
         for action in self.actions:
             inside[max(0, action.start - 4) : action.stop + 4] = 0

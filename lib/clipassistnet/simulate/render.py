@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from . import raster
+from . import raster, shading
 from .instruments import CLIPPER
 from .materials import PARAMETERS
 from .meshes import Surface
@@ -63,7 +63,7 @@ class Renderer:
         rotation = view.rotation
         lamp = view.position + rotation.T @ np.asarray(self.patient.camera.lamp)
         mesh = (surface.data, surface.triangles, surface.marks)
-        raster.shade(
+        shading.shade(
             mesh, self.owner, self.screen, self.patient.textures, PARAMETERS,
             lamp.astype(np.float32), view.position.astype(np.float32),
             rotation[2].astype(np.float32), self.limits, self.linear, self.near,
@@ -127,7 +127,7 @@ class Renderer:
         wanted = camera.brightness / max(1e-4, float(inside.mean())) if inside.size else 1.0
         self.exposure += (wanted - self.exposure) * (0.06 if self.exposure else 1.0)
         gain = self.exposure * np.asarray(camera.balance, np.float32)
-        raster.develop(
+        shading.develop(
             self.linear, self.curve, gain.astype(np.float32), self.field,
             np.asarray(camera.border, np.float32), np.float32(camera.noise),
             int(self.rng.integers(1, 2**32)), self.picture,
@@ -141,7 +141,7 @@ def _streak(linear: np.ndarray, speed: tuple[float, float], mask: np.ndarray | N
     kernel = np.zeros((size, size), np.float32)
     middle = (size - 1) / 2
     half = np.asarray(speed) / 2
-    ends = [tuple(int(round((middle + s * h) * 16)) for h in half) for s in (-1, 1)]
+    ends = [tuple(round(float(middle + s * h) * 16) for h in half) for s in (-1, 1)]
     cv2.line(kernel, *ends, 1.0, 1, cv2.LINE_AA, 4)
     kernel /= kernel.sum()
     blurred = cv2.filter2D(linear, -1, kernel, borderType=cv2.BORDER_REFLECT)

@@ -60,7 +60,7 @@ def _camera(rng: np.random.Generator) -> Camera:
         field=field,
         border=border,
         balance=(red, 1.0, rng.uniform(0.85, 1.2)),
-        brightness=rng.uniform(0.16, 0.24),
+        brightness=rng.uniform(0.10, 0.17),
         gamma=rng.uniform(2.0, 2.4),
         noise=rng.uniform(1.0, 3.0),
         lamp=tuple(rng.normal(size=3) * (3.0, 3.0, 1.0)),
@@ -79,7 +79,7 @@ def _colours(rng: np.random.Generator) -> dict[int, np.ndarray]:
         m.ARTERY: (0.55, 0.22, 0.20),
         m.BED: (0.40, 0.13, 0.10),
         m.BOWEL: (0.58, 0.30, 0.26),
-        m.STEEL: (0.36, 0.36, 0.37),
+        m.STEEL: (0.20, 0.20, 0.205),
         m.BLACK: (0.03, 0.03, 0.035),
         m.POLYMER: rng.choice([(0.75, 0.73, 0.68), (0.42, 0.30, 0.62), (0.70, 0.70, 0.72)]),
         m.DARK: (0.12, 0.035, 0.03),
@@ -122,14 +122,16 @@ def _fat(target, axis, buried: float, rng: np.random.Generator) -> list[Surface]
         angle = rng.uniform(0, 2 * np.pi)
         away = size + rng.uniform(1.0, 4.0) + (1 - buried) * rng.uniform(2, 9)
         place = target + away * np.array([np.cos(angle), np.sin(angle), 0])
-        place[2] += rng.uniform(-2.0, 9.0) * (1.3 - 0.8 * buried)
-        if k < 4:  # some lie where the tips come out beyond the duct
-            place = target + axis * (size + rng.uniform(3, 7 + 5 * (1 - buried)))
+        place[2] += rng.uniform(-1.0, 9.0) * (1.3 - 0.8 * buried)
+        if k < 3:  # some lie where the tips come out beyond the duct
+            place = target + axis * (size + rng.uniform(4, 8 + 6 * (1 - buried)))
             place += rng.normal(size=3) * (3, 3, 2)
-            place[2] += (1 - buried) * 5
+            place[2] += 1.5 + (1 - buried) * 5
         radii = size * rng.uniform(0.7, 1.3, 3)
         material = m.FAT if rng.random() < 0.7 else m.BED
-        lumps.append(blob(place, radii, material, FAT + k, rng, rough=0.12, frequency=2.2, rings=17))
+        lumps.append(
+            blob(place, radii, material, FAT + k, rng, rough=0.12, frequency=2.2, rings=17)
+        )
     return lumps
 
 
@@ -172,7 +174,7 @@ def patient(seed: np.random.SeedSequence, width: int) -> Patient:
     target = np.array([rng.uniform(0, 12), rng.uniform(-4, 8), rng.uniform(64, 80)])
     away = np.array([rng.uniform(70, 110), rng.uniform(-35, 80), -rng.uniform(35, 75)])
     axis = -away / np.linalg.norm(away)
-    roll = rng.choice([-1, 1]) * rng.uniform(0.5, 1.25)
+    roll = rng.choice([-1, 1]) * rng.uniform(0.4, 1.15)
     opening = opening_direction(axis, roll)
     duct_way = np.cross(axis, opening) + rng.normal(size=3) * 0.15
     duct_way *= np.sign(duct_way[1]) / np.linalg.norm(duct_way)
@@ -181,7 +183,7 @@ def patient(seed: np.random.SeedSequence, width: int) -> Patient:
     aside = axis * rng.uniform(6, 9) + np.array([0, 0, rng.uniform(1, 5)])
     artery = _vessel(target + aside, duct_way + rng.normal(size=3) * 0.15, np.array([0, 0, 7]), 26)
     radius = {"duct": rng.uniform(1.7, 2.8), "artery": rng.uniform(1.0, 1.5)}
-    buried = rng.uniform(0, 1)
+    buried = rng.uniform(0, 0.6)
     knobs = 1 + 0.08 * waves(duct / 6, rng, 1.0)
     tissue = join(
         [
@@ -189,11 +191,11 @@ def patient(seed: np.random.SeedSequence, width: int) -> Patient:
             tube(artery, np.full(41, radius["artery"]), m.ARTERY, ARTERY, sides=10),
             *_fat(target, axis, buried, rng),  # near things first: they are drawn first
             *_organs(target, rng),
-            _bed(target, 13 - 8 * buried, rng),
+            _bed(target, 16 - 10 * buried, rng),
         ]
     )
-    # One and a half texels a pixel at 70 mm: fine enough to take the nearest.
-    pixels = 16 * round(min(1.5 * TILE * camera.focal * width / 70, 1024) / 16)
+    # Somewhat finer than the picture's pixels at 70 mm, so that the nearest texel serves.
+    pixels = 16 * round(min(1.25 * TILE * camera.focal * width / 70, 1024) / 16)
     tiles = m.textures(rng, pixels, _colours(rng))
     trocars = {
         "clipper": target + away,
@@ -221,4 +223,3 @@ def clipper_model(rng: np.random.Generator, *, polymer: bool) -> ClipperModel:
         shaft=rng.uniform(4.4, 5.2),
         rings=tuple(-rng.uniform(7, 10) - np.arange(rng.integers(1, 4)) * rng.uniform(2.5, 6)),
     )
-

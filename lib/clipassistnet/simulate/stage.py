@@ -3,9 +3,10 @@
 from functools import lru_cache
 
 from . import instruments
+from .actions import Action
 from .instruments import ClipperModel
 from .meshes import Surface, join
-from .motion import Action, Moment, Timeline, Tool
+from .motion import Moment, Timeline, Tool
 from .scene import opening_direction
 
 LEFT_CLIP = 19  # owner of clips that were left: tissue, as far as a tip's visibility goes

@@ -4,15 +4,16 @@ import hashlib
 import json
 import os
 from dataclasses import asdict, dataclass
-from functools import lru_cache
 from fractions import Fraction
+from functools import lru_cache
 from pathlib import Path
 
 import av
 import cv2
 import numpy as np
 
-from .motion import FPS, STEP, Action, Timeline
+from .actions import FPS, STEP, Action
+from .motion import Timeline
 from .render import Renderer
 from .scene import clipper_model, patient
 from .stage import Stage
@@ -97,7 +98,7 @@ def _film(timeline: Timeline, renderer: Renderer, path: Path) -> dict[int, Truth
     with av.open(str(path), "w", format="mp4", options={"movflags": "faststart"}) as container:
         stream = container.add_stream("libx264", rate=FPS)
         stream.width, stream.height, stream.pix_fmt = renderer.width, renderer.height, "yuv420p"
-        stream.options = {"preset": "veryfast", "crf": "21", "threads": "1"}
+        stream.options = {"preset": "superfast", "crf": "21", "threads": "1"}
         stream.codec_context.time_base = Fraction(1, FPS)
         for frame in range(timeline.frames):
             moment = timeline.at(frame, renderer.width)

@@ -1,0 +1,89 @@
+"""One clipping action: approach, open, enclose duct or artery, close, leave a clip, retreat."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from scipy.ndimage import gaussian_filter1d
+
+from .instruments import ClipperModel
+from .scene import Patient
+
+FPS, STEP = 25, 5  # frames a second of the video; every STEP-th frame is annotated (5 FPS)
+
+
+@dataclass(frozen=True)
+class Action:
+    """One clipping action: frames [start, stop), the frame when the jaws start to close."""
+
+    start: int
+    stop: int
+    close: int
+    leave: int  # from here on the clip stays on the vessel
+    place: np.ndarray  # (3,) where on the vessel
+    axis: np.ndarray  # (3,) direction of the applier there
+    roll: float
+    shifts: np.ndarray = field(repr=False)  # (frames, 3) of the jaws' middle from the place
+    openings: np.ndarray = field(repr=False)  # (frames,)
+    rolls: np.ndarray = field(repr=False)  # (frames,)
+
+
+def drift(rng: np.random.Generator, frames: int, seconds: float, scale) -> np.ndarray:
+    """Slow random motion (frames, 3) with standard deviation `scale`."""
+    sigma = seconds * FPS
+    margin = int(4 * sigma)
+    noise = rng.normal(size=(frames + 2 * margin, 3))
+    smooth = gaussian_filter1d(noise, sigma, axis=0)[margin : margin + frames]
+    return smooth * np.sqrt(2 * np.sqrt(np.pi) * sigma) * np.asarray(scale)
+
+
+def _glide(times: np.ndarray, keys: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """Values (k, d) at `keys`, joined by smooth steps, at `times` (n,)."""
+    k = np.clip(np.searchsorted(keys, times, side="right") - 1, 0, len(keys) - 2)
+    share = np.clip((times - keys[k]) / (keys[k + 1] - keys[k]), 0, 1)
+    share = (share**2 * (3 - 2 * share))[:, None]
+    return values[k] * (1 - share) + values[k + 1] * share
+
+
+def _retreat(patient: Patient, place: np.ndarray, axis: np.ndarray, length: float) -> float:
+    """How far (mm) back along its axis the applier must go until its tips leave the picture."""
+    camera = patient.camera
+    for back in np.arange(10.0, 90.0, 2.0):
+        x, y, z = place - axis * (back - 0.4 * length)
+        if z < 12:
+            return back
+        across, down = camera.focal * x / z, camera.focal * y / z
+        round_edge = np.hypot(across + 0.5 - camera.field[0], down) > camera.field[2]
+        if round_edge or abs(across) > 0.5 or abs(down) > 0.29:
+            return back + 3.0
+    return 90.0
+
+
+def draw_action(
+    patient: Patient, model: ClipperModel, rng: np.random.Generator, start: int, frames: int
+) -> Action:
+    """Draw one clipping action that lasts `frames` frames."""
+    vessel = patient.duct if rng.random() < 0.7 else patient.artery
+    index = int(rng.integers(14, 27))
+    place = vessel[index]
+    axis = place - patient.trocars["clipper"]
+    axis = axis / np.linalg.norm(axis)
+    away = -axis * _retreat(patient, place, axis, model.length)
+    roll = patient.roll + rng.normal() * 0.3
+    hover = -axis * rng.uniform(5, 17) + rng.normal(size=3) * (4, 4, 3)
+    second = -axis * rng.uniform(4, 12) + rng.normal(size=3) * (4, 4, 3)
+    bite = axis * rng.uniform(-2.0, 6.0) + rng.normal(size=3) * 0.7
+    keys = np.array([0, 0.12, 0.22, 0.31, 0.37, 0.54, 0.61, 0.79, 0.82, 0.86, 1.0])
+    keys[1:-1] += rng.normal(size=9) * 0.008
+    back = bite - axis * rng.uniform(8, 16) + rng.normal(size=3) * 3
+    places = np.stack([away, hover, second, second, bite, bite, bite, bite, bite, back, away])
+    gape = rng.uniform(0.75, 1.0)
+    opening = np.array([0.2, gape, gape, gape, gape, gape, 0.02, 0.02, 0.6, 0.6, 0.4])
+    turn = roll + np.array([1, 1, 0.7, 0.7, 0, 0, 0, 0, 0, 0.3, 0.3]) * rng.normal() * 0.4
+    times = (np.arange(frames) + 0.5) / frames
+    values = _glide(times, keys, np.column_stack([places, opening, turn]))
+    shifts = values[:, :3] + drift(rng, frames, 0.25, 0.35)
+    close, leave = (start + int(keys[k] * frames) for k in (5, 7))
+    return Action(
+        start, start + frames, close, leave, place, axis, roll,
+        shifts, values[:, 3], values[:, 4],
+    )  # fmt: skip

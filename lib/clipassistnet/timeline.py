@@ -1,0 +1,175 @@
+"""When each frame of a video file is shown: its presentation time stamps, read undecoded."""
+
+import os
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import NamedTuple
+
+import av
+import numpy as np
+from av.container import InputContainer
+
+# Containers with an index of time stamps, where a jump lands where it should.
+INDEXED = ("mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm")
+
+
+class Packet(NamedTuple):
+    """One compressed frame; time stamp in ticks."""
+
+    pts: int | None
+    keyframe: bool
+    corrupt: bool
+
+
+class FrameError(Exception):
+    """A frame that cannot be had; names the file, and the last good frame where there is one."""
+
+
+@dataclass(frozen=True)
+class Timeline:
+    """When the frames of a video are shown, in ticks of `tick` seconds.
+
+    `fps` is the declared rate: frame i is the picture on the screen at i / fps seconds after the
+    first one, so that a variable-frame-rate file has the same indices as its constant-rate copy.
+    """
+
+    path: str
+    fps: float
+    tick: float
+    pts: np.ndarray  # (F,) int64, ascending
+    keyframes: np.ndarray  # (K,) int64, ascending; empty where jumping is not safe
+
+    @property
+    def length(self) -> int:
+        """Number of frames at the declared rate, up to the first that shows the last picture.
+
+        How long the last picture stays is left out: containers disagree on it.
+        """
+        return self.index(self.pts[-1]) + 1
+
+    def shown_at(self, frames: np.ndarray) -> np.ndarray:
+        """Time stamps (N,) of the pictures shown at these frame indices (N,), ascending."""
+        outside = [int(frame) for frame in frames if not 0 <= frame < self.length]
+        if outside:
+            raise FrameError(f"{self.path}: no frame {outside[0]} (0 to {self.length - 1})")
+        # Half a tick of tolerance: time stamps are rounded to ticks.
+        times = self.pts[0] + np.asarray(frames) / (self.fps * self.tick) + 0.5 + 1e-3
+        return self.pts[np.searchsorted(self.pts, times, side="right") - 1]
+
+    def irregular(self) -> dict[str, int]:
+        """How many frames repeat the picture before, and how many pictures are never shown.
+
+        Both are 0 for a file of constant rate: the rest is of a variable one, or lost frames.
+        """
+        shown = len(np.unique(self.shown_at(np.arange(self.length))))
+        return {"repeated": self.length - shown, "skipped": len(self.pts) - shown}
+
+    def index(self, pts: int) -> int:
+        """Frame index at which this time stamp is first shown."""
+        return int(np.ceil((pts - self.pts[0] - 0.5) * self.tick * self.fps))
+
+    def failure(self, last: int | None, reason: str) -> FrameError:
+        """Error which names the file and the last good frame, that of time stamp `last`."""
+        good = "none" if last is None else self.index(last)
+        return FrameError(f"{self.path}: {reason}; last good frame: {good}")
+
+
+def timeline(path: str, fps: float) -> Timeline:
+    """Read when each frame of a video file is shown, without decoding it.
+
+    Args:
+        path: the video file.
+        fps: the declared rate on which frames are counted.
+
+    Raises:
+        FrameError: where the file is no video, is empty, ends before its index or carries no
+            usable time stamps.
+    """
+    if not os.path.isfile(path):
+        raise FrameError(f"{path}: no such file")
+    status = os.stat(path)
+    return _timeline(path, fps, status.st_size, status.st_mtime_ns)
+
+
+@lru_cache(maxsize=32)
+def _timeline(path: str, fps: float, size: int, _modified: int) -> Timeline:
+    if size == 0:
+        raise FrameError(f"{path}: the file is empty (0 bytes)")
+    tick, indexed, announced, packets = _demux(path)
+    if not packets:
+        raise FrameError(f"{path}: holds no frame (cut off before its first one)")
+    if any(packet.pts is None for packet in packets):
+        raise FrameError(f"{path}: frames without presentation time stamps: convert it to MP4")
+    pts, keyframe, corrupt = (np.array(column) for column in zip(*packets, strict=True))
+    keyframes = np.unique(pts[keyframe]) if indexed else pts[:0]
+    line = Timeline(path, fps, tick, np.unique(pts), keyframes)
+    if corrupt.any():
+        # Transport streams count their packets. What refers to a lost one is damaged too.
+        raise line.failure(pts[corrupt][0], "packets of the file are lost: convert it to MP4")
+    last = _before_gap(pts)
+    if last is not None and len(pts) != announced:
+        reason = (
+            "cut off (frames before the last one are missing), or of a variable rate that only an "
+            "MP4 can tell from that: convert it, if you know that it is whole"
+        )
+        raise line.failure(last, reason)
+    return line
+
+
+def _demux(path: str) -> tuple[float, bool, int, list[Packet]]:
+    """Tick, whether there is an index, announced number of frames (0: unknown), and packets."""
+    packets: list[Packet] = []
+    try:
+        with open_video(path) as container:
+            stream = container.streams.video[0]
+            if stream.codec_context is None:
+                raise FrameError(f"{path}: its video is of an unknown kind")
+            if container.format.name == "avi" and stream.codec_context.has_b_frames:
+                raise FrameError(f"{path}: AVI has no time stamps for B-frames: convert it to MP4")
+            for each in container.demux(stream):
+                if each.size and not each.is_discard:
+                    packets.append(Packet(each.pts, each.is_keyframe, each.is_corrupt))
+            tick, indexed = float(stream.time_base), container.format.name in INDEXED
+            announced = stream.frames
+    except IndexError as error:
+        raise FrameError(f"{path}: holds no video stream") from error
+    except av.FFmpegError as error:
+        raise FrameError(f"{path}: {_unreadable(path, len(packets), error)}") from error
+    # A file that ends within a frame hands out the part that is there.
+    while packets and packets[-1].corrupt:
+        packets.pop()
+    return tick, indexed, announced, packets
+
+
+def _before_gap(pts: np.ndarray) -> int | None:
+    """Last frame before those that a file lacks which ends between a frame and earlier ones.
+
+    Frames may be stored after a later one that they refer to. A file that is cut off between has
+    its full length, and yet lacks frames: the gap tells.
+
+    Args:
+        pts: time stamps (F,) in the order of the file.
+    """
+    if np.all(np.diff(pts) > 0):
+        return None
+    before = pts[: pts.argmax()].max(initial=pts.min())
+    shown = np.unique(pts)
+    gaps = np.diff(shown)
+    wide = shown[:-1][(shown[1:] > before) & (gaps > 1.5 * np.median(gaps))]
+    return int(wide[0]) if wide.size else None
+
+
+def _unreadable(path: str, packets: int, error: Exception) -> str:
+    if packets:
+        return f"unreadable after {packets} frames: {error.strerror}"
+    if isinstance(error, av.InvalidDataError):
+        with open(path, "rb") as file:
+            if file.read(12)[4:8] == b"ftyp":
+                return "an MP4 without a readable index: cut off, or its recording never finished"
+    return f"not a video: {error.strerror}"
+
+
+def open_video(path: str) -> InputContainer:
+    """Open a video file for reading."""
+    # Titles and the like may be in any encoding, or damaged: they are not looked at.
+    return av.open(path, metadata_errors="replace")

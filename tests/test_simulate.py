@@ -1,0 +1,145 @@
+"""The simulator as a whole: the folder it writes, determinism, resuming, refusals."""
+
+import json
+import shutil
+from dataclasses import replace
+from itertools import pairwise
+
+import av
+import numpy as np
+import pytest
+
+from clipassistnet import dataset
+from clipassistnet.simulate import Spec, plans, simulate
+
+SPEC = Spec(videos=3, test_videos=1, clipper_frames=10, absent_frames=3, width=128, height=72)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return simulate(tmp_path_factory.mktemp("simulated") / "one", SPEC)
+
+
+@pytest.fixture(scope="module")
+def data(folder):
+    return dataset.read(folder)
+
+
+def contents(folder):
+    return {path.name: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_bytes_do_not_depend_on_the_number_of_processes(folder, tmp_path):
+    other = simulate(tmp_path / "two", replace(SPEC, processes=2))
+    assert contents(other) == contents(folder)
+
+
+def test_another_seed_gives_other_videos(folder, tmp_path):
+    spec = replace(SPEC, videos=1, seed=1)
+    other = contents(simulate(tmp_path / "other", spec))
+    assert other["sim001.mp4"] != contents(folder)["sim001.mp4"]
+
+
+def test_folder_has_every_table_and_is_accepted(data):
+    for table in (data.phases, data.actions, data.boxes, data.tips, data.truth):
+        assert len(table) > 0
+    assert set(data.videos["source"]) == {"simulated"}
+    assert set(data.videos["split"]) == {"train", "test"}
+
+
+def test_no_patient_is_in_train_and_test():
+    planned = plans(Spec(videos=40, test_videos=12))
+    people = {
+        split: {plan.patient for plan in planned if plan.split == split}
+        for split in ("train", "test")
+    }
+    assert not people["train"] & people["test"]
+    assert len(people["train"]) < 40  # some have two videos
+    assert len({plan.video for plan in planned}) == 52
+
+
+def test_frame_counts_are_skewed_like_the_papers_and_meet_the_mean():
+    counts = np.array([plan.clipper_frames for plan in plans(Spec(videos=300))][:300])
+    assert abs(counts.mean() - 40) < 1
+    assert np.median(counts) < 0.85 * counts.mean()
+    assert 0.7 < counts.std() / counts.mean() < 1.2  # the paper's: 252 / 271
+
+
+def test_videos_are_h264_of_25_frames_a_second_and_as_long_as_listed(data):
+    for row in data.videos.itertuples():
+        with av.open(data.path(row.video)) as container:
+            stream = container.streams.video[0]
+            assert stream.codec_context.name == "h264"
+            assert (stream.width, stream.height) == (128, 72)
+            times = [frame.time for frame in container.decode(stream)]
+        assert np.allclose(times, np.arange(row.frames) / 25)
+
+
+def test_three_annotators_label_test_videos_and_one_each_training_video(data):
+    annotators = data.annotations.groupby("video")["annotator"].nunique()
+    split = data.videos.set_index("video")["split"]
+    assert (annotators[split == "test"] == 3).all()
+    assert (annotators[split == "train"] == 1).all()
+
+
+def test_every_fifth_frame_is_annotated_but_for_slivers_of_a_clipper(data):
+    frames = data.truth.groupby("video")["frame"].apply(list)
+    for row in data.videos.itertuples():
+        assert all(frame % 5 == 0 for frame in frames[row.video])
+        assert len(frames[row.video]) >= 0.8 * len(range(0, row.frames, 5))
+    assert {"absent", "visible", "invisible"} == set(data.truth["label"])
+
+
+def test_visible_means_that_both_tips_are_seen(data):
+    shares = data.tips.groupby(["video", "frame"])["visible_share"].agg(["min", "size"])
+    assert (shares["size"] == 2).all()
+    labels = data.truth.set_index(["video", "frame"])["label"]
+    assert set(shares.index) == set(labels[labels != "absent"].index)
+    assert (shares.loc[labels.index[labels == "visible"], "min"] >= 0.5).all()
+
+
+def test_absent_frames_have_no_clipper_box_and_clipper_frames_have_one(data):
+    boxed = data.boxes[data.boxes["tool"] == "Clipper"].groupby(["video", "frame"]).size()
+    labels = data.truth.set_index(["video", "frame"])["label"]
+    assert set(boxed.index) == set(labels[labels != "absent"].index)
+    assert (boxed == 1).all()
+
+
+def test_phases_follow_each_other_and_clipping_holds_the_clippers_frames(data):
+    for video, phases in data.phases.groupby("video"):
+        rows = list(phases.itertuples())
+        assert rows[0].start == 0
+        assert rows[-1].end == data.videos.set_index("video")["frames"][video]
+        assert all(first.end == second.start for first, second in pairwise(rows))
+    clipping = data.phases[data.phases["phase"] == "ClippingCutting"]
+    for row in data.truth[data.truth["label"] != "absent"].itertuples():
+        own = clipping[clipping["video"] == row.video]
+        assert ((own["start"] <= row.frame) & (row.frame < own["end"])).any()
+
+
+def test_finished_videos_stay_and_what_is_missing_or_broken_is_made_again(folder, tmp_path):
+    copy = shutil.copytree(folder, tmp_path / "copy")
+    before = contents(copy)
+    kept = (copy / "videos" / "sim002.mp4").stat().st_mtime_ns
+    (copy / "videos" / "sim001.mp4").unlink()
+    (copy / "videos" / "sim003.json").write_text('{"digest": ')
+    simulate(copy, SPEC)
+    assert contents(copy) == before
+    assert (copy / "videos" / "sim002.mp4").stat().st_mtime_ns == kept
+
+
+def test_a_video_of_another_plan_is_not_taken_for_this_one(folder, tmp_path):
+    copy = shutil.copytree(folder, tmp_path / "copy")
+    simulate(copy, replace(SPEC, videos=1, width=160))
+    with av.open(str(copy / "videos" / "sim001.mp4")) as container:
+        assert container.streams.video[0].width == 160
+    digests = [
+        json.loads((place / "videos" / "sim001.json").read_text())["digest"]
+        for place in (folder, copy)
+    ]
+    assert digests[0] != digests[1]
+
+
+def test_bad_parameters_are_named_all_at_once():
+    with pytest.raises(ValueError, match=r"videos is 0.*width is 97.*even.*processes is 0"):
+        Spec(videos=0, width=97, processes=0)
