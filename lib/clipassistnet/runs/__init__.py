@@ -151,7 +151,8 @@ class Run:
         A figure of simulated data is stamped as such, wherever it is shown later.
         """
         if self.simulated:
-            figure.text(0.995, 0.005, "SIMULATED data", ha="right", size=8, color="firebrick")
+            stamp = {"ha": "right", "va": "top", "size": 8, "color": "firebrick"}
+            figure.text(1, -0.01, "SIMULATED data", **stamp)
         path = self.folder / "figures" / f"{name}.png"
         path.parent.mkdir(exist_ok=True)
         figure.savefig(path, dpi=110, bbox_inches="tight", metadata={"Software": None})
