@@ -152,6 +152,8 @@ def test_guided_backprop_worked_out_by_hand():
 def test_explains_the_class_that_is_asked_for(classifier, images):
     first, second = (saliency.guided_gradcam(classifier, images, t).grad_cam for t in (0, 1))
     assert not np.allclose(first, second)
+    mixed = saliency.guided_gradcam(classifier, images, [0, 1]).grad_cam
+    assert mixed == pytest.approx(np.stack([first[0], second[1]]), rel=1e-4)
 
 
 def test_refuses_activations_that_cannot_be_guided(images):

@@ -5,6 +5,7 @@ By captum, on a copy of the model in which every activation is one that captum c
 
 import copy
 import warnings
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -25,8 +26,12 @@ class Saliency(NamedTuple):
     guided_grad_cam: np.ndarray
 
 
-def guided_gradcam(model: FrameClassifier, images: Tensor, target: int = 1) -> Saliency:
-    """All three maps of preprocessed images (N, 3, S, S); `target` 1 explains "tip invisible".
+def guided_gradcam(
+    model: FrameClassifier, images: Tensor, target: int | Sequence[int] = 1
+) -> Saliency:
+    """All three maps of preprocessed images (N, 3, S, S).
+
+    `target`, one for all or a list of one each, is the class to explain (1: tip invisible).
 
     Guided Grad-CAM (Selvaraju et al. 2017) is guided backpropagation times the upsampled Grad-CAM;
     of the three colours the largest magnitude is shown. The model stays as it is. ValueError for a
@@ -37,7 +42,7 @@ def guided_gradcam(model: FrameClassifier, images: Tensor, target: int = 1) -> S
     return Saliency(cam, strength, strength * cam)
 
 
-def grad_cam(model: FrameClassifier, images: Tensor, target: int = 1) -> np.ndarray:
+def grad_cam(model: FrameClassifier, images: Tensor, target: int | Sequence[int] = 1) -> np.ndarray:
     """Grad-CAM (N, S, S) of the maps that are averaged into the features, upsampled bilinearly."""
     network = guidable(model)
     maps = LayerGradCam(network, pooling(network)).attribute(
@@ -47,7 +52,9 @@ def grad_cam(model: FrameClassifier, images: Tensor, target: int = 1) -> np.ndar
     return maps.squeeze(1).detach().cpu().numpy()
 
 
-def guided_backprop(model: nn.Module, images: Tensor, target: int = 1) -> np.ndarray:
+def guided_backprop(
+    model: nn.Module, images: Tensor, target: int | Sequence[int] = 1
+) -> np.ndarray:
     """Guided backpropagation (Springenberg et al. 2015), signed, the shape of `images`."""
     network = guidable(model)
     with warnings.catch_warnings():

@@ -17,6 +17,7 @@ import pandas as pd
 import pytorch_lightning as lightning
 import torch
 from pytorch_lightning.callbacks import Callback, EarlyStopping
+from pytorch_lightning.plugins.environments import LightningEnvironment
 from sklearn.metrics import roc_auc_score
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -24,6 +25,8 @@ from torch.utils.data import DataLoader
 
 from clipassistnet import model
 from clipassistnet.runs import BATCH
+
+CHECKPOINT, LAST, HISTORY = "model.safetensors", "last.ckpt", "history.csv"
 
 # Devices found, "max_epochs reached", advertisements: no news to a reader of a notebook.
 logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
@@ -142,10 +145,10 @@ class Keeper(Callback):
             "seconds": time.perf_counter() - module.started,
         }
         if all(row["validation_auroc"] > past["validation_auroc"] for past in module.history):
-            model.save(module.classifier, self.folder / "model.safetensors", **row)
+            model.save(module.classifier, self.folder / CHECKPOINT, **row)
         module.history.append(row)
-        replace(self.folder / "history.csv", pd.DataFrame(module.history).to_csv(index=False))
-        trainer.save_checkpoint(self.folder / "last.ckpt")
+        replace(self.folder / HISTORY, pd.DataFrame(module.history).to_csv(index=False))
+        trainer.save_checkpoint(self.folder / LAST)
         if self.lines:
             print(
                 "epoch {epoch:2d}  train loss {train_loss:.4f}  validation loss "
@@ -192,13 +195,13 @@ def run(
         max_epochs=settings.epochs,
         accumulate_grad_batches=settings.accumulate,
     )
-    resumed = _resumable(folder / "last.ckpt", identity)
+    resumed = _resumable(folder / LAST, identity)
     if resumed is not None:
         print(f"resuming after epoch {resumed}", flush=True)
         # Workers fetch ahead: the first batches are drawn before Lightning sets the epoch.
         train.sampler.set_epoch(resumed + 1)
     with quiet():
-        checkpoint = None if resumed is None else folder / "last.ckpt"
+        checkpoint = None if resumed is None else folder / LAST
         trainer.fit(module, train, validation, ckpt_path=checkpoint, weights_only=True)
 
 
@@ -207,12 +210,15 @@ def new_trainer(folder: Path, **options) -> lightning.Trainer:
     return lightning.Trainer(
         accelerator="gpu" if torch.cuda.is_available() else "cpu",
         devices=1,
-        deterministic=torch.cuda.is_available(),  # on a CPU it is so anyway, and faster without
+        # A CPU is deterministic anyway, and faster without; some timm models have no choice.
+        deterministic="warn" if torch.cuda.is_available() else False,
         logger=False,
         enable_checkpointing=False,
         enable_model_summary=False,
         num_sanity_val_steps=0,
         default_root_dir=folder,
+        # Within a Slurm job Lightning would take its tasks for its own.
+        plugins=[LightningEnvironment()],
         **options,
     )
 

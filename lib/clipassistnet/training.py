@@ -17,8 +17,6 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from clipassistnet import layers, losses, model, transforms, weights
 
-CHECKPOINT, LAST, HISTORY = "model.safetensors", "last.ckpt", "history.csv"
-
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Settings:
@@ -155,8 +153,9 @@ def fit(
     module = trainer.ValidatedTraining(classifier, settings, loss, len(train))
     trainer.run(module, loader, _loader(held_out, settings), folder, identity)
     history = pd.DataFrame(module.history)
-    best = model.load(folder / CHECKPOINT).to(_device())
-    (folder / LAST).unlink(missing_ok=True)
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    best = model.load(folder / trainer.CHECKPOINT).to(device)
+    (folder / trainer.LAST).unlink(missing_ok=True)
     return Fit(best, history, int(history["validation_auroc"].idxmax()))
 
 
@@ -230,10 +229,6 @@ def _loader(table: FrameTable, settings: Settings, order: Sampler | None = None)
 
 def _statistics(classifier: model.FrameClassifier) -> dict[str, Any]:
     return {name: classifier.spec[name] for name in ("mean", "std")}
-
-
-def _device() -> str:
-    return "cuda" if torch.cuda.is_available() else "cpu"
 
 
 def _identity(settings: Settings, train, validation, cache, transition) -> str:

@@ -68,17 +68,23 @@ def draw_action(
     axis = place - patient.trocars["clipper"]
     axis = axis / np.linalg.norm(axis)
     away = -axis * _retreat(patient, place, axis, model.length)
-    roll = patient.roll + rng.normal() * 0.3
-    hover = -axis * rng.uniform(5, 17) + rng.normal(size=3) * (4, 4, 3)
-    second = -axis * rng.uniform(4, 12) + rng.normal(size=3) * (4, 4, 3)
-    bite = axis * rng.uniform(-2.0, 6.0) + rng.normal(size=3) * 0.7
+    roll = patient.roll + rng.normal() * 0.25
+    # It comes in above the tissue, where its tips are mostly seen, and then dives for the vessel.
+    hover = -axis * rng.uniform(5, 17) + rng.normal(size=3) * (4, 4, 2) - (0, 0, rng.uniform(4, 12))
+    second = -axis * rng.uniform(4, 12) + rng.normal(size=3) * (3, 3, 2) - (0, 0, rng.uniform(2, 8))
+    if rng.random() < 0.35:  # well placed: the tips come out beyond the vessel
+        bite = axis * rng.uniform(3, 8) + rng.normal(size=3) * 0.7
+    else:
+        bite = axis * rng.uniform(-6, 2) + rng.normal(size=3) * 0.7 + (0, 0, rng.uniform(0, 4))
     keys = np.array([0, 0.12, 0.22, 0.31, 0.37, 0.54, 0.61, 0.79, 0.82, 0.86, 1.0])
     keys[1:-1] += rng.normal(size=9) * 0.008
-    back = bite - axis * rng.uniform(8, 16) + rng.normal(size=3) * 3
+    back = bite - axis * rng.uniform(8, 16) + rng.normal(size=3) * 3 - (0, 0, rng.uniform(2, 9))
     places = np.stack([away, hover, second, second, bite, bite, bite, bite, bite, back, away])
     gape = rng.uniform(0.75, 1.0)
     opening = np.array([0.2, gape, gape, gape, gape, gape, 0.02, 0.02, 0.6, 0.6, 0.4])
-    turn = roll + np.array([1, 1, 0.7, 0.7, 0, 0, 0, 0, 0, 0.3, 0.3]) * rng.normal() * 0.4
+    # In the open it is turned so that both jaws are seen side by side.
+    shown = np.array([0.4, 0.4, 0.5, 0.6, 1, 1, 1, 1, 1, 0.7, 0.5])
+    turn = roll * shown + (1 - shown) * rng.normal() * 0.3
     times = (np.arange(frames) + 0.5) / frames
     values = _glide(times, keys, np.column_stack([places, opening, turn]))
     shifts = values[:, :3] + drift(rng, frames, 0.25, 0.35)

@@ -109,7 +109,7 @@ def clip_leg(model: ClipperModel, sign: int, opening: float, part: int, tip: int
     if not tip:
         return leg
     near_end = leg.vertices[leg.triangles[:, 0], 2] >= (model.length - TIP_LENGTH)
-    leg.tip[near_end] = tip
+    leg.triangles[near_end, 3] += 65536 * tip
     return leg
 
 

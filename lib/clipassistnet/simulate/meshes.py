@@ -8,19 +8,16 @@ import numpy as np
 TILE = 72.0  # mm of tissue that one texture tile covers
 
 
-# Columns of Surface.data (the rest pads a row to 48 bytes: one cache line or two).
-NORMAL, PLACE, UV, TINT, COLUMNS = slice(0, 3), slice(3, 6), slice(6, 8), 8, 12
-# Columns of Surface.marks.
-MATERIAL, PART, TIP = 0, 1, 2
+# Columns of Surface.data: all that is known of a vertex lies in one cache line or two.
+NORMAL, PLACE, UV, TINT, SCREEN = slice(0, 3), slice(3, 6), slice(6, 8), 8, slice(9, 12)
 
 
 @dataclass(frozen=True)
 class Surface:
     """Triangles with what shading and truth need of them; lengths in mm."""
 
-    data: np.ndarray  # (N, 12) float32, a row a vertex: normal, place, texture tile, tint
-    triangles: np.ndarray  # (T, 3) int32
-    marks: np.ndarray  # (T, 3) int32: material, part (who owns it), tip (1 or 2: of that jaw)
+    data: np.ndarray  # (N, 12) float32, a row a vertex: normal, place, texture tile, tint, screen
+    triangles: np.ndarray  # (T, 4) int32: three vertices, and material + 256 part + 65536 tip
 
     @property
     def vertices(self) -> np.ndarray:
@@ -28,14 +25,19 @@ class Surface:
         return self.data[:, PLACE]
 
     @property
+    def screen(self) -> np.ndarray:
+        """Places on the screen (N, 3): x, y in subpixels, 1 / depth; a view, set by a renderer."""
+        return self.data[:, SCREEN]
+
+    @property
     def part(self) -> np.ndarray:
-        """Owner of each triangle (T,), a view."""
-        return self.marks[:, PART]
+        """Owner of each triangle (T,)."""
+        return (self.triangles[:, 3] >> 8) & 255
 
     @property
     def tip(self) -> np.ndarray:
-        """Mark of each triangle's tip (T,), a view; 0 where it belongs to none."""
-        return self.marks[:, TIP]
+        """Mark of each triangle's tip (T,); 0 where it belongs to none."""
+        return self.triangles[:, 3] >> 16
 
     def moved(self, rotation: np.ndarray, translation: np.ndarray) -> "Surface":
         """The surface after a rigid motion: `rotation` (3, 3), `translation` (3,) in mm."""
@@ -43,13 +45,13 @@ class Surface:
         data = self.data.copy()
         data[:, NORMAL] = self.data[:, NORMAL] @ rotation
         data[:, PLACE] = self.data[:, PLACE] @ rotation + translation.astype(np.float32)
-        return Surface(data, self.triangles, self.marks)
+        return Surface(data, self.triangles)
 
     def shifted(self, translation: np.ndarray) -> "Surface":
         """The surface moved by `translation` (3,) in mm."""
         data = self.data.copy()
         data[:, PLACE] += translation.astype(np.float32)
-        return Surface(data, self.triangles, self.marks)
+        return Surface(data, self.triangles)
 
 
 @lru_cache(maxsize=64)
@@ -57,8 +59,8 @@ def _grid_triangles(rows: int, columns: int) -> np.ndarray:
     corner = np.arange(rows * columns).reshape(rows, columns)
     a, b, c, d = corner[:-1, :-1], corner[1:, :-1], corner[1:, 1:], corner[:-1, 1:]
     # Wound so that a triangle seen from outside has a positive area on a screen with y down.
-    triangles = np.stack([np.stack([a, c, b], -1), np.stack([a, d, c], -1)])
-    return np.ascontiguousarray(triangles.reshape(-1, 3).astype(np.int32))
+    triangles = np.stack([np.stack([a, c, b, 0 * a], -1), np.stack([a, d, c, 0 * a], -1)])
+    return np.ascontiguousarray(triangles.reshape(-1, 4).astype(np.int32))
 
 
 def grid(
@@ -92,22 +94,21 @@ def grid(
     if uv is None:
         # The scene is always seen from about -z: a sheared planar map has no seam and no pole.
         uv = (vertices[:, :2] + 0.35 * vertices[:, 2:]) / TILE
-    data = np.zeros((rows * columns, COLUMNS), np.float32)
+    data = np.zeros((rows * columns, 12), np.float32)
     data[:, NORMAL], data[:, PLACE] = normals.reshape(-1, 3), vertices
     data[:, UV] = uv.reshape(-1, 2)
     data[:, TINT] = np.broadcast_to(tint, (rows, columns)).reshape(-1)
-    triangles = _grid_triangles(rows, columns)
-    marks = np.tile(np.int32([material, part, tip]), (len(triangles), 1))
-    return Surface(data, triangles, marks)
+    triangles = _grid_triangles(rows, columns).copy()
+    triangles[:, 3] = material + 256 * part + 65536 * tip
+    return Surface(data, triangles)
 
 
 def join(surfaces: list[Surface]) -> Surface:
     """One surface of many."""
     offsets = np.cumsum([0, *(len(s.data) for s in surfaces[:-1])], dtype=np.int32)
-    triangles = [s.triangles + offset for s, offset in zip(surfaces, offsets, strict=True)]
-    data = np.concatenate([s.data for s in surfaces])
-    marks = np.concatenate([s.marks for s in surfaces])
-    return Surface(data, np.concatenate(triangles), marks)
+    triangles = np.concatenate([s.triangles for s in surfaces])
+    triangles[:, :3] += np.repeat(offsets, [len(s.triangles) for s in surfaces])[:, None]
+    return Surface(np.concatenate([s.data for s in surfaces]), triangles)
 
 
 def waves(directions: np.ndarray, rng: np.random.Generator, frequency: float) -> np.ndarray:

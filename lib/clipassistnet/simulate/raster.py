@@ -10,14 +10,15 @@ from numba import njit
 
 SAMPLES = 2
 NEAR = 4.0  # mm; a triangle that reaches closer to the lens is dropped
-OPTIONS = {"cache": True, "fastmath": True, "nogil": True}
+# Without "numpy" every division is checked for zero, and no loop becomes SIMD.
+OPTIONS = {"cache": True, "fastmath": True, "nogil": True, "error_model": "numpy"}
 
 
 @njit(**OPTIONS)
-def project(data, rotation, position, focal, centre_x, centre_y, screen):
-    """Vertices (N, 12: columns 3 to 5, mm) to `screen` (N, 3): x, y in subpixels and 1 / depth.
+def project(data, rotation, position, focal, centre_x, centre_y):
+    """Places (columns 3 to 5 of `data`, mm) to the screen (columns 9 to 11: x, y, 1 / depth).
 
-    1 / depth is 0 for what lies before NEAR.
+    x and y are in subpixels; 1 / depth is 0 for what lies before NEAR.
     """
     for i in range(data.shape[0]):
         x = data[i, 3] - position[0]
@@ -25,14 +26,14 @@ def project(data, rotation, position, focal, centre_x, centre_y, screen):
         z = data[i, 5] - position[2]
         depth = rotation[2, 0] * x + rotation[2, 1] * y + rotation[2, 2] * z
         if depth < NEAR:
-            screen[i, 2] = 0.0
+            data[i, 11] = 0.0
             continue
         inverse = 1.0 / depth
         right = rotation[0, 0] * x + rotation[0, 1] * y + rotation[0, 2] * z
         down = rotation[1, 0] * x + rotation[1, 1] * y + rotation[1, 2] * z
-        screen[i, 0] = centre_x + focal * right * inverse
-        screen[i, 1] = centre_y + focal * down * inverse
-        screen[i, 2] = inverse
+        data[i, 9] = centre_x + focal * right * inverse
+        data[i, 10] = centre_y + focal * down * inverse
+        data[i, 11] = inverse
 
 
 @njit(inline="always")
@@ -48,7 +49,7 @@ def _clip(slope, offset, low, high):
 
 
 @njit(**OPTIONS)
-def rasterise(screen, triangles, chosen, left, top, limits, depth, owner):
+def rasterise(data, triangles, chosen, left, top, limits, depth, owner):
     """Draw the `chosen` triangles into `depth` (1 / mm, larger is nearer) and `owner` (triangle).
 
     The buffers are a window of the picture whose corner is subpixel (left, top); it may lie
@@ -59,12 +60,12 @@ def rasterise(screen, triangles, chosen, left, top, limits, depth, owner):
     for k in range(chosen.shape[0]):
         t = chosen[k]
         a, b, c = triangles[t, 0], triangles[t, 1], triangles[t, 2]
-        za, zb, zc = screen[a, 2], screen[b, 2], screen[c, 2]
+        za, zb, zc = data[a, 11], data[b, 11], data[c, 11]
         if za == 0.0 or zb == 0.0 or zc == 0.0:
             continue
-        xa, ya = screen[a, 0] - left, screen[a, 1] - top
-        xb, yb = screen[b, 0] - left, screen[b, 1] - top
-        xc, yc = screen[c, 0] - left, screen[c, 1] - top
+        xa, ya = data[a, 9] - left, data[a, 10] - top
+        xb, yb = data[b, 9] - left, data[b, 10] - top
+        xc, yc = data[c, 9] - left, data[c, 10] - top
         area = (xb - xa) * (yc - ya) - (xc - xa) * (yb - ya)
         if area <= 0.0:
             continue

@@ -47,7 +47,6 @@ class Renderer:
         self.curve = (255 * toned ** (1 / camera.gamma)).astype(np.float32)
         self.exposure = 0.0
         self.surface: Surface | None = None
-        self.screen = np.zeros((0, 3), np.float32)
 
     def _limits(self, samples: int) -> np.ndarray:
         """Columns [start, stop) of each row that lie in the field of view, with a little rim."""
@@ -62,9 +61,8 @@ class Renderer:
         self.trace(surface, view)
         rotation = view.rotation
         lamp = view.position + rotation.T @ np.asarray(self.patient.camera.lamp)
-        mesh = (surface.data, surface.triangles, surface.marks)
         shading.shade(
-            mesh, self.owner, self.screen, self.patient.textures, PARAMETERS,
+            surface.data, surface.triangles, self.owner, self.patient.textures, PARAMETERS,
             lamp.astype(np.float32), view.position.astype(np.float32),
             rotation[2].astype(np.float32), self.limits, self.linear, self.near,
         )  # fmt: skip
@@ -74,18 +72,16 @@ class Renderer:
 
     def trace(self, surface: Surface, view: View) -> None:
         """Fill the visibility buffer: which triangle every subpixel shows."""
-        if len(self.screen) != len(surface.data):
-            self.screen = np.zeros((len(surface.data), 3), np.float32)
         scale = self.width * raster.SAMPLES
         raster.project(
             surface.data, view.rotation, view.position, self.patient.camera.focal * scale,
-            0.5 * scale, 0.5 * self.height * raster.SAMPLES, self.screen,
+            0.5 * scale, 0.5 * self.height * raster.SAMPLES,
         )  # fmt: skip
         self.depth.fill(0)
         self.owner.fill(-1)
         everything = np.arange(len(surface.triangles), dtype=np.int32)
         raster.rasterise(
-            self.screen, surface.triangles, everything, 0.0, 0.0, self.fine_limits, self.depth,
+            surface.data, surface.triangles, everything, 0.0, 0.0, self.fine_limits, self.depth,
             self.owner,
         )  # fmt: skip
         self.surface = surface

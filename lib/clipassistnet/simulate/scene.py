@@ -171,10 +171,10 @@ def patient(seed: np.random.SeedSequence, width: int) -> Patient:
     """Draw a patient. `width` (pixels of the picture) sets the resolution of the textures."""
     rng = np.random.default_rng(seed)
     camera = _camera(rng)
-    target = np.array([rng.uniform(0, 12), rng.uniform(-4, 8), rng.uniform(64, 80)])
+    target = np.array([rng.uniform(0, 12), rng.uniform(-4, 8), rng.uniform(58, 74)])
     away = np.array([rng.uniform(70, 110), rng.uniform(-35, 80), -rng.uniform(35, 75)])
     axis = -away / np.linalg.norm(away)
-    roll = rng.choice([-1, 1]) * rng.uniform(0.4, 1.15)
+    roll = rng.choice([-1, 1]) * rng.uniform(0.5, 1.0)
     opening = opening_direction(axis, roll)
     duct_way = np.cross(axis, opening) + rng.normal(size=3) * 0.15
     duct_way *= np.sign(duct_way[1]) / np.linalg.norm(duct_way)
@@ -183,7 +183,7 @@ def patient(seed: np.random.SeedSequence, width: int) -> Patient:
     aside = axis * rng.uniform(6, 9) + np.array([0, 0, rng.uniform(1, 5)])
     artery = _vessel(target + aside, duct_way + rng.normal(size=3) * 0.15, np.array([0, 0, 7]), 26)
     radius = {"duct": rng.uniform(1.7, 2.8), "artery": rng.uniform(1.0, 1.5)}
-    buried = rng.uniform(0, 0.6)
+    buried = rng.uniform(0.15, 0.55)
     knobs = 1 + 0.08 * waves(duct / 6, rng, 1.0)
     tissue = join(
         [

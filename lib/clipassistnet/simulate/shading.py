@@ -11,25 +11,25 @@ ZERO = np.float32(0.0)
 
 @njit(inline="always", fastmath=True)
 def _gather(
-    t, sx, sy, data, triangles, marks, screen, textures, materials, work, texels, n
+    t, sx, sy, data, triangles, textures, materials, work, texels, n
 ):  # fmt: skip
     """Interpolate what one sample (sx, sy) of triangle t needs into column n of `work`
     and, as they are stored, `texels`."""
     # Unsigned indices spare numba's check for negative ones.
     a, b, c = np.uint64(triangles[t, 0]), np.uint64(triangles[t, 1]), np.uint64(triangles[t, 2])
-    xa, ya, xb, yb = screen[a, 0], screen[a, 1], screen[b, 0], screen[b, 1]
-    xc, yc = screen[c, 0], screen[c, 1]
+    xa, ya, xb, yb = data[a, 9], data[a, 10], data[b, 9], data[b, 10]
+    xc, yc = data[c, 9], data[c, 10]
     inverse = ONE / ((xb - xa) * (yc - ya) - (xc - xa) * (yb - ya))
     wb = ((yc - ya) * (sx - xa) - (xc - xa) * (sy - ya)) * inverse
     wc = ((xb - xa) * (sy - ya) - (yb - ya) * (sx - xa)) * inverse
-    wa = (ONE - wb - wc) * screen[a, 2]
-    wb, wc = wb * screen[b, 2], wc * screen[c, 2]
+    wa = (ONE - wb - wc) * data[a, 11]
+    wb, wc = wb * data[b, 11], wc * data[c, 11]
     near = wa + wb + wc
     scale = ONE / near
     wa, wb, wc = wa * scale, wb * scale, wc * scale
     for k in range(9):
         work[k, n] = wa * data[a, k] + wb * data[b, k] + wc * data[c, k]
-    m = np.uint64(marks[t, 0])
+    m = np.uint64(triangles[t, 3] & 255)
     u, v = work[6, n], work[7, n]
     size = textures.shape[1]
     x = np.uint64(min(np.int64((u - np.floor(u)) * np.float32(size)), size - 1))
@@ -94,12 +94,11 @@ def _light(work, texels, n, lamp, eye, axis):
 
 
 @njit(**OPTIONS)
-def shade(mesh, owner, screen, textures, materials, lamp, eye, axis, limits, out, depth):
+def shade(data, triangles, owner, textures, materials, lamp, eye, axis, limits, out, depth):
     """Resolve the visibility buffer into linear RGB `out` (H, W, 3) and 1 / z `depth` (H, W).
 
     Only columns within `limits` (H, 2) are shaded: nothing beyond the field of view.
     """
-    data, triangles, marks = mesh
     cells = SAMPLES * SAMPLES
     # A row of an odd number of cache lines: rows that are powers of two apart evict each other.
     work = np.empty((14, (out.shape[1] * cells // 32) * 32 + 48), np.float32)
@@ -119,15 +118,15 @@ def shade(mesh, owner, screen, textures, materials, lamp, eye, axis, limits, out
                 if t < 0:
                     continue
                 g = start
-                while g < n and parts[g - start] != marks[t, 1]:
+                while g < n and parts[g - start] != triangles[t, 3]:
                     g += 1
                 if g == n:
                     near = _gather(
-                        t, np.float32(sx + 0.5), np.float32(sy + 0.5), data, triangles, marks,
-                        screen, textures, materials, work, texels, n,
+                        t, np.float32(sx + 0.5), np.float32(sy + 0.5), data, triangles,
+                        textures, materials, work, texels, n,
                     )  # fmt: skip
                     depth[y, x] = max(depth[y, x], near)
-                    parts[g - start], column[n], share[n] = marks[t, 1], x, ZERO
+                    parts[g - start], column[n], share[n] = triangles[t, 3], x, ZERO
                     n += 1
                 share[g] += ONE / np.float32(cells)
         _light(work, texels, n, lamp, eye, axis)

@@ -65,11 +65,11 @@ def _cells(renderer: Renderer, mark: int) -> tuple[np.ndarray, np.ndarray]:
     """Subpixels (n, 2: x, y) that a tip would fill if nothing hid it, in picture coordinates."""
     surface = renderer.surface
     chosen = np.flatnonzero(surface.tip == mark).astype(np.int32)
-    left, top, width, height = _window(renderer.screen, surface.triangles[chosen])
+    left, top, width, height = _window(surface.screen, surface.triangles[chosen, :3])
     depth, owner = np.zeros((height, width), np.float32), np.full((height, width), -1, np.int32)
     limits = np.tile([0, width], (height, 1))
     raster.rasterise(
-        renderer.screen, surface.triangles, chosen, float(left), float(top), limits, depth, owner
+        surface.data, surface.triangles, chosen, float(left), float(top), limits, depth, owner
     )
     y, x = np.nonzero(owner >= 0)
     return x + left, y + top
@@ -118,9 +118,9 @@ def tips(renderer: Renderer, parts: np.ndarray, clipper: Tool, *, joined: bool) 
 def _end(renderer: Renderer, clipper: Tool, mark: int) -> tuple[float, float]:
     """Where the distal end of a jaw is projected, in pixels."""
     surface = renderer.surface
-    vertices = np.unique(surface.triangles[surface.tip == mark])
+    vertices = np.unique(surface.triangles[surface.tip == mark, :3])
     distal = (surface.vertices[vertices] - clipper.origin) @ clipper.rotation[:, 2]
-    points = renderer.screen[vertices[distal > distal.max() - 0.2]]
+    points = surface.screen[vertices[distal > distal.max() - 0.2]]
     x, y = points[:, :2].mean(0) / raster.SAMPLES
     return float(x), float(y)
 
