@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 import pytest
+
 from tiny_videos import write_dataset
 
 ROOT = Path(__file__).resolve().parents[1]

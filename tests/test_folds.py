@@ -2,12 +2,12 @@
 
 import pandas as pd
 import pytest
-from folded_study import FEW, LABELS, MADE, studied, table, videos
 from hypothesis import given
 from hypothesis import strategies as st
 
 from clipassistnet import folds
 from clipassistnet.folds import LeakageError
+from folded_study import FEW, LABELS, MADE, studied, table, videos
 
 
 def test_greedy_partition_by_hand():

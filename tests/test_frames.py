@@ -21,11 +21,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
-from tiny_videos import FRAMES, encode, index_of
 
-from clipassistnet import dataset, decoding, frames
-from clipassistnet.sources import Source
-from clipassistnet.timeline import Timeline, timeline
+from clipassistnet import dataset, frames
+from clipassistnet.frames import decoding
+from clipassistnet.frames.sources import Source
+from clipassistnet.frames.timeline import Timeline, timeline
+from tiny_videos import FRAMES, encode, index_of
 
 CONTAINERS = {
     "mp4": ("a.mp4", {}),

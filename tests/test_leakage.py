@@ -2,12 +2,12 @@
 
 import pandas as pd
 import pytest
-from folded_study import FEW, LABELS, MADE, labels_of, videos
 from hypothesis import given
 from hypothesis import strategies as st
 
 from clipassistnet import folds
 from clipassistnet.folds import LeakageError
+from folded_study import FEW, LABELS, MADE, labels_of, videos
 
 
 def move(made, video, subset):

@@ -16,7 +16,8 @@ from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode, resolve_name
 from torchvision.models import resnet50
 
-from clipassistnet import layers, model, transforms, weights
+from clipassistnet import model, transforms
+from clipassistnet.model import layers, weights
 
 LITE0 = "tf_efficientnet_lite0"
 # What torch2trt converts and a forward pass may use (F.relu6 stands for hardtanh after export).

@@ -8,7 +8,8 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from clipassistnet import finder, losses, model, trainer, training
+from clipassistnet import losses, model, training
+from clipassistnet.training import finder, trainer
 from tiny_training import bright_squares, tiny_settings
 
 HISTORY = ["epoch", "train_loss", "validation_loss", "validation_auroc", "learning_rate"]

@@ -6,7 +6,7 @@ Works on the rows of annotations.csv: video, frame, annotator, label, and option
 import numpy as np
 import pandas as pd
 
-from clipassistnet.schema import CLASSES, LABELS
+from clipassistnet.dataset.schema import CLASSES, LABELS
 
 FRAME = ["video", "frame"]
 

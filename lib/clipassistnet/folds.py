@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from clipassistnet.schema import CLASSES, LABELS
+from clipassistnet.dataset.schema import CLASSES, LABELS
 
 COLUMNS = ["video", "patient", "frames", "subset"]
 

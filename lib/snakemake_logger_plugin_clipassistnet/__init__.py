@@ -64,7 +64,7 @@ class LogHandler(LogHandlerBase):
 
 
 def _name(fields: dict[str, Any]) -> str:
-    """05_train_fold loss=bce,fold=0: from the run's stamp, <notebook>/<key>/.done; else the rule."""
+    """A run's notebook and key, from its stamp <notebook>/<key>/.done; else the rule's name."""
     stamp = PurePath(fields["output"][0])
     if stamp.name != ".done":
         return fields["rule_name"]

@@ -20,6 +20,14 @@ from .parameters import notebook_path, resolve
 from .process import one_gpu, try_lock
 from .provenance import code, environment, fingerprint
 
+# glibc hands the large buffers of each convolution back to the system and fetches them anew: on a
+# CPU, keeping them makes a training step 10 % and a prediction up to twice as fast.
+ALLOCATOR = {
+    "MALLOC_MMAP_THRESHOLD_": "1000000000",
+    "MALLOC_TRIM_THRESHOLD_": "4000000000",
+    "MALLOC_TOP_PAD_": "268435456",
+}
+
 
 def execute(study: str, notebook: str, given: dict[str, Any], threads: int | None = None) -> Path:
     """Bring one run up to date and return its folder.
@@ -126,6 +134,7 @@ def _environment(folder: Path, threads: int | None, gpu: str | None) -> Iterator
     before = dict(os.environ)
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     os.environ[BATCH] = str(folder)
+    os.environ |= ALLOCATOR
     if threads:
         names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
         os.environ |= dict.fromkeys(names, str(threads))

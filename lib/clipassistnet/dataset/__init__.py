@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from clipassistnet import validation
-from clipassistnet.schema import CAUSES, CLASSES, LABELS, TABLES
+from clipassistnet.dataset import validation
+from clipassistnet.dataset.schema import CAUSES, CLASSES, LABELS, TABLES
 
 __all__ = ["CAUSES", "CLASSES", "LABELS", "Dataset", "DatasetError", "DatasetWarning"]
 __all__ += ["read", "write"]

@@ -6,7 +6,7 @@ from itertools import islice
 import av
 import numpy as np
 
-from clipassistnet.timeline import FrameError, Timeline, open_video
+from clipassistnet.frames.timeline import FrameError, Timeline, open_video
 
 
 def pictures(line: Timeline, wanted: np.ndarray) -> Iterator[tuple[np.ndarray, int]]:

@@ -12,7 +12,7 @@ import pandas as pd
 from scipy.stats import t as student
 from sklearn.exceptions import UndefinedMetricWarning
 
-from clipassistnet.discrimination import (
+from clipassistnet.metrics.discrimination import (
     SENSITIVITY,
     auroc,
     checked,

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 from sklearn.exceptions import UndefinedMetricWarning
 from sklearn.metrics import roc_auc_score
 
-from clipassistnet.schema import CLASSES, LABELS
+from clipassistnet.dataset.schema import CLASSES, LABELS
 
 TARGETS = {name: target for target, name in enumerate(CLASSES)}
 ABSENT = ("refuse", "leave out", "invisible")

@@ -17,9 +17,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from clipassistnet import layers
-from clipassistnet import weights as pretrained
-from clipassistnet.weights import LITE0, ModelError
+from clipassistnet.model import layers
+from clipassistnet.model import weights as pretrained
+from clipassistnet.model.weights import LITE0, ModelError
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 

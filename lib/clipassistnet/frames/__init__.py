@@ -23,9 +23,9 @@ import pandas as pd
 
 from clipassistnet import dataset as datasets
 from clipassistnet.dataset import Dataset, DatasetError
-from clipassistnet.sources import Source, fingerprint, source
-from clipassistnet.timeline import FrameError
-from clipassistnet.workers import Outcome, each, only_builder
+from clipassistnet.frames.sources import Source, fingerprint, source
+from clipassistnet.frames.timeline import FrameError
+from clipassistnet.frames.workers import Outcome, each, only_builder
 
 __all__ = ["FrameCache", "FrameError", "build", "original"]
 
@@ -244,7 +244,3 @@ def main(arguments: list[str] | None = None) -> None:
         build(datasets.read(given.dataset), given.out, given.size, processes=given.processes)
     except (DatasetError, FrameError, OSError) as error:
         sys.exit(str(error))
-
-
-if __name__ == "__main__":
-    main()

@@ -12,7 +12,7 @@ import pandas as pd
 from pytorch_lightning.callbacks import Callback
 from torch.utils.data import DataLoader
 
-from clipassistnet.trainer import Training, for_a_person, new_trainer, quiet
+from clipassistnet.training.trainer import Training, for_a_person, new_trainer, quiet
 
 LOWEST, HIGHEST = 1e-6, 1.0
 DIVERGED = 4  # times the lowest loss: the test ends

@@ -10,8 +10,8 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from clipassistnet.dataset import Dataset
-from clipassistnet.decoding import pictures
-from clipassistnet.timeline import FrameError, Timeline, timeline
+from clipassistnet.frames.decoding import pictures
+from clipassistnet.frames.timeline import FrameError, Timeline, timeline
 
 PART = 16 * 2**20  # bytes
 

@@ -15,7 +15,8 @@ import pandas as pd
 import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from clipassistnet import layers, losses, model, transforms, weights
+from clipassistnet import losses, model, transforms
+from clipassistnet.model import layers, weights
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -142,7 +143,7 @@ def fit(
     for name, table in (("training", train), ("validation", validation)):
         if table["target"].nunique() != 2:
             raise ValueError(f"{name}: frames of both classes expected, got {len(table)} of one")
-    from clipassistnet import trainer
+    from clipassistnet.training import trainer
 
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -173,7 +174,7 @@ def find_learning_rate(
     pick is where the smoothed training loss falls most steeply per decade. Writes finder.csv into
     `folder`. Raises ValueError where steps are too few, or the loss falls nowhere.
     """
-    from clipassistnet import finder, trainer
+    from clipassistnet.training import finder, trainer
 
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -239,7 +240,7 @@ def _identity(settings: Settings, train, validation, cache, transition) -> str:
         digest.update(pd.util.hash_pandas_object(rows, index=False).to_numpy().tobytes())
     digest.update(repr(None if transition is None else np.asarray(transition).tolist()).encode())
     digest.update(cache.digest().encode() if hasattr(cache, "digest") else b"")
-    from clipassistnet import trainer
+    from clipassistnet.training import trainer
 
     for module in (layers, losses, model, transforms, weights, trainer):
         digest.update(Path(module.__file__).read_bytes())

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from clipassistnet.schema import TABLES, Column
+from clipassistnet.dataset.schema import TABLES, Column
 
 PATTERN = re.compile(r"\{frame(:0?[0-9]*d)?\}")
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from clipassistnet.discrimination import (
+from clipassistnet.metrics.discrimination import (
     SENSITIVITY,
     auroc,
     one_class,
@@ -20,7 +20,7 @@ from clipassistnet.discrimination import (
     threshold_at_sensitivity,
     with_target,
 )
-from clipassistnet.resampling import (
+from clipassistnet.metrics.resampling import (
     Difference,
     Interval,
     bootstrap,
