@@ -17,10 +17,10 @@ study: .venv/installed ## STUDY=paper DATA=<dataset folder>
 	@$(RUNS) study --study $(STUDY) --data "$(DATA)" $(ARGS)
 
 test: .venv/installed ## the tests
-	@$(PY) -m pytest -q $(ARGS)
+	@OMP_NUM_THREADS=1 $(PY) -m pytest -q -n auto --dist loadfile $(ARGS)
 
 test-all: .venv/installed ## the tests, the slow ones too
-	@$(PY) -m pytest -q -m "" $(ARGS)
+	@OMP_NUM_THREADS=1 $(PY) -m pytest -q -n auto --dist loadfile -m "" $(ARGS)
 
 lab: .venv/installed ## JupyterLab, once the smoke study is there
 	@$(RUNS) study --study smoke
