@@ -362,3 +362,13 @@ def test_bad_settings_and_tables(data, tmp_path):
         training.fit(tiny_settings(image_size=64), train, validation, cache, None, tmp_path)
     with pytest.raises(ValueError, match="no longer gives finite logits"):
         training.fit(tiny_settings(learning_rate=1e30), train, validation, cache, None, tmp_path)
+
+
+def test_finder_does_not_take_a_dip_of_a_climbing_loss():
+    rate = np.geomspace(1e-6, 1, 61)
+    loss = 0.7 - 0.4 / (1 + np.exp(-4 * (np.log10(rate) + 3))) + 5 * np.clip(rate - 0.1, 0, None)
+    loss[56:] -= 2  # far beyond the lowest point, and far steeper
+    loss[56:] += np.linspace(0, 4, 5)
+    loss = np.maximum(loss, loss[:50].min() + 0.01 * (np.arange(61) > 50))
+    pick = finder.pick(pd.DataFrame({"learning_rate": rate, "loss": loss}))
+    assert pick == pytest.approx(1e-3, rel=0.3)

@@ -32,6 +32,8 @@ class OwnInterpreter(AsyncKernelManager):
     @property
     def kernel_spec(self) -> KernelSpec:
         argv = [sys.executable, "-m", "clipassistnet.runs.kernel", "-f", "{connection_file}"]
+        # Else the interrupt that ends every kernel is logged as an error of each run.
+        argv += ["--IPKernelApp.log_level=CRITICAL"]
         return KernelSpec(argv=argv, display_name="Python 3", language="python")
 
 

@@ -64,16 +64,18 @@ def curve(module: Training, train: DataLoader, steps: int, folder: Path) -> pd.D
 
 
 def pick(curve: pd.DataFrame) -> float:
-    """The learning rate at which the loss falls most steeply per decade.
+    """The learning rate at which the loss falls most steeply per decade, before its lowest point.
 
-    The first quarter (an average of few batches yet, so the noisiest) and the last step are left
-    out. Raises ValueError where fewer than three steps are left, or the loss falls nowhere.
+    The first quarter (an average of few batches yet, so the noisiest) is left out, and so is all
+    beyond the lowest loss: a dip in a loss that climbs is noise. Raises ValueError where the test
+    diverged too early, or the loss falls nowhere.
     """
-    usable = curve.iloc[len(curve) // 4 : -1]
+    usable = curve.iloc[len(curve) // 4 :]
     usable = usable[np.isfinite(usable["loss"])]
     if len(usable) < 3:
         raise ValueError(f"learning-rate finder: {len(curve)} steps until divergence, too few")
-    slope = np.gradient(usable["loss"], np.log10(usable["learning_rate"]))
-    if slope.min() >= 0:
+    usable = usable.iloc[: int(usable["loss"].argmin()) + 1]
+    if len(usable) < 2:
         raise ValueError("learning-rate finder: the loss falls at no learning rate")
+    slope = np.gradient(usable["loss"], np.log10(usable["learning_rate"]))
     return float(usable["learning_rate"].iloc[slope.argmin()])
