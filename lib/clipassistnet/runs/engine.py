@@ -7,11 +7,14 @@ import uuid
 from pathlib import Path
 from typing import Any
 
-import papermill
-from jupyter_client.kernelspec import KernelSpec
-from jupyter_client.manager import AsyncKernelManager
-from papermill.engines import NBClientEngine, papermill_engines
-from traitlets import default
+# jsonschema would build a grammar for checking URIs, which no notebook has: 2 s of every run.
+sys.modules.setdefault("rfc3987_syntax", None)
+
+import papermill  # noqa: E402
+from jupyter_client.kernelspec import KernelSpec  # noqa: E402
+from jupyter_client.manager import AsyncKernelManager  # noqa: E402
+from papermill.engines import NBClientEngine, papermill_engines  # noqa: E402
+from traitlets import default  # noqa: E402
 
 NAME = "clipassistnet"
 
