@@ -157,3 +157,36 @@ def test_a_study_without_its_data_says_what_it_needs(project):
     result = subprocess.run(command, cwd=project, capture_output=True, text=True)
     assert result.returncode == 1
     assert "study 'paper' needs data: make study STUDY=paper DATA=" in result.stderr
+
+
+def test_the_users_own_videos_go_the_same_way(project):
+    study = yaml.safe_load((project / "notebooks" / "studies" / "smoke.yaml").read_text())
+    del study["simulate"]
+    (project / "notebooks" / "studies" / "own.yaml").write_text(yaml.safe_dump(study))
+    data = project / "papermill_runs" / "smoke" / "data"
+    command = [*COMMAND[:5], "own", "--data", str(data), "video_folds"]
+    result = subprocess.run(command, cwd=project, capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+    place = project / "papermill_runs" / "own"
+    made = (place / "02_video_folds" / "once" / "folds.csv").read_text()
+    assert made == (place.parent / "smoke" / "02_video_folds" / "once" / "folds.csv").read_text()
+    # They are simulated all the same, and every table says so.
+    assert "SIMULATED" in (place / "01_annotation_agreement/once/agreement.csv").read_text()
+
+
+def test_the_record_is_small_and_names_no_machine(project):
+    command = [*COMMAND[:3], "record", "--study", "smoke"]
+    result = subprocess.run(command, cwd=project, capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+    record = project / "papermill_runs" / "record" / "smoke"
+    notebooks = list(record.glob("*/*/notebook.ipynb"))
+    assert len(notebooks) == 7 + 2 + 2 * 2
+    for path in notebooks:
+        assert path.stat().st_size <= 200_000
+        assert str(project) not in path.read_text()
+    assert (project / "figures" / "smoke" / "07_guided_gradcam.png").exists()
+    videos = project / "papermill_runs" / "smoke" / "data" / "videos.csv"
+    videos.write_text(videos.read_text().replace(",simulated,", ",a hospital,", 1))
+    refused = subprocess.run(command, cwd=project, capture_output=True, text=True)
+    assert refused.returncode == 1
+    assert "may show patients" in refused.stderr

@@ -4,6 +4,7 @@ Kept small on purpose: every notebook imports it, so a change here reruns everyt
 executes notebooks (parameters, engine, execute, study, record) is imported by none of them.
 """
 
+import csv
 import hashlib
 import itertools
 import json
@@ -60,6 +61,12 @@ def data_folder(study: str) -> Path:
     return folder
 
 
+def is_simulated(study: str) -> bool:
+    """Whether all videos of a study are simulated, by the column source of its videos.csv."""
+    with open(data_folder(study) / "videos.csv", newline="", encoding="utf-8-sig") as file:
+        return {row.get("source") for row in csv.DictReader(file)} == {"simulated"}
+
+
 @dataclass
 class Run:
     """One execution of one notebook. Made by `start`."""
@@ -80,8 +87,8 @@ class Run:
 
     @property
     def simulated(self) -> bool:
-        """Whether the study's data are simulated by the study itself."""
-        return data_folder(self.study) == runs_folder() / self.study / "data"
+        """Whether the study's data are simulated."""
+        return is_simulated(self.study)
 
     @property
     def ours(self) -> str:

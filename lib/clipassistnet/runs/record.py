@@ -9,8 +9,7 @@ from pathlib import Path
 import nbformat
 from PIL import Image
 
-from . import RunError, root, runs_folder
-from .parameters import read_study
+from . import RunError, is_simulated, root, runs_folder
 
 NOTEBOOK_LIMIT = 200_000  # bytes
 RECORD_LIMIT = 8_000_000
@@ -28,7 +27,7 @@ def record(study: str) -> Path:
         RunError: the study is not simulated (its pictures may show patients), it is not complete,
             a file names a path of this machine, or the record is over its size.
     """
-    if "simulate" not in read_study(study):
+    if not is_simulated(study):
         raise RunError(f"study {study!r} is not simulated: its pictures may show patients")
     runs = sorted((runs_folder() / study).glob("0?_*/*/run.json"))
     if not runs:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from . import RunError, name_key, root, runs_folder
+from . import RunError, is_simulated, name_key, root, runs_folder
 from .parameters import declared, notebook_path, read_study
 from .process import die_with_parent, try_lock
 from .provenance import gpus
@@ -54,22 +54,26 @@ def run(study: str, data: str | None, cores: int | None, extra: list[str]) -> in
         raise RunError(f"study {study!r} is running already (its lock: {folder / '.lock'})")
     with lock:
         status = _snakemake(study, cores or len(os.sched_getaffinity(0)), extra)
-    if status == 0 and not {"-n", "--dry-run", "--dryrun"} & set(extra):
+    if status == 0:
         print(summary(study))
     return status
 
 
 def summary(study: str) -> str:
-    """Tables 2 and 3 beside the paper's, the ensemble's speed, and where everything lies."""
+    """Tables 2 and 3 beside the paper's, the ensemble's speed, and where everything lies.
+
+    A table that is not made yet is left out: Snakemake may have been asked for a part only.
+    """
     folder = runs_folder() / study
     shown = [("06_loss_comparison", "table2", "Table 2: the four losses, over folds")]
     shown += [("08_ensemble_test", "table3", "Table 3: the ensemble and its members, test set")]
     shown += [("09_jetson_deploy", "timing", "Frames per second of the ensemble")]
-    note = "  (SIMULATED data)" if "simulate" in read_study(study) else ""
+    note = "  (SIMULATED data)" if is_simulated(study) else ""
     parts = []
     for notebook, table, title in shown:
-        frame = pd.read_csv(folder / notebook / name_key({}) / f"{table}.csv")
-        parts += [f"\n{title}{note}\n", frame.to_string(index=False, na_rep="-")]
+        path = folder / notebook / name_key({}) / f"{table}.csv"
+        if path.exists():
+            parts += [f"\n{title}{note}\n", pd.read_csv(path).to_string(index=False, na_rep="-")]
     place = os.path.relpath(folder)
     parts.append(f"\nExecuted notebooks: {place}/<notebook>/<run>/notebook.ipynb")
     parts.append(f"Figures:            {place}/<notebook>/<run>/figures/")
