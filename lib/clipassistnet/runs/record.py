@@ -13,7 +13,7 @@ from . import RunError, is_simulated, root, runs_folder
 
 NOTEBOOK_LIMIT = 200_000  # bytes
 RECORD_LIMIT = 8_000_000
-SCALES = (1.0, 0.8, 0.65, 0.5, 0.4)  # of the pictures, until the notebook fits
+SCALES = (1.0, 0.8, 0.65, 0.5, 0.4, 0.3)  # of the pictures, until the notebook fits
 
 
 def record(study: str) -> Path:
