@@ -177,18 +177,20 @@ def trade_off(table: pd.DataFrame, thresholds: dict[str, float]) -> Figure:
     return figure
 
 
-def saliency(images: Sequence[np.ndarray], maps: Sequence[np.ndarray], titles: list[str]) -> Figure:
-    """Frames above, their saliency below: (H, W, 3) uint8 and (H, W) maps, scaled one by one."""
-    figure, grid = plt.subplots(
-        2, len(images), figsize=(2 * len(images), 4.2), squeeze=False, layout="constrained"
-    )
-    for column, (image, map_, title) in enumerate(zip(images, maps, titles, strict=True)):
-        grid[0, column].imshow(image)
-        grid[0, column].set_title(title, fontsize=8)
-        grid[1, column].imshow(image.mean(axis=2), cmap="gray", alpha=0.5)
-        limit = np.quantile(np.abs(map_), 0.995) or 1
-        strength = np.clip(np.abs(map_) / limit, 0, 1)
-        grid[1, column].imshow(strength, cmap="inferno", alpha=np.sqrt(strength), vmin=0, vmax=1)
+def saliency(
+    images: Sequence[np.ndarray], maps: Sequence[np.ndarray], titles: list[str], columns: int = 6
+) -> Figure:
+    """Frames, their saliency below: (H, W, 3) uint8 and (H, W) maps, each scaled by itself."""
+    rows = 2 * -(-len(images) // columns)
+    figure, grid = plt.subplots(rows, columns, figsize=(2 * columns, 2.1 * rows), squeeze=False)
     for axes in grid.flat:
         axes.axis("off")
+    for i, (image, map_, title) in enumerate(zip(images, maps, titles, strict=True)):
+        above, below = grid[2 * (i // columns) : 2 * (i // columns) + 2, i % columns]
+        above.imshow(image)
+        above.set_title(title, fontsize=8)
+        below.imshow(image.mean(axis=2), cmap="gray", alpha=0.5)
+        limit = np.quantile(np.abs(map_), 0.995) or 1
+        strength = np.clip(np.abs(map_) / limit, 0, 1)
+        below.imshow(strength, cmap="inferno", alpha=np.sqrt(strength), vmin=0, vmax=1)
     return figure
