@@ -83,12 +83,13 @@ def summary(study: str) -> str:
 def _snakemake(study: str, cores: int, extra: list[str]) -> int:
     command = [sys.executable, "-m", "snakemake", "--snakefile", str(root() / "Snakefile")]
     command += ["--directory", str(root()), "--config", f"study={study}", "--cores", str(cores)]
-    # The lock is ours: Snakemake's stays after kill -9. Modification times only order what the
-    # study itself made: notebooks and code are params, by content.
-    command += ["--nolock", "--rerun-incomplete", "--rerun-triggers", "mtime", "params", "input"]
-    command += ["--keep-going", "--logger", "clipassistnet"]
     if gpus():
         command += ["--resources", f"gpu={len(gpus())}"]
+    # The lock is ours: Snakemake's stays after kill -9. Modification times only order what the
+    # study itself made: notebooks and code are params, by content.
+    command += ["--logger", "clipassistnet", "--rerun-triggers", "mtime", "params", "input"]
+    # Last an option without values, or it would take a target in `extra` for one.
+    command += ["--nolock", "--rerun-incomplete", "--keep-going"]
     process = subprocess.Popen([*command, *extra], cwd=root(), preexec_fn=die_with_parent)
     while True:
         try:
