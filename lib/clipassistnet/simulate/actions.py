@@ -72,11 +72,11 @@ def draw_action(
     # It comes in above the tissue, where its tips are mostly seen, and then dives for the vessel.
     hover = -axis * rng.uniform(5, 17) + rng.normal(size=3) * (4, 4, 2) - (0, 0, rng.uniform(4, 12))
     second = -axis * rng.uniform(4, 12) + rng.normal(size=3) * (3, 3, 2) - (0, 0, rng.uniform(2, 8))
-    if rng.random() < 0.35:  # well placed: the tips come out beyond the vessel
+    if rng.random() < 0.28:  # well placed: the tips come out beyond the vessel
         bite = axis * rng.uniform(3, 8) + rng.normal(size=3) * 0.7
     else:
         bite = axis * rng.uniform(-6, 2) + rng.normal(size=3) * 0.7 + (0, 0, rng.uniform(0, 4))
-    keys = np.array([0, 0.12, 0.22, 0.31, 0.37, 0.54, 0.61, 0.79, 0.82, 0.86, 1.0])
+    keys = np.array([0, 0.08, 0.18, 0.26, 0.32, 0.54, 0.61, 0.81, 0.84, 0.90, 1.0])
     keys[1:-1] += rng.normal(size=9) * 0.008
     back = bite - axis * rng.uniform(8, 16) + rng.normal(size=3) * 3 - (0, 0, rng.uniform(2, 9))
     places = np.stack([away, hover, second, second, bite, bite, bite, bite, bite, back, away])

@@ -12,7 +12,9 @@ from .meshes import Surface, grid, join, tube
 
 # Who owns a surface. Everything below OTHER_TOOLS is tissue (with clips left on it).
 OTHER_TOOLS, GRASPER, HOOK = 20, 20, 24
-CLIPPER, JAW, CLIP = 40, 41, 43  # JAW + 0, JAW + 1: the jaws; CLIP + 0, CLIP + 1: the clip's legs
+# JAW + 0, JAW + 1: the jaws; CLIP + 0, CLIP + 1: the clip's legs; COLLAR: the end of the shaft.
+CLIPPER, JAW, CLIP, COLLAR = 40, 41, 43, 45
+COLLAR_LENGTH = 20.0  # mm of the shaft that belong to its end, as boxes drawn by people have it
 TIP_LENGTH = 3.0  # mm of each jaw's (or polymer leg's) end that count as its tip
 
 
@@ -21,7 +23,7 @@ class ClipperModel:
     """One make of clip applier."""
 
     polymer: bool
-    length: float = 20.0  # of the jaws
+    length: float = 17.0  # of the jaws
     gap: float = 4.2  # from the axis to an open jaw
     bend: float = 2.0  # sideways curve at the jaws' end
     width: float = 2.0  # half width of a jaw
@@ -30,14 +32,14 @@ class ClipperModel:
 
     def jaw_line(self, along: np.ndarray, opening: float) -> tuple[np.ndarray, np.ndarray]:
         """Sideways and opening offset of a jaw's centre line at `along` (0 base to 1 tip)."""
-        rise = np.clip(along / 0.5, 0, 1)
+        rise = np.clip(along / 0.75, 0, 1)
         rise = rise * rise * (3 - 2 * rise) - 0.18 * np.clip(along - 0.6, 0, 1) ** 2 / 0.16
         thickness = self.thickness(along)
         return self.bend * along**2, thickness + 0.1 + opening * (self.gap - 0.6) * rise
 
     def thickness(self, along: np.ndarray) -> np.ndarray:
         """Half thickness of a jaw."""
-        return (1.5 if self.polymer else 1.3) - 0.5 * along
+        return (1.9 if self.polymer else 1.8) - 0.95 * along
 
 
 def _lathe(profile, material: int, part: int, tint=1.0) -> Surface:
@@ -60,12 +62,13 @@ def _shaft(radius: float, rings, material: int, part: int, end: float) -> Surfac
         rows += [(ring - 0.7, radius, 1.0), (ring - 0.6, radius * 0.96, 0.3)]
         rows += [(ring + 0.6, radius * 0.96, 0.3), (ring + 0.7, radius, 1.0)]
     rows += [
+        (-COLLAR_LENGTH, radius, 1.0),
         (-5.0, radius, 1.0),
         (-1.5, radius * end, 0.95),
         (0.5, radius * end * 0.9, 0.8),
         (0.6, 0, 0.5),
     ]
-    rows = np.array(rows)
+    rows = np.array(sorted(rows))
     return _lathe(rows[:, :2], material, part, rows[:, 2])
 
 
@@ -78,7 +81,7 @@ def _prong(model: ClipperModel, sign: int, opening: float) -> Surface:
     side, offset = model.jaw_line(np.clip(along, 0, 1), opening)
     blunt = np.sqrt(np.clip(1 - np.clip((along - 0.93) / 0.07, 0, 1) ** 2, 0, 1))
     blunt[:-1] = np.maximum(blunt[:-1], 0.35)
-    width = model.width * (1.15 - 0.45 * along) * blunt
+    width = model.width * (1.3 - 0.75 * along) * blunt
     height = model.thickness(along) * blunt
     turn = np.linspace(0, 2 * np.pi, 13) + np.pi / 12
     square = np.abs(np.stack([np.cos(turn), np.sin(turn)])) ** 0.6
@@ -120,6 +123,8 @@ def clipper(model: ClipperModel, opening: float, loaded: bool) -> Surface:
     lets the clip's tip stand for the jaw's.
     """
     shaft = _shaft(model.shaft, model.rings, STEEL, CLIPPER, 0.75)
+    end = shaft.vertices[shaft.triangles[:, :3], 2].min(1) > -COLLAR_LENGTH - 0.1
+    shaft.triangles[end, 3] += 256 * (COLLAR - CLIPPER)
     surfaces = [shaft, *(_prong(model, sign, opening) for sign in (1, -1))]
     if loaded:
         for k, sign in enumerate((1, -1)):

@@ -7,14 +7,14 @@ LIVER, GALLBLADDER, FAT, DUCT, ARTERY, BED, BOWEL, STEEL, BLACK, POLYMER, DARK =
 
 # Columns: wrap of diffuse light (tissue scatters), gloss, roughness, bump, metal.
 _TABLE = {
-    LIVER: (0.20, 0.30, 0.33, 0.32, 0.0),
-    GALLBLADDER: (0.30, 0.26, 0.36, 0.38, 0.0),
-    FAT: (0.40, 0.24, 0.36, 0.50, 0.0),
-    DUCT: (0.35, 0.22, 0.35, 0.45, 0.0),
-    ARTERY: (0.30, 0.22, 0.35, 0.40, 0.0),
-    BED: (0.25, 0.30, 0.34, 0.70, 0.0),
-    BOWEL: (0.40, 0.24, 0.38, 0.35, 0.0),
-    STEEL: (0.05, 2.20, 0.50, 0.05, 1.0),
+    LIVER: (0.10, 0.025, 0.28, 0.07, 0.0),
+    GALLBLADDER: (0.15, 0.035, 0.28, 0.14, 0.0),
+    FAT: (0.22, 0.05, 0.30, 0.40, 0.0),
+    DUCT: (0.20, 0.05, 0.30, 0.35, 0.0),
+    ARTERY: (0.18, 0.05, 0.30, 0.35, 0.0),
+    BED: (0.15, 0.06, 0.30, 0.50, 0.0),
+    BOWEL: (0.22, 0.04, 0.30, 0.15, 0.0),
+    STEEL: (0.05, 1.30, 0.42, 0.05, 1.0),
     BLACK: (0.10, 0.15, 0.45, 0.05, 0.0),
     POLYMER: (0.40, 0.20, 0.40, 0.05, 0.0),
     DARK: (0.25, 0.20, 0.40, 0.40, 0.0),
@@ -35,7 +35,7 @@ def _noise(rng: np.random.Generator, pixels: int, slope: float, low: float = 0.0
 def _vessels(rng: np.random.Generator, pixels: int, count: int) -> np.ndarray:
     """Tile of branching vessels, 0 to 1."""
     tile = np.zeros((pixels, pixels), np.float32)
-    stems = [(rng.uniform(0, pixels, 2), rng.uniform(0, 2 * np.pi), 2.4) for _ in range(count)]
+    stems = [(rng.uniform(0, pixels, 2), rng.uniform(0, 2 * np.pi), 1.9) for _ in range(count)]
     while stems:
         place, heading, width = stems.pop()
         for _ in range(int(rng.integers(12, 40))):
@@ -81,18 +81,18 @@ def textures(rng: np.random.Generator, pixels: int, colours: dict[int, np.ndarra
         np.array(c) for c in ((0.32, 0.03, 0.03), (0.75, 0.5, 0.16), (0.7, 0.45, 0.34))
     )
     smooth, lumpy = (_noise(rng, pixels, slope, 3) for slope in (2.7, 2.1))
-    wet = np.clip(0.5 + 0.5 * np.roll(middle, pixels // 3, 0), 0.02, 1.8)
+    wet = np.clip(0.7 + 0.4 * np.roll(middle, pixels // 3, 0), 0.1, 1.8)
     tiles = {}
     for material, colour in colours.items():
-        shade = 1 + 0.10 * broad + 0.08 * middle + 0.05 * fine
+        shade = 1 + 0.14 * broad + 0.04 * middle + 0.03 * fine
         tiles[material] = _pack(colour * shade[..., None], smooth, wet)
     base = colours[GALLBLADDER] * (1 + 0.12 * broad + 0.05 * fine)[..., None]
-    base = _mix(base, red, 0.6 * vessels + 0.12 * np.maximum(other - 0.6, 0))
+    base = _mix(base, red, 0.45 * vessels + 0.12 * np.maximum(other - 0.6, 0))
     tiles[GALLBLADDER] = _pack(_mix(base, yellow, 0.25 * (broad - 0.5)), smooth, wet)
-    base = colours[FAT] * (1 + 0.14 * middle + 0.08 * fine)[..., None]
+    base = colours[FAT] * (1 + 0.10 * middle + 0.05 * fine)[..., None]
     tiles[FAT] = _pack(_mix(base, red, 0.5 * (other - 0.7)), lumpy, wet)
-    base = _mix(colours[BED], yellow, 0.45 * (broad + 0.1))
-    base = _mix(base, cream, 0.5 * (middle - 0.3)) * (1 + 0.15 * fine)[..., None]
+    base = _mix(colours[BED], yellow, 0.2 * broad)
+    base = _mix(base, cream, 0.35 * (broad[:, ::-1] - 0.3)) * (1 + 0.07 * fine)[..., None]
     tiles[BED] = _pack(_mix(base, red * 0.6, 0.9 * (other - 0.4)), lumpy + 0.04 * middle, 1.2 * wet)
     base = _mix(
         colours[DUCT] * (1 + 0.1 * middle)[..., None], red, 0.5 * vessels + 0.4 * (other - 0.8)

@@ -112,7 +112,7 @@ class Renderer:
             haze = self.rng.normal(size=(4, 6)).astype(np.float32) * 0.12 + 1
             haze = cv2.resize(haze, (self.width, self.height), interpolation=cv2.INTER_CUBIC)
             share = np.clip(view.smoke * haze, 0, 0.95)[..., None]
-            level = np.float32(2.2 * self.linear.mean())
+            level = np.float32(1.8 * self.linear.mean())
             self.linear += share * (level * np.float32([1, 0.95, 0.93]) - self.linear)
 
     def _develop(self, view: View) -> None:
@@ -128,6 +128,9 @@ class Renderer:
             np.asarray(camera.border, np.float32), np.float32(camera.noise),
             int(self.rng.integers(1, 2**32)), self.picture,
         )  # fmt: skip
+        # The camera's own sharpening; edges overshoot as they do in real recordings.
+        soft, gain = cv2.GaussianBlur(self.picture, (5, 5), 1.1), camera.sharpening
+        cv2.addWeighted(self.picture, 1 + gain, soft, -gain, 0, dst=self.picture)
 
 
 def _streak(linear: np.ndarray, speed: tuple[float, float], mask: np.ndarray | None) -> None:

@@ -26,6 +26,7 @@ class Camera:
     brightness: float  # linear level that the exposure aims at
     gamma: float
     noise: float  # 8 bit
+    sharpening: float  # gain of the details
     lamp: tuple[float, float, float]  # mm from the lens
     focus: float  # mm; nearer things blur
     roll: float  # rad
@@ -48,21 +49,22 @@ class Patient:
 
 
 def _camera(rng: np.random.Generator) -> Camera:
-    if rng.random() < 0.8:
-        radius = rng.uniform(0.30, 0.40)
-        field = (0.5 + rng.normal() * 0.03, 0.5 + rng.normal() * 0.01, radius)
+    if rng.random() < 0.85:
+        radius = rng.uniform(0.38, 0.48)
+        field = (0.5 + rng.normal() * 0.02, 0.5 + rng.normal() * 0.01, radius)
     else:
         field = (0.5, 0.5, 2.0)
-    red = rng.uniform(0.95, 1.25)
+    red = rng.uniform(0.95, 1.2)
     border = (16.0, 1.0, 1.0) if rng.random() < 0.4 else (1.0, 1.0, 2.0)
     return Camera(
         focal=rng.uniform(0.8, 1.0),
         field=field,
         border=border,
-        balance=(red, 1.0, rng.uniform(0.85, 1.2)),
-        brightness=rng.uniform(0.10, 0.17),
-        gamma=rng.uniform(2.0, 2.4),
-        noise=rng.uniform(1.0, 3.0),
+        balance=(red, 1.0, rng.uniform(0.93, 1.26)),
+        brightness=rng.uniform(0.06, 0.10),
+        gamma=rng.uniform(1.5, 1.8),
+        noise=rng.uniform(0.6, 1.8),
+        sharpening=rng.uniform(0.4, 1.2),
         lamp=tuple(rng.normal(size=3) * (3.0, 3.0, 1.0)),
         focus=rng.uniform(45, 60),
         roll=rng.normal() * 0.3,
@@ -74,21 +76,21 @@ def _colours(rng: np.random.Generator) -> dict[int, np.ndarray]:
     base = {
         m.LIVER: (0.30, 0.085, 0.070),
         m.GALLBLADDER: rng.choice([(0.42, 0.33, 0.36), (0.52, 0.30, 0.26), (0.50, 0.40, 0.30)]),
-        m.FAT: (0.62, 0.40, 0.16),
+        m.FAT: (0.66, 0.37, 0.19),
         m.DUCT: (0.62, 0.36, 0.30),
         m.ARTERY: (0.55, 0.22, 0.20),
-        m.BED: (0.40, 0.13, 0.10),
+        m.BED: (0.46, 0.20, 0.13),
         m.BOWEL: (0.58, 0.30, 0.26),
-        m.STEEL: (0.20, 0.20, 0.205),
+        m.STEEL: (0.116, 0.11, 0.106),
         m.BLACK: (0.03, 0.03, 0.035),
         m.POLYMER: rng.choice([(0.75, 0.73, 0.68), (0.42, 0.30, 0.62), (0.70, 0.70, 0.72)]),
         m.DARK: (0.12, 0.035, 0.03),
     }
     tools = (m.STEEL, m.BLACK, m.POLYMER)
-    grey = rng.uniform(0, 0.35)
+    grey = rng.uniform(0, 0.25)
     tinted = {}
     for material, colour in base.items():
-        colour = np.asarray(colour) * (1 if material in tools else rng.uniform(0.8, 1.2, 3))
+        colour = np.asarray(colour) * (1 if material in tools else rng.uniform(0.88, 1.12, 3))
         if material not in tools:
             colour = colour * (1 - grey) + grey * colour.mean()
         tinted[material] = colour
@@ -103,22 +105,25 @@ def _sheet(centre, span, depth, material: int, part: int, tint=1.0) -> Surface:
     return grid(points, material, part, closed=False, tint=tint)
 
 
-def _bed(target, clearance: float, rng: np.random.Generator) -> Surface:
-    """The tissue behind the duct: nearest at the target, falling away around it."""
+def _bed_depth(target, clearance: float, x, y):
+    """Depth of the tissue behind the duct: nearest at the target, falling away around it."""
+    distance = np.hypot(x - target[0], y - target[1])
+    return target[2] + clearance + 34 * (1 - np.exp(-((distance / 34) ** 2)))
 
+
+def _bed(target, clearance: float, rng: np.random.Generator) -> Surface:
     def depth(x, y):
-        distance = np.hypot(x - target[0], y - target[1])
         rough = waves(np.stack([x, y, 0 * x], -1), rng, 0.07)
-        return target[2] + clearance + 2.6 * rough + 34 * (1 - np.exp(-((distance / 34) ** 2)))
+        return _bed_depth(target, clearance, x, y) + 2.6 * rough
 
     return _sheet(target, (62, 48), depth, m.BED, BED)
 
 
-def _fat(target, axis, buried: float, rng: np.random.Generator) -> list[Surface]:
-    """Lobules of fat around the target; where the duct is buried they come close to it."""
+def _fat(target, axis, buried: float, clearance: float, rng: np.random.Generator) -> list[Surface]:
+    """Mounds of fat on the bed around the target, close to it where the duct is buried."""
     lumps = []
-    for k in range(11):
-        size = rng.uniform(3.0, 7.5)
+    for k in range(9):
+        size = rng.uniform(3.0, 6.5)
         angle = rng.uniform(0, 2 * np.pi)
         away = size + rng.uniform(1.0, 4.0) + (1 - buried) * rng.uniform(2, 9)
         place = target + away * np.array([np.cos(angle), np.sin(angle), 0])
@@ -127,10 +132,14 @@ def _fat(target, axis, buried: float, rng: np.random.Generator) -> list[Surface]
             place = target + axis * (size + rng.uniform(4, 8 + 6 * (1 - buried)))
             place += rng.normal(size=3) * (3, 3, 2)
             place[2] += 1.5 + (1 - buried) * 5
-        radii = size * rng.uniform(0.7, 1.3, 3)
+        radii = size * rng.uniform(0.8, 1.6, 3) * (1.0, 1.0, 0.75)
+        # As high as a free lobule, yet it rises from the bed: none floats.
+        top, floor = place[2] - radii[2], _bed_depth(target, clearance, *place[:2])
+        place[2] = max(place[2], floor - 1.0)
+        radii[2] = place[2] - top
         material = m.FAT if rng.random() < 0.7 else m.BED
         lumps.append(
-            blob(place, radii, material, FAT + k, rng, rough=0.12, frequency=2.2, rings=17)
+            blob(place, radii, material, FAT + k, rng, rough=0.16, frequency=1.8, rings=17)
         )
     return lumps
 
@@ -149,8 +158,8 @@ def _organs(target, rng: np.random.Generator) -> list[Surface]:
             (40, 46, 30), m.LIVER, LIVER_BACK, rng, rough=0.03,
         ),
         blob(
-            (x + rng.uniform(-16, -2), y - rng.uniform(24, 32), z + rng.uniform(2, 10)),
-            (rng.uniform(12, 17), rng.uniform(17, 23), 13), m.GALLBLADDER, GALLBLADDER, rng,
+            (x + rng.uniform(-22, 0), y - rng.uniform(29, 38), z + rng.uniform(4, 14)),
+            (rng.uniform(16, 25), rng.uniform(20, 28), 17), m.GALLBLADDER, GALLBLADDER, rng,
             rough=0.045,
         ),
     ]  # fmt: skip
@@ -171,7 +180,7 @@ def patient(seed: np.random.SeedSequence, width: int) -> Patient:
     """Draw a patient. `width` (pixels of the picture) sets the resolution of the textures."""
     rng = np.random.default_rng(seed)
     camera = _camera(rng)
-    target = np.array([rng.uniform(0, 12), rng.uniform(-4, 8), rng.uniform(58, 74)])
+    target = np.array([rng.uniform(-8, 8), rng.uniform(-4, 8), rng.uniform(58, 74)])
     away = np.array([rng.uniform(70, 110), rng.uniform(-35, 80), -rng.uniform(35, 75)])
     axis = -away / np.linalg.norm(away)
     roll = rng.choice([-1, 1]) * rng.uniform(0.5, 1.0)
@@ -179,19 +188,27 @@ def patient(seed: np.random.SeedSequence, width: int) -> Patient:
     duct_way = np.cross(axis, opening) + rng.normal(size=3) * 0.15
     duct_way *= np.sign(duct_way[1]) / np.linalg.norm(duct_way)
     neck = target - 17 * duct_way + np.array([-2, 0, 2])
-    duct = _vessel(target, duct_way, rng.normal(size=3) * 5 + (0, 0, 5), 26)
+    duct = _vessel(target, duct_way, rng.normal(size=3) * 5 + (0, 0, rng.uniform(20, 30)), 30)
     aside = axis * rng.uniform(6, 9) + np.array([0, 0, rng.uniform(1, 5)])
-    artery = _vessel(target + aside, duct_way + rng.normal(size=3) * 0.15, np.array([0, 0, 7]), 26)
+    artery = _vessel(
+        target + aside,
+        duct_way + rng.normal(size=3) * 0.15,
+        np.array([0, 0, rng.uniform(20, 30)]),
+        30,
+    )
     radius = {"duct": rng.uniform(1.7, 2.8), "artery": rng.uniform(1.0, 1.5)}
     buried = rng.uniform(0.15, 0.55)
-    knobs = 1 + 0.08 * waves(duct / 6, rng, 1.0)
+    clearance = 16 - 10 * buried
+    # The vessels are freed in the middle alone: their ends widen and sink into the tissue.
+    flare = 1 + 1.2 * np.linspace(-1, 1, 41) ** 4
+    knobs = flare + 0.08 * waves(duct / 6, rng, 1.0)
     tissue = join(
         [
             tube(duct, radius["duct"] * knobs, m.DUCT, DUCT),
-            tube(artery, np.full(41, radius["artery"]), m.ARTERY, ARTERY, sides=10),
-            *_fat(target, axis, buried, rng),  # near things first: they are drawn first
+            tube(artery, radius["artery"] * flare, m.ARTERY, ARTERY, sides=10),
+            *_fat(target, axis, buried, clearance, rng),  # near things first: they are drawn first
             *_organs(target, rng),
-            _bed(target, 16 - 10 * buried, rng),
+            _bed(target, clearance, rng),
         ]
     )
     # Somewhat finer than the picture's pixels at 70 mm, so that the nearest texel serves.
@@ -216,10 +233,10 @@ def clipper_model(rng: np.random.Generator, *, polymer: bool) -> ClipperModel:
     """One of the makes of clip applier."""
     return ClipperModel(
         polymer=polymer,
-        length=rng.uniform(17, 23),
-        gap=rng.uniform(3.8, 5.0) + 0.8 * polymer,
-        bend=rng.choice([-1, 1]) * rng.uniform(0.5, 3.0),
-        width=rng.uniform(1.7, 2.3),
+        length=rng.uniform(14, 20),
+        gap=rng.uniform(3.5, 4.7) + 0.8 * polymer,
+        bend=rng.choice([-1, 1]) * rng.uniform(0.3, 2.0),
+        width=rng.uniform(2.1, 2.9),
         shaft=rng.uniform(4.4, 5.2),
         rings=tuple(-rng.uniform(7, 10) - np.arange(rng.integers(1, 4)) * rng.uniform(2.5, 6)),
     )

@@ -70,7 +70,7 @@ def _light(work, texels, n, lamp, eye, axis):
         near = ONE / np.sqrt(lx * lx + ly * ly + lz * lz + ONE)
         lx, ly, lz = lx * near, ly * near, lz * near
         cone = max(ZERO, -(lx * axis[0] + ly * axis[1] + lz * axis[2]))
-        light = bright * near * near * cone * cone * cone * cone
+        light = bright * near * near * cone * cone * cone * cone * cone * cone * cone
         hx, hy, hz = eye[0] - px, eye[1] - py, eye[2] - pz
         scale = ONE / np.sqrt(hx * hx + hy * hy + hz * hz)
         hx, hy, hz = hx * scale + lx, hy * scale + ly, hz * scale + lz
@@ -81,7 +81,7 @@ def _light(work, texels, n, lamp, eye, axis):
         lobe = alpha / (facing * (alpha * alpha - ONE) + ONE)
         gloss = work[10, i] * _byte(texels[1, i], 8) * np.float32(1 / 128) * lobe * lobe * light
         # Light that tissue throws back, reddish.
-        bounce = np.float32(0.10) * (ONE - nz) * light + np.float32(0.006)
+        bounce = np.float32(0.05) * (ONE - nz) * light + np.float32(0.004)
         matt = diffuse * light + bounce * np.float32(0.72) + work[13, i] * gloss
         plain = (ONE - work[13, i]) * gloss
         red = _byte(texels[0, i], 0) * small

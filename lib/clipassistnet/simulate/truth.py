@@ -18,7 +18,7 @@ JOINED = 0.12  # jaws less open than this have one joined tip
 RECOGNISABLE = 0.006  # share of the field that the clipper must fill to be recognised
 BLURRED = 0.022  # motion during the exposure, share of the picture's width
 HAZY = 0.55  # smoke that hides whether a tip is occluded
-DIM = 24.0  # 8-bit level below which a tip is lost in the dark
+DIM = 16.0  # 8-bit level below which a tip is lost in the dark
 FEW_PIXELS = 1.5e-4  # share of the picture from which a clipper is annotated
 _HIDERS = ("occluded_tissue", "occluded_tool", "self_occluded", "out_of_view")
 
@@ -126,11 +126,14 @@ def _end(renderer: Renderer, clipper: Tool, mark: int) -> tuple[float, float]:
 
 
 def _boxes(parts: np.ndarray) -> tuple[tuple[str, float, float, float, float], ...]:
+    """Boxes of the tools in view; that of the clipper spares the shaft where its end is seen."""
     boxes = []
     for name, low, high in (
         ("Grasper", GRASPER, HOOK), ("Hook", HOOK, CLIPPER), ("Clipper", CLIPPER, 99),
     ):  # fmt: skip
         mask = (parts >= low) & (parts < high)
+        end = mask & (parts > CLIPPER)
+        mask = end if end.any() else mask
         columns, rows = np.flatnonzero(mask.any(0)), np.flatnonzero(mask.any(1))
         if len(columns):
             corners = (columns[0], rows[0], columns[-1] + 1, rows[-1] + 1)
@@ -160,7 +163,7 @@ def judge(
     margins = (worst.visible_share - SEEN) / 0.16
     ambiguity = np.exp(-(margins**2)) + 0.7 * np.exp(-(((blur / BLURRED - 1) / 0.35) ** 2))
     ambiguity += 0.7 * np.exp(-(((smoke / HAZY - 1) / 0.3) ** 2))
-    ambiguity += 0.5 * np.exp(-(((level - DIM) / 10) ** 2)) + 0.03
+    ambiguity += 0.5 * np.exp(-(((level - DIM) / 7) ** 2)) + 0.03
     ambiguity = float(min(1.0, ambiguity))
     if worst.visible_share < SEEN:
         return "invisible", worst.hidden_by, ambiguity

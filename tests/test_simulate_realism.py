@@ -1,0 +1,113 @@
+"""The simulator beside real frames: ranges of the real patients, and the script that measures."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from clipassistnet.simulate.motion import Timeline
+from clipassistnet.simulate.realism import SIZE, appearance, exactness, probes, samples
+from clipassistnet.simulate.render import Renderer
+from clipassistnet.simulate.scene import clipper_model, patient
+from clipassistnet.simulate.stage import Stage
+from clipassistnet.transforms import resize
+
+# Lowest and highest mean of the seven real patients of m2cai16-tool-locations.
+RANGES = {
+    "dark": (0.0786, 0.4135),
+    "shine": (0.0001, 0.0204),
+    "hue mean": (-20.1, 4.37),
+    "hue spread": (10.4, 29.66),
+    "saturation mean": (62.16, 123.5),
+    "saturation spread": (31.99, 53.21),
+    "value mean": (96.9, 121.4),
+    "value spread": (40.12, 49.92),
+    "edge density": (0.1356, 0.2531),
+    "detail": (21.4, 43.29),
+    "clipper area": (0.053, 0.1723),
+    "clipper x": (0.4595, 0.6808),
+    "clipper y": (0.3127, 0.698),
+    "share visible": (0.25, 0.4835),
+}
+
+
+def pictures(patients, frames, width=256, height=144):
+    """Statistics of `frames` frames with a clip applier of each simulated patient."""
+    rows = []
+    for number in range(patients):
+        seed, rng = np.random.SeedSequence([9, number]), np.random.default_rng([9, number])
+        person = patient(seed, width)
+        timeline = Timeline(person, clipper_model(rng, polymer=number % 3 == 0), rng, 20, 2)
+        stage, renderer = Stage(timeline), Renderer(person, width, height, seed)
+        action = timeline.actions[0]
+        length = action.stop - action.start
+        for frame in action.start + (np.linspace(0.2, 0.85, frames) * length).astype(int):
+            moment = timeline.at(int(frame), width)
+            renderer.exposure = 0.0  # as if the camera had looked at it for long
+            picture = resize(renderer.draw(stage.surface(moment), moment.view), SIZE)
+            rows.append({"patient": number, **appearance.describe(picture)})
+    return pd.DataFrame(rows)
+
+
+def test_light_and_colour_lie_within_the_real_patients_range():
+    found = pictures(14, 3).groupby("patient").mean().mean()
+    outside = {
+        name: (round(value, 3), RANGES[name])
+        for name, value in found.items()
+        if not RANGES[name][0] <= value <= RANGES[name][1]
+    }
+    assert not outside
+
+
+def test_the_ranges_are_those_of_the_real_frames(shared, tmp_path):
+    real = samples.real(shared / "data" / "m2cai16-tool-locations", tmp_path / "real")
+    means = appearance.statistics(real).groupby("patient").mean()
+    assert len(means) == 7
+    for name, limits in RANGES.items():
+        assert [means[name].min(), means[name].max()] == pytest.approx(limits, abs=6e-3, rel=1e-3)
+
+
+def test_statistics_of_pictures_worked_out_by_hand():
+    red = np.zeros((32, 32, 3), np.uint8)
+    red[:, 8:] = (200, 0, 0)
+    found = appearance.describe(red)
+    assert found["dark"] == 0.25
+    assert found["hue mean"] == 0
+    assert (found["saturation mean"], found["value mean"]) == (255, 200)
+    assert found["shine"] == 0 == found["edge density"]  # the rim of the field is no edge
+    red[4:6, 16:28] = 255
+    found = appearance.describe(red)
+    assert found["shine"] == pytest.approx(24 / (24 * 32))
+    assert found["edge density"] > 0
+    magenta = np.full((8, 8, 3), (200, 0, 100), np.uint8)
+    assert appearance.describe(magenta)["hue mean"] == -30
+
+
+def test_a_statistic_is_within_only_between_lowest_and_highest_patient():
+    real = pd.DataFrame({"patient": ["a", "a", "b"], "value": [1.0, 3.0, 6.0]})
+    for mean, within in ((1.9, False), (2.1, True), (5.9, True), (6.1, False)):
+        ours = pd.DataFrame({"patient": ["s", "t"], "value": [mean - 1, mean + 1]})
+        row = appearance.compare(real, ours).iloc[0]
+        assert (row["real low"], row["real high"], row["within"]) == (2.0, 6.0, within)
+
+
+def test_a_probe_is_judged_on_patients_it_never_saw():
+    rng = np.random.default_rng(0)
+    patients = np.repeat(np.arange(20), 10)
+    target = np.repeat(rng.permutation(np.arange(20) % 2), 10)
+    identity = rng.normal(size=(20, 6))[patients] + rng.normal(size=(200, 6)) * 0.1
+    learnt, _ = probes.held_out(identity, target, patients)
+    assert learnt < 0.7  # who a patient is tells nothing of another one
+    signal = np.column_stack([identity, target * 2 + rng.normal(size=200) * 0.1])
+    assert probes.held_out(signal, target, patients)[0] > 0.95
+
+
+def test_thinned_keeps_at_most_so_many_a_patient():
+    patients = np.array(["a"] * 10 + ["b"] * 3)
+    chosen = probes.thinned(patients, 4)
+    assert pd.Series(patients[chosen]).value_counts().to_dict() == {"a": 4, "b": 3}
+
+
+def test_truth_holds_at_four_times_the_resolution():
+    truth = exactness.recompute(videos=1)
+    assert len(truth) >= 8
+    assert (truth["share"] - truth["fine_share"]).abs().mean() < 0.04
