@@ -81,7 +81,9 @@ def frame_grid(images: Iterable[np.ndarray], titles: Iterable[str], columns: int
     """Pictures in a grid, (H, W, 3) uint8 RGB each, with a title each."""
     pairs = list(zip(images, titles, strict=True))
     rows = -(-len(pairs) // columns)
-    figure, grid = plt.subplots(rows, columns, figsize=(2 * columns, 2.1 * rows), squeeze=False)
+    figure, grid = plt.subplots(
+        rows, columns, figsize=(2 * columns, 2.1 * rows), squeeze=False, dpi=60
+    )
     for axes in grid.flat:
         axes.axis("off")
     for axes, (image, title) in zip(grid.flat, pairs, strict=False):
@@ -182,7 +184,9 @@ def saliency(
 ) -> Figure:
     """Frames, their saliency below: (H, W, 3) uint8 and (H, W) maps, each scaled by itself."""
     rows = 2 * -(-len(images) // columns)
-    figure, grid = plt.subplots(rows, columns, figsize=(2 * columns, 2.1 * rows), squeeze=False)
+    figure, grid = plt.subplots(
+        rows, columns, figsize=(2 * columns, 2.1 * rows), squeeze=False, dpi=60
+    )
     for axes in grid.flat:
         axes.axis("off")
     for i, (image, map_, title) in enumerate(zip(images, maps, titles, strict=True)):
