@@ -1,0 +1,24 @@
+"""Live feedback in the operating room, that never says "visible" when it does not know.
+
+For research. Not a medical device. Runs on Python 3.8 with numpy and OpenCV (and torch, torchvision
+and timm for the network); recording and offline rendering need PyAV.
+"""
+
+from .alarm import Alarm
+from .assistant import LIMIT, RECOVERY, Assistant, Decision, State
+from .loop import Live
+from .render import render
+from .source import SourceError, opener
+
+__all__ = [
+    "LIMIT",
+    "RECOVERY",
+    "Alarm",
+    "Assistant",
+    "Decision",
+    "Live",
+    "SourceError",
+    "State",
+    "opener",
+    "render",
+]

@@ -1,0 +1,116 @@
+"""Command line of the live loop: python -m clipassistnet.live --help"""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+import time
+
+from . import engine
+from .alarm import Alarm
+from .arming import FileSwitch, SerialSwitch
+from .assistant import Assistant
+from .journal import Journal
+from .loop import KEYS, Live
+from .options import THRESHOLD, parse
+from .overlay import DISCLAIMER, start_screen
+from .recorder import Recorder, free_name, require_pyav
+from .render import render
+from .screen import NoScreen, Window
+from .source import opener, without_password
+
+_START_SCREEN = 3.0  # seconds at least
+_REPORT = getattr(signal, "SIGUSR1", None)  # Windows has none
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Returns the exit status: 0 done, 1 with the reason on stderr, 130 interrupted."""
+    options = parse(arguments)
+    try:
+        (_offline if options.offline else _live)(options)
+    except (OSError, ValueError, RuntimeError) as error:
+        print(f"live: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+
+def _offline(options: argparse.Namespace) -> None:
+    require_pyav()
+    assistant, paths = _assistant(options), engine.checkpoints(options.model)
+    journal = Journal(options.log) if options.log else None
+    predictor = engine.load(paths, options.backend, options.precision, options.threads)
+    _announce(options, predictor, paths, journal)
+    out = free_name(options.record)
+    done = render(options.source, predictor.predict, assistant, out, journal)
+    print(f"{out}: {done['frames']} frames, {done['seconds']:.1f} s")
+
+
+def _live(options: argparse.Namespace) -> None:
+    if _REPORT is not None:
+        signal.signal(_REPORT, signal.SIG_IGN)  # too early a wish must not end the program
+    # Whatever can be wrong is found before the network is loaded, which takes seconds.
+    assistant, paths = _assistant(options), engine.checkpoints(options.model)
+    source = opener(options.source, options.size)
+    # The window comes before the recorder: with PyAV imported first, many builds of OpenCV hang at
+    # their first window, for both bring a copy of libxcb (PyAV's issue 1050).
+    screen = Window() if options.display == "window" else NoScreen()
+    shown_at = time.monotonic()
+    lines = [f"network: {path}" for path in paths]
+    screen.show(
+        start_screen([*lines, f"source: {without_password(options.source)}", f"keys: {KEYS}"])
+    )
+    screen.key()
+    switches = [FileSwitch(options.arm_file)] if options.arm_file else []
+    switches += [SerialSwitch(options.arm_serial)] if options.arm_serial else []
+    journal = Journal(options.log) if options.log else None
+    recorder = Recorder(options.record) if options.record else None
+    predictor = engine.load(paths, options.backend, options.precision, options.threads)
+    _announce(options, predictor, paths, journal)
+    while isinstance(screen, Window) and time.monotonic() - shown_at < _START_SCREEN:
+        screen.key()
+    live = Live(
+        source,
+        predictor.predict,
+        assistant,
+        screen=screen,
+        recorder=recorder,
+        journal=journal,
+        switches=switches,
+        size=options.size,
+    )
+    for name in ("SIGINT", "SIGTERM"):
+        signal.signal(getattr(signal, name), lambda *_: live.stop())
+    if _REPORT is not None:
+        signal.signal(_REPORT, lambda *_: live.ask_report())
+    summary = live.run()
+    screen.close()
+    figures = "{pictures} pictures, {scored} scored, {dropped} passed over".format(**summary)
+    print(figures + (f", recorded in {recorder.path}" if recorder else ""))
+
+
+def _assistant(options: argparse.Namespace) -> Assistant:
+    threshold = THRESHOLD if options.threshold is None else options.threshold
+    alarm = Alarm(threshold, options.hysteresis, options.minimum_duration)
+    return Assistant(alarm, armed=options.armed)
+
+
+def _announce(options: argparse.Namespace, predictor, paths, journal: Journal | None) -> None:
+    """Say, and log, what runs."""
+    print(DISCLAIMER)
+    print(f"{len(paths)} network(s) on {predictor.reason}, {predictor.precision}")
+    if options.threshold is None:
+        print(f"alarm from {THRESHOLD}: no --threshold was given, this one was fitted to nothing")
+    if not (options.armed or options.arm_file or options.arm_serial or options.display == "window"):
+        print("not armed, and nothing that could arm it: it will say standby throughout")
+    if journal:
+        given = {name: value for name, value in vars(options).items() if name != "model"}
+        given.update(source=without_password(options.source))
+        given.update(networks=engine.digests(paths), backend=predictor.reason)
+        journal.write("start", 0.0, **given)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

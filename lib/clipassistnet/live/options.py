@@ -1,0 +1,59 @@
+"""The command line of the live loop."""
+
+from __future__ import annotations
+
+import argparse
+
+from .loop import KEYS
+
+# Until notebook 08 chooses them on cross-validation videos: round numbers, fitted to nothing.
+THRESHOLD, HYSTERESIS, MINIMUM_DURATION = 0.5, 0.1, 0.2
+
+_DESCRIPTION = """Warns when the tips of the clip applier's jaws are not visible, live or offline.
+FOR RESEARCH. NOT A MEDICAL DEVICE."""
+_EPILOGUE = f"""Keys in the window: {KEYS}. SIGUSR1 prints the latencies as well.
+Clipping is minutes of an operation and a picture without a clip applier counts as "not visible", so
+feedback is given only while armed: by key, --armed, --arm-file or --arm-serial. It does not arm
+itself when a clip applier appears: that needs a detector and an evaluation, which are not there."""
+
+
+def parse(arguments: list[str] | None = None) -> argparse.Namespace:
+    """Options of `python -m clipassistnet.live`."""
+    parser = argparse.ArgumentParser(
+        "python -m clipassistnet.live", description=_DESCRIPTION, epilog=_EPILOGUE
+    )
+    add = parser.add_argument
+    add("--model", nargs="+", required=True, help="run folders or model.safetensors files")
+    add("--source", required=True, help='file, camera index, rtsp://..., or "a ! b" for GStreamer')
+    add("--size", type=_size, metavar="WxH", help="picture expected (default: as the first one)")
+    add("--display", choices=("window", "none"), default="window")
+    add("--record", metavar="FILE.mkv", help="record the overlay (needs PyAV)")
+    add("--log", metavar="FILE.jsonl", help="append every decision, state and arming")
+    add("--offline", action="store_true", help="overlay video of a file, every frame (--record)")
+    armed = parser.add_argument_group("arming")
+    armed.add_argument("--armed", action="store_true", help="armed from the start")
+    armed.add_argument("--arm-file", metavar="FILE", help="1 in it arms; 0, or no file, disarms")
+    armed.add_argument(
+        "--arm-serial", metavar="DEVICE", help="character 1 arms, 0 disarms; 9600 8N1"
+    )
+    alarm = parser.add_argument_group("alarm")
+    alarm.add_argument("--threshold", type=float, help="p(invisible) that alarms, a frozen one")
+    alarm.add_argument("--hysteresis", type=float, default=HYSTERESIS)
+    alarm.add_argument("--minimum-duration", type=float, default=MINIMUM_DURATION, help="seconds")
+    engine = parser.add_argument_group("engine")
+    engine.add_argument(
+        "--backend", default="auto", help="auto, torch2trt, torch-cuda, openvino, torch"
+    )
+    engine.add_argument("--precision", default="float32")
+    engine.add_argument("--threads", type=int, help="of the CPU backends")
+    options = parser.parse_args(arguments)
+    if options.offline and not options.record:
+        parser.error("--offline: give --record, the overlay video to be written")
+    if options.offline and (options.arm_file or options.arm_serial):
+        parser.error("--offline: arm with --armed; a switch has no meaning there")
+    return options
+
+
+def _size(text: str) -> tuple[int, int]:
+    width, _, height = text.partition("x")
+    return int(width), int(height)

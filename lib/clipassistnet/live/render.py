@@ -1,0 +1,164 @@
+"""The overlay video of a file: every frame, decided by its own time stamp."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+
+from .assistant import Assistant, State
+from .checks import PictureCheck
+from .history import History
+from .journal import Journal
+from .overlay import Overlay, View
+from .progress import Progress
+from .recorder import Writer, require_pyav
+from .source import SourceError
+
+_BATCH = 16  # frames that go through the network at a time
+_MISSING = 0.5  # seconds at the end of a file that are more than rounding
+
+
+class _Frame(NamedTuple):
+    """A frame, BGR uint8 (H, W, 3), its time in the video, and why it cannot be scored."""
+
+    time: float
+    pixels: np.ndarray
+    fault: str
+
+
+def render(
+    path: str,
+    predict: Callable[[np.ndarray], np.ndarray],
+    assistant: Assistant,
+    out: str,
+    journal: Journal | None = None,
+) -> dict:
+    """Write the overlay video of the file `path` to `out` (Matroska); returns frames and seconds.
+
+    `predict` scores uint8 RGB (N, H, W, 3). What the live loop decides by the clock is decided by
+    the video's time stamps here, with the same rules; nothing is dropped, so a score's delay is
+    none. Raises SourceError where the file breaks off, is shorter than it says or changes its size:
+    what was written up to there stays and can be played. An error of the network ends the
+    rendering.
+    """
+    require_pyav()
+    writer, overlay, history = None, None, History()
+    with _open(path) as container:
+        stream = container.streams.video[0]
+        stream.thread_type = "AUTO"
+        duration, rate = _duration(container, stream), round(stream.average_rate or 25)
+        progress, frames, now = Progress(duration), 0, 0.0
+        try:
+            for batch in _batches(_decoded(container, stream, path)):
+                for frame, score in zip(batch, _scores(predict, batch)):
+                    frames, now = frames + 1, frame.time
+                    size = frame.pixels.shape[1::-1]
+                    overlay = overlay or Overlay(size)
+                    canvas = _decide(frame, score, frames, assistant, overlay, history, journal)
+                    if writer is None:
+                        writer = Writer(out, (canvas.shape[1], canvas.shape[0]), rate)
+                    writer.write(canvas, now)
+                progress.update(frames, now)
+        finally:
+            if writer is not None:
+                writer.close()
+        if duration is not None and duration - now > _MISSING:
+            raise SourceError(
+                f"{path}: ends after {now:.2f} s, says that it is {duration:.2f} s long"
+            )
+        progress.update(frames, now, done=True)
+    return {"frames": frames, "seconds": now}
+
+
+def _open(path: str):
+    import av
+
+    try:
+        container = av.open(path)
+        if not container.streams.video:
+            raise SourceError(f"{path}: holds no video")
+    except av.error.FFmpegError as error:
+        raise SourceError(f"{path}: cannot be opened as video ({error.strerror})") from error
+    return container
+
+
+def _duration(container, stream) -> float | None:
+    """Seconds of the video as the file tells it, if it does; that of the sound may be another."""
+    if stream.duration is not None:
+        return float(stream.duration * stream.time_base)
+    return container.duration / 1e6 if container.duration else None
+
+
+def _decoded(container, stream, path: str) -> Iterator[_Frame]:
+    import av
+
+    check, first, last = PictureCheck(), None, -1.0
+    try:
+        for frame in container.decode(stream):
+            if frame.time is None:
+                raise SourceError(f"{path}: frame after {last:.2f} s has no time stamp")
+            first = frame.time if first is None else first
+            last = frame.time - first
+            # Old releases of PyAV do not tell how a picture is turned.
+            turns = getattr(frame, "rotation", 0) // 90
+            pixels = np.ascontiguousarray(np.rot90(frame.to_ndarray(format="bgr24"), turns))
+            fault = "damaged picture" if frame.is_corrupt else check.fault(pixels)
+            if fault.startswith("wrong"):
+                raise SourceError(f"{path}: at {last:.2f} s: {fault}")
+            yield _Frame(last, pixels, fault)
+    except av.error.FFmpegError as error:
+        raise SourceError(f"{path}: breaks off after {last:.2f} s ({error.strerror})") from error
+
+
+def _batches(frames: Iterator[_Frame]) -> Iterator[list[_Frame]]:
+    batch = []
+    try:
+        for frame in frames:
+            batch.append(frame)
+            if len(batch) == _BATCH:
+                yield batch
+                batch = []
+    except SourceError:
+        yield batch  # the frames before the break
+        raise
+    if batch:
+        yield batch
+
+
+def _scores(predict: Callable[[np.ndarray], np.ndarray], batch: list[_Frame]) -> list[float]:
+    """A score of each frame; NaN for those that cannot be scored."""
+    scores = np.full(len(batch), np.nan)
+    sound = [index for index, frame in enumerate(batch) if not frame.fault]
+    if sound:
+        pictures = [cv2.cvtColor(batch[index].pixels, cv2.COLOR_BGR2RGB) for index in sound]
+        scores[sound] = predict(np.stack(pictures))
+    return scores.tolist()
+
+
+def _decide(
+    frame: _Frame,
+    score: float,
+    number: int,
+    assistant: Assistant,
+    overlay: Overlay,
+    history: History,
+    journal: Journal | None,
+) -> np.ndarray:
+    """The canvas of one frame; what was decided goes to history and journal."""
+    now = frame.time
+    assistant.picture(now, frame.fault)
+    if not frame.fault:
+        assistant.scored(now, score)
+    decision = assistant.decide(now)
+    history.add(now, score, decision.state)
+    shown = math.nan if decision.state is State.NO_SIGNAL else assistant.score
+    notes = f"offline   {now:.2f} s"
+    view = View(decision, shown, assistant.alarm.threshold, now, notes, fresh=True)
+    if journal is not None:
+        state, cause = decision.state.value, decision.cause
+        journal.write("decision", now, picture=number, score=score, state=state, cause=cause)
+    return overlay.draw(frame.pixels, view, history)

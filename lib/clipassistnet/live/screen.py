@@ -1,0 +1,69 @@
+"""Where the overlay is shown: a window, or nowhere."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import cv2
+import numpy as np
+
+_TITLE = "ClipAssistNet (for research, not a medical device)"
+
+
+class ScreenError(RuntimeError):
+    """A window that cannot be opened, and what would help."""
+
+
+class NoScreen:
+    """For a machine without a display: shows nothing, has no keys."""
+
+    def show(self, canvas: np.ndarray) -> None:
+        pass
+
+    def key(self) -> str:
+        return ""
+
+    def close(self) -> None:
+        pass
+
+
+class Window:
+    """A window of OpenCV; used from the main thread alone."""
+
+    def __init__(self) -> None:
+        """ScreenError where there is no display, or this OpenCV has no windows."""
+        _require_display()
+        cv2.namedWindow(_TITLE, cv2.WINDOW_NORMAL | cv2.WINDOW_KEEPRATIO | cv2.WINDOW_GUI_NORMAL)
+        self._shape = None
+
+    def show(self, canvas: np.ndarray) -> None:
+        """Show a canvas, BGR uint8 (H, W, 3)."""
+        if canvas.shape != self._shape:  # after the start screen, and at the first picture
+            cv2.resizeWindow(_TITLE, canvas.shape[1], canvas.shape[0])
+            self._shape = canvas.shape
+        cv2.imshow(_TITLE, canvas)
+
+    def key(self) -> str:
+        """The key pressed since the last call, "" for none; "q" where the window was closed."""
+        code = cv2.waitKey(1) & 0xFF
+        if self._shape and cv2.getWindowProperty(_TITLE, cv2.WND_PROP_VISIBLE) < 1:
+            return "q"
+        return chr(code).lower() if code != 0xFF else ""
+
+    def close(self) -> None:
+        cv2.destroyWindow(_TITLE)
+
+
+def _require_display() -> None:
+    lines = [line.split() for line in cv2.getBuildInformation().splitlines()]
+    if ["GUI:", "NONE"] in lines:
+        raise ScreenError(
+            "this OpenCV has no windows (opencv-python-headless): use --display none; or "
+            "JetPack's or the distribution's OpenCV (python3-opencv); or pip uninstall "
+            "opencv-python-headless and pip install opencv-python"
+        )
+    # Qt would end the process where there is no display, without an exception.
+    displays = ("DISPLAY", "WAYLAND_DISPLAY", "QT_QPA_PLATFORM")
+    if sys.platform.startswith("linux") and not any(os.environ.get(name) for name in displays):
+        raise ScreenError("no display (DISPLAY is not set): use --display none, or log in at one")

@@ -1,0 +1,96 @@
+"""Where pictures come from: a file, a camera, a GStreamer pipeline or a network stream."""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from collections.abc import Callable
+
+import cv2
+import numpy as np
+
+_OPEN_MS, _READ_MS = 3000, 1000  # OpenCV waits 30 seconds for a network stream by default
+
+
+class SourceError(ValueError):
+    """A source that cannot be used, and what would help."""
+
+
+class Source:
+    """An open source. `finite`: its end is an end, not a fault."""
+
+    def __init__(self, capture: cv2.VideoCapture, finite: bool = False) -> None:
+        self._capture, self.finite = capture, finite
+        fps = capture.get(cv2.CAP_PROP_FPS) if finite else 0
+        # A file is played at its own pace, as a camera would.
+        self._interval = 1 / fps if 0 < fps < 1000 else 0.04 if finite else 0.0
+        self._due = time.monotonic()
+
+    def read(self) -> np.ndarray | None:
+        """The next picture, BGR uint8 (H, W, 3); None where there is none any more."""
+        if self.finite:
+            time.sleep(max(0.0, self._due - time.monotonic()))
+            self._due += self._interval
+        good, frame = self._capture.read()
+        return frame if good else None
+
+    def close(self) -> None:
+        self._capture.release()
+
+
+def opener(name: str, size: tuple[int, int] | None = None) -> Callable[[], Source]:
+    """A function that opens the source of this name, and may be called again when it is lost.
+
+    `name`: a camera's index; a GStreamer pipeline (with " ! " in it); an address such as
+    rtsp://...; else a file. A camera is asked for pictures of `size` (width, height).
+    Raises SourceError, here for what can never work, and when called for what may work later.
+    """
+    if name.isdigit():
+        return lambda: Source(_camera(int(name), size))
+    if " ! " in name:
+        if not _built_with("GStreamer"):
+            raise SourceError(
+                "this OpenCV has no GStreamer: use the one that came with JetPack or with the "
+                "distribution (python3-opencv), not one of a package registry; or give the "
+                "camera's index or an rtsp:// address"
+            )
+        return lambda: Source(_opened(cv2.VideoCapture(name, cv2.CAP_GSTREAMER), name))
+    if "://" in name:
+        limits = [
+            cv2.CAP_PROP_OPEN_TIMEOUT_MSEC,
+            _OPEN_MS,
+            cv2.CAP_PROP_READ_TIMEOUT_MSEC,
+            _READ_MS,
+        ]
+        public = without_password(name)
+        return lambda: Source(_opened(cv2.VideoCapture(name, cv2.CAP_FFMPEG, limits), public))
+    if not os.path.isfile(name):
+        raise SourceError(f"{name}: no such file")
+    _opened(cv2.VideoCapture(name), name).release()
+    return lambda: Source(_opened(cv2.VideoCapture(name), name), finite=True)
+
+
+def without_password(name: str) -> str:
+    """A source's name as it may be shown and logged: user and password of an address left out."""
+    return re.sub(r"//[^/@]*@", "//", name)
+
+
+def _camera(index: int, size: tuple[int, int] | None) -> cv2.VideoCapture:
+    capture = _opened(cv2.VideoCapture(index), f"camera {index}")
+    if size is not None:
+        capture.set(cv2.CAP_PROP_FRAME_WIDTH, size[0])
+        capture.set(cv2.CAP_PROP_FRAME_HEIGHT, size[1])
+    return capture
+
+
+def _opened(capture: cv2.VideoCapture, name: str) -> cv2.VideoCapture:
+    if not capture.isOpened():
+        capture.release()
+        raise SourceError(f"{name}: cannot be opened as video")
+    return capture
+
+
+def _built_with(feature: str) -> bool:
+    lines = cv2.getBuildInformation().splitlines()
+    return any(line.strip().startswith(feature + ":") and "YES" in line for line in lines)

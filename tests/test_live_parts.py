@@ -1,0 +1,293 @@
+"""The parts of the live loop, each for itself: checks, buffer, switches, log, sources, screen."""
+
+import errno
+import json
+import math
+import os
+import threading
+import time
+
+import cv2
+import numpy as np
+import pytest
+
+from clipassistnet.live import opener
+from clipassistnet.live.arming import FileSwitch, SerialSwitch, SwitchError
+from clipassistnet.live.capture import Capture, Picture
+from clipassistnet.live.checks import PictureCheck
+from clipassistnet.live.journal import Journal
+from clipassistnet.live.latency import Latencies
+from clipassistnet.live.newest import Newest
+from clipassistnet.live.scoring import Score, Scorer
+from clipassistnet.live.screen import NoScreen, ScreenError, Window
+from clipassistnet.live.source import SourceError, without_password
+from tiny_videos import FPS, FRAMES, HEIGHT, WIDTH, encode, index_of, picture
+
+NOISE = np.random.default_rng(0).integers(0, 4, (HEIGHT, WIDTH, 3), np.uint8)
+
+
+@pytest.mark.parametrize(
+    ("frame", "fault"),
+    [
+        (picture(1), ""),
+        (None, "wrong format: NoneType, expected uint8"),
+        (picture(1).astype(np.float32), "wrong format: float32, expected uint8"),
+        (picture(1)[..., 0], "wrong format: shape (48, 64), expected (height, width, 3)"),
+        (picture(1)[::2], "wrong size: 64x24, expected 64x48"),
+        (np.zeros((HEIGHT, WIDTH, 3), np.uint8), "black picture"),
+        (16 + NOISE, "black picture"),
+        (picture(0), "frozen picture"),
+    ],
+)
+def test_check_names_what_is_wrong(frame, fault):
+    check = PictureCheck()
+    assert check.fault(picture(0)) == ""
+    assert check.fault(frame) == fault
+
+
+def test_check_takes_dark_but_lit_pictures():
+    lit = NOISE.copy()
+    lit[:16, :16] = 60  # the light's spot on tissue far away, 8 % of the picture
+    assert PictureCheck().fault(lit) == ""
+
+
+def test_check_recovers_and_takes_the_size_it_was_told():
+    check = PictureCheck((WIDTH, HEIGHT))
+    assert check.fault(picture(1)[::2]).startswith("wrong size")
+    assert check.fault(picture(1)) == ""
+    assert check.fault(picture(1)) == "frozen picture"
+    assert check.fault(picture(2)) == ""
+
+
+def test_newest_keeps_one_and_counts_the_others():
+    wake = threading.Event()
+    newest = Newest(wake)
+    assert newest.take() is None
+    for item in "abc":
+        newest.put(item)
+    assert wake.is_set()
+    assert (newest.take(), newest.dropped, newest.take()) == ("c", 2, None)
+    newest.put("d")
+    assert newest.dropped == 2, "an item that was taken was not dropped"
+
+
+def test_newest_wakes_a_waiting_reader():
+    newest = Newest()
+    threading.Timer(0.05, newest.put, ["item"]).start()
+    begin = time.monotonic()
+    assert newest.take(timeout=10) == "item"
+    assert time.monotonic() - begin < 5
+
+
+def test_file_switch(tmp_path):
+    path = tmp_path / "pedal"
+    switch = FileSwitch(str(path))
+    assert switch.poll() is None, "no file at the start disarms nobody"
+    orders = []
+    for content in ["1", "1\n", "", "1", "?", "0", "1", None]:
+        path.unlink() if content is None else path.write_text(content)
+        orders.append(switch.poll())
+    assert orders == [True, None, None, None, None, False, True, False]
+
+
+def test_serial_switch_by_a_real_terminal():
+    pedal, line = os.openpty()
+    switch = SerialSwitch(os.ttyname(line))
+    assert switch.poll() is None
+    for sent, order in [(b"1", True), (b"0", False), (b"x\r\n", None), (b"01", True)]:
+        os.write(pedal, sent)
+        assert poll_soon(switch, wanted=order) is order
+    os.close(pedal)
+    os.close(line)
+    switch.poll()
+    assert switch.fault == "pedal lost"
+    assert switch.poll() is None
+
+
+def poll_soon(switch, wanted):
+    """A terminal passes characters on in its own time; None cannot be waited for but a moment."""
+    end = time.monotonic() + (0.05 if wanted is None else 5)
+    while time.monotonic() < end:
+        order = switch.poll()
+        if order is not None:
+            return order
+        time.sleep(0.005)
+    return None
+
+
+def test_serial_switch_refuses_what_is_no_line(tmp_path):
+    (tmp_path / "plain").write_text("1")
+    for name in ("plain", "missing"):
+        with pytest.raises(SwitchError, match="serial line"):
+            SerialSwitch(str(tmp_path / name))
+
+
+def test_journal_is_valid_json_whatever_the_number(tmp_path):
+    path = tmp_path / "log.jsonl"
+    Journal(str(path)).write("decision", 1.23456, score=math.nan, picture=3)
+    Journal(str(path)).write("state", 2.0, state="standby")
+    first, second = map(json.loads, path.read_text().splitlines())
+    assert (first["event"], first["clock"], first["score"], first["picture"]) == (
+        *("decision", 1.2346),
+        *(None, 3),
+    )
+    assert second["state"] == "standby"
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no /dev/full")
+def test_journal_on_a_full_disk_is_a_fault_and_no_exception():
+    journal = Journal("/dev/full")
+    journal.write("state", 0.0)
+    assert journal.fault == f"log failed: {os.strerror(errno.ENOSPC)}"
+
+
+def test_journal_leaves_whole_lines_where_a_disk_was_full(tmp_path):
+    resource = pytest.importorskip("resource")
+    path = tmp_path / "log.jsonl"
+    journal = Journal(str(path))
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1000, hard))
+        for number in range(20):
+            journal.write("state", float(number))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert journal.fault.startswith("log failed")
+    journal.write("state", 20.0)
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    assert lines[-1]["clock"] == 20
+    assert lines[-1]["lost_lines"] == 21 - len(lines) > 0
+    assert journal.fault == ""
+
+
+def score_of(predict) -> Score:
+    """What a scorer posts for one picture."""
+    posted, pictures = [], Newest()
+    scorer = Scorer(predict, pictures, posted.append)
+    scorer.start()
+    pictures.put(Picture(1, 0.0, picture(1)))
+    while not posted:
+        time.sleep(0.005)
+    scorer.stop()
+    return posted[0]
+
+
+def test_scorer_gives_the_network_rgb():
+    seen = []
+    score = score_of(lambda frames: seen.append(frames) or np.array([0.25], np.float32))
+    assert np.array_equal(seen[0], picture(1)[None, ..., ::-1])
+    assert (score.value, score.fault) == (0.25, "")
+
+
+@pytest.mark.parametrize(
+    ("predict", "fault"),
+    [
+        (lambda frames: np.array([0.1, 0.1]), "ValueError: scores of shape (2,) for 1 picture"),
+        (lambda frames: frames[5], "IndexError: index 5 is out of bounds"),
+    ],
+)
+def test_scorer_survives_a_network_that_fails(predict, fault):
+    score = score_of(predict)
+    assert math.isnan(score.value)
+    assert score.fault.startswith("the model failed: " + fault)
+
+
+class FailingSource:
+    finite = False
+
+    def read(self):
+        return cv2.resize(picture(0), (0, 0))
+
+    def close(self):
+        pass
+
+
+def test_capture_survives_a_driver_that_raises():
+    to_show = Newest()
+    capture = Capture(FailingSource, PictureCheck(), Newest(), to_show)
+    capture.start()
+    lost = to_show.take(timeout=10)
+    assert capture.is_alive()
+    capture.stop()
+    assert lost.frame is None
+    assert lost.fault.startswith("source lost: OpenCV")
+
+
+def test_latencies_are_percentiles():
+    latencies = Latencies("a", "b")
+    for milliseconds in range(101):
+        latencies.add("a", milliseconds / 1000)
+    row = latencies.summary()["a"]
+    assert row == {"count": 101, "p50_ms": 50, "p95_ms": 95, "p99_ms": 99, "max_ms": 100}
+    assert (
+        latencies.report()
+        == "a: 101 times  p50 50.0 ms  p95 95.0 ms  p99 99.0 ms  max 100.0 ms\nb: 0 times"
+    )
+
+
+def test_file_source_gives_every_frame_at_its_own_pace(tmp_path):
+    source = opener(str(encode(tmp_path / "video.mp4", count=10)))()
+    begin = time.monotonic()
+    frames = []
+    while (frame := source.read()) is not None:
+        frames.append(frame)
+    assert time.monotonic() - begin >= 9 / FPS
+    assert [index_of(frame) for frame in frames] == list(range(10))
+    assert source.finite
+    source.close()
+
+
+def test_file_source_survives_a_cut_file(tmp_path):
+    path = encode(tmp_path / "video.mkv")
+    path.write_bytes(path.read_bytes()[: path.stat().st_size * 2 // 3])
+    source, count = opener(str(path))(), 0
+    while source.read() is not None:
+        count += 1
+    assert 0 < count < FRAMES
+
+
+def test_sources_that_can_never_work_say_what_would_help(tmp_path):
+    (tmp_path / "text.mp4").write_text("no video")
+    for name, remedy in [
+        (str(tmp_path / "missing.mp4"), "no such file"),
+        (str(tmp_path / "text.mp4"), "cannot be opened as video"),
+    ]:
+        with pytest.raises(SourceError, match=remedy):
+            opener(name)
+
+
+def test_gstreamer_is_probed():
+    pipeline = "videotestsrc ! videoconvert ! appsink"
+    if any(
+        "GStreamer:" in line and "YES" in line for line in cv2.getBuildInformation().split("\n")
+    ):
+        assert callable(opener(pipeline))
+    else:
+        with pytest.raises(SourceError, match=r"no GStreamer.*JetPack"):
+            opener(pipeline)
+
+
+def test_a_camera_that_is_not_there_may_come_back():
+    open_camera = opener("73")
+    for _ in range(2):
+        with pytest.raises(SourceError, match="camera 73"):
+            open_camera()
+
+
+def test_a_password_is_neither_shown_nor_logged():
+    open_camera = opener("tcp://surgeon:secret@127.0.0.1:1/stream")
+    with pytest.raises(SourceError) as caught:
+        open_camera()
+    assert "secret" not in str(caught.value)
+    assert "tcp://127.0.0.1:1/stream" in str(caught.value)
+    assert without_password("rtsp://10.0.0.5/a@b") == "rtsp://10.0.0.5/a@b"
+
+
+def test_window_is_probed(monkeypatch):
+    for name in ("DISPLAY", "WAYLAND_DISPLAY", "QT_QPA_PLATFORM"):
+        monkeypatch.delenv(name, raising=False)
+    with pytest.raises(ScreenError, match="--display none"):
+        Window()
+    screen = NoScreen()
+    screen.show(picture(0))
+    assert screen.key() == ""
