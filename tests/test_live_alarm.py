@@ -4,7 +4,7 @@ import math
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from clipassistnet.live import Alarm
@@ -14,6 +14,7 @@ SCORES = st.lists(st.sampled_from([0.0, 0.2, 0.3, 0.4, 0.5, 0.55, 0.6, 0.8, 1.0]
 DURATIONS = st.sampled_from([0.0, 0.25, 0.5, 1.0])
 HYSTERESES = st.sampled_from([0.0, 0.2])
 FRAME = 0.125
+few = settings(max_examples=60)
 
 
 def answers(scores: list[float], hysteresis: float, duration: float) -> list[bool]:
@@ -38,11 +39,13 @@ def by_definition(scores: list[float], hysteresis: float, duration: float) -> li
     return result
 
 
+@few
 @given(SCORES, HYSTERESES, DURATIONS)
 def test_answers_are_those_of_the_definition(scores, hysteresis, duration):
     assert answers(scores, hysteresis, duration) == by_definition(scores, hysteresis, duration)
 
 
+@few
 @given(SCORES, HYSTERESES, DURATIONS, st.lists(st.sampled_from([0.0, 0.1, 0.4]), min_size=25))
 def test_higher_scores_never_make_a_tip_visible(scores, hysteresis, duration, more):
     higher = [score + extra for score, extra in zip(scores, more, strict=False)]
@@ -52,6 +55,7 @@ def test_higher_scores_never_make_a_tip_visible(scores, hysteresis, duration, mo
     assert all(with_more or not with_less for with_less, with_more in pairs)
 
 
+@few
 @given(SCORES, HYSTERESES, DURATIONS)
 def test_no_answer_is_shorter_than_the_minimum_duration(scores, hysteresis, duration):
     given_answers = answers(scores, hysteresis, duration)
@@ -60,6 +64,7 @@ def test_no_answer_is_shorter_than_the_minimum_duration(scores, hysteresis, dura
     assert all(gap >= duration for gap in gaps)
 
 
+@few
 @given(SCORES)
 def test_without_hysteresis_and_duration_it_is_the_threshold(scores):
     assert answers(scores, 0.0, 0.0) == [score >= 0.5 for score in scores]

@@ -55,7 +55,7 @@ def test_no_pixel_of_the_picture_is_covered(state):
     assert all(side % 2 == 0 for side in canvas.shape[:2])
 
 
-@pytest.mark.parametrize("size", [(64, 48), (320, 240), (481, 271), (854, 480), (1920, 1080)])
+@pytest.mark.parametrize("size", [(64, 48), (320, 240), (481, 271), (854, 480)])
 def test_pictures_of_every_size(size):
     picture = np.full((size[1], size[0], 3), 77, np.uint8)
     overlay, canvas = draw(State.NO_SIGNAL, size, picture)
