@@ -19,7 +19,7 @@ import cv2
 import numpy as np
 import pytest
 
-from clipassistnet.live import Alarm, Assistant, Live, State, opener
+from clipassistnet.live import Alarm, Appearance, Assistant, Live, State, opener
 from clipassistnet.live.journal import Journal
 from clipassistnet.live.overlay import Overlay
 from clipassistnet.live.screen import NoScreen
@@ -265,6 +265,28 @@ def test_arming_by_every_switch_is_logged(frames, tmp_path):
         assert not room._thread.is_alive(), "q ends it"
     assert [line["by"] for line in room.events("armed")] == ["pedal"]
     assert [line["by"] for line in room.events("disarmed")] == ["key"]
+
+
+@on_a_machine_with_time
+def test_a_clip_applier_that_appears_arms_and_a_key_overrules(frames, tmp_path):
+    present = Network()
+    present.score = 0.1
+    appearance = Appearance(present, Alarm(0.5, 0.1, 0.1))
+    with Room(frames, tmp_path / "log.jsonl", armed=False, appearance=appearance) as room:
+        room.wait_for(State.STANDBY, after=0)
+        present.score = 0.9
+        room.wait_for(State.VISIBLE, after=0)
+        room.screen.pressed = "a"
+        room.wait_for(State.STANDBY, after=time.monotonic())
+        present.fault = "crashes"
+        pressed = time.monotonic()
+        room.screen.pressed = "a"
+        room.wait_for(State.VISIBLE, after=pressed)
+        present.fault, present.score = "", 0.1
+        room.wait_for(State.STANDBY, after=time.monotonic())
+    by = [(line["event"], line["by"]) for line in room.events("armed") + room.events("disarmed")]
+    name = appearance.name
+    assert by == [("armed", name), ("armed", "key"), ("disarmed", "key"), ("disarmed", name)]
 
 
 @on_a_machine_with_time

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-from clipassistnet.live import Alarm, Assistant, SourceError, State, render
+from clipassistnet.live import Alarm, Appearance, Assistant, SourceError, State, render
 from clipassistnet.live.__main__ import main
 from clipassistnet.live.journal import Journal
 from clipassistnet.live.overlay import Overlay
@@ -39,10 +39,10 @@ def shown(path) -> tuple[list[int], list[float]]:
     return found, at
 
 
-def rendered(tmp_path, video, predict=by_index) -> list[dict]:
+def rendered(tmp_path, video, predict=by_index, appearance=None) -> list[dict]:
     out, log = str(tmp_path / "overlay.mkv"), tmp_path / "log.jsonl"
-    assistant = Assistant(Alarm(0.5, 0.1, 0.2), armed=True)
-    render(str(video), predict, assistant, out, Journal(str(log)))
+    assistant = Assistant(Alarm(0.5, 0.1, 0.2), armed=appearance is None)
+    render(str(video), predict, assistant, out, Journal(str(log)), appearance)
     return [json.loads(line) for line in log.read_text().splitlines()]
 
 
@@ -58,6 +58,18 @@ def test_every_frame_is_there_with_its_state(tmp_path, capsys):
     expected += [State.VISIBLE] * 20 + [State.NOT_VISIBLE] * 5
     assert states == [state.value for state in expected]
     assert "100% 40 frames" in capsys.readouterr().err
+
+
+def test_a_clip_applier_that_appears_arms(tmp_path):
+    present = Appearance(lambda frames: 1 - by_index(frames), Alarm(0.5, 0.1, 0.2))
+    lines = rendered(tmp_path, encode(tmp_path / "video.mp4"), appearance=present)
+    states = [line["state"] for line in lines if line["event"] == "decision"]
+    # Standby but for the frames 15 to 34: then it is there, and its tip is visible as well.
+    expected = [State.NO_SIGNAL] * 13 + [State.STANDBY] * 2
+    expected += [State.VISIBLE] * 20 + [State.STANDBY] * 5
+    assert states == [state.value for state in expected]
+    armed = [(line["event"], line["by"]) for line in lines if line["event"] != "decision"]
+    assert armed == [(event, present.name) for event in ("armed", "disarmed")]
 
 
 def test_time_stamps_of_a_variable_rate_are_kept(tmp_path):
@@ -222,7 +234,7 @@ def test_the_loop_needs_numpy_and_opencv_alone(tmp_path):
     program = WITHOUT.format(STUDY_ONLY | {"torch", "torchvision", "timm"})
     program += """
 import numpy as np
-from clipassistnet.live import Alarm, Assistant, Live, opener
+from clipassistnet.live import Alarm, Appearance, Assistant, Live, opener
 predict = lambda frames: np.zeros(1, np.float32)
 print(Live(opener(sys.argv[1]), predict, Assistant(Alarm(0.5, 0, 0))).run()["pictures"])
 """

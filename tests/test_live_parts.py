@@ -6,13 +6,14 @@ import math
 import os
 import threading
 import time
+import wave
 
 import cv2
 import numpy as np
 import pytest
 
-from clipassistnet.live import opener
-from clipassistnet.live.arming import FileSwitch, SerialSwitch, SwitchError
+from clipassistnet.live import Alarm, State, opener
+from clipassistnet.live.arming import Appearance, FileSwitch, SerialSwitch, SwitchError
 from clipassistnet.live.capture import Capture, Picture
 from clipassistnet.live.checks import PictureCheck
 from clipassistnet.live.journal import Journal
@@ -20,6 +21,7 @@ from clipassistnet.live.latency import Latencies
 from clipassistnet.live.newest import Newest
 from clipassistnet.live.scoring import Score, Scorer
 from clipassistnet.live.screen import NoScreen, ScreenError, Window
+from clipassistnet.live.sound import Sound, SoundError
 from clipassistnet.live.source import SourceError, without_password
 from tiny_videos import FPS, FRAMES, HEIGHT, WIDTH, encode, index_of, picture
 
@@ -88,6 +90,53 @@ def test_file_switch(tmp_path):
         path.unlink() if content is None else path.write_text(content)
         orders.append(switch.poll())
     assert orders == [True, None, None, None, None, False, True, False]
+
+
+def test_a_clip_applier_that_appears_arms_once_and_disarms_when_it_is_gone():
+    switch = Appearance(predict=None, alarm=Alarm(0.5, 0.2, 1.0))
+    orders = []
+    for second, presence in enumerate([0.1, 0.9, 0.9, 0.9, 0.6, 0.1, math.nan, 0.1, 0.9]):
+        switch.scored(float(second), presence)
+        orders.append((switch.poll(), switch.fault))
+    gone = [(None, ""), (None, "arming failed"), (False, ""), (None, "")]
+    assert orders == [(None, ""), (None, ""), (True, ""), (None, ""), (None, ""), *gone]
+
+
+def samples(path) -> int:
+    with wave.open(str(path)) as file:
+        return file.getnframes()
+
+
+def test_a_sound_is_played_by_a_player_of_its_own(tmp_path, monkeypatch):
+    player = tmp_path / "aplay"
+    player.write_text(f"#!/bin/sh\ncat > {tmp_path}/part && mv {tmp_path}/part {tmp_path}/$$.wav\n")
+    player.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    sound = Sound()
+    lengths = []
+    for state in State:
+        sound.play(state)
+        if sound._playing:
+            sound._playing.wait(10)
+        lengths.append(sorted(map(samples, tmp_path.glob("*.wav"))))
+    one, two = int(0.15 * 22050), 2 * int(0.15 * 22050)
+    assert lengths == [[], [], [two], [one, two]], "standby and visible are silent"
+
+
+def test_a_sound_without_a_player_names_the_remedy(monkeypatch):
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(SoundError, match="alsa-utils"):
+        Sound()
+
+
+def test_a_player_that_ends_at_once_holds_up_nothing(monkeypatch, tmp_path):
+    (tmp_path / "aplay").write_text("#!/bin/sh\nexit 1\n")
+    (tmp_path / "aplay").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    sound = Sound()
+    for _ in range(3):
+        sound.play(State.NOT_VISIBLE)
+        sound._playing.wait(10)
 
 
 def test_serial_switch_by_a_real_terminal():
@@ -160,16 +209,25 @@ def test_journal_leaves_whole_lines_where_a_disk_was_full(tmp_path):
     assert journal.fault == ""
 
 
-def score_of(predict) -> Score:
+def score_of(predict, presence=None) -> Score:
     """What a scorer posts for one picture."""
     posted, pictures = [], Newest()
-    scorer = Scorer(predict, pictures, posted.append)
+    scorer = Scorer(predict, pictures, posted.append, presence)
     scorer.start()
     pictures.put(Picture(1, 0.0, picture(1)))
     while not posted:
         time.sleep(0.005)
     scorer.stop()
     return posted[0]
+
+
+def test_a_failing_presence_network_costs_no_score():
+    score = score_of(lambda frames: np.array([0.25]), presence=lambda frames: 1 / 0)
+    assert (score.value, score.fault) == (0.25, "")
+    assert math.isnan(score.presence)
+    score = score_of(lambda frames: 1 / 0, presence=lambda frames: np.array([0.75]))
+    assert math.isnan(score.value)
+    assert score.presence == 0.75
 
 
 def test_scorer_gives_the_network_rgb():

@@ -5,6 +5,7 @@ and timm for the network); recording and offline rendering need PyAV.
 """
 
 from .alarm import Alarm
+from .arming import Appearance
 from .assistant import LIMIT, RECOVERY, Assistant, Decision, State
 from .loop import Live
 from .render import render
@@ -14,6 +15,7 @@ __all__ = [
     "LIMIT",
     "RECOVERY",
     "Alarm",
+    "Appearance",
     "Assistant",
     "Decision",
     "Live",

@@ -9,15 +9,16 @@ import time
 
 from . import engine
 from .alarm import Alarm
-from .arming import FileSwitch, SerialSwitch
+from .arming import Appearance, FileSwitch, SerialSwitch
 from .assistant import Assistant
 from .journal import Journal
 from .loop import KEYS, Live
-from .options import THRESHOLD, parse
+from .options import HYSTERESIS, PRESENCE, PRESENCE_DURATION, THRESHOLD, parse
 from .overlay import DISCLAIMER, start_screen
 from .recorder import Recorder, free_name, require_pyav
 from .render import render
 from .screen import NoScreen, Window
+from .sound import Sound
 from .source import opener, without_password
 
 _START_SCREEN = 3.0  # seconds at least
@@ -41,10 +42,10 @@ def _offline(options: argparse.Namespace) -> None:
     require_pyav()
     assistant, paths = _assistant(options), engine.checkpoints(options.model)
     journal = Journal(options.log) if options.log else None
-    predictor = engine.load(paths, options.backend, options.precision, options.threads)
+    predictor, appearance = _load(options, paths), _appearance(options)
     _announce(options, predictor, paths, journal)
     out = free_name(options.record)
-    done = render(options.source, predictor.predict, assistant, out, journal)
+    done = render(options.source, predictor.predict, assistant, out, journal, appearance)
     print(f"{out}: {done['frames']} frames, {done['seconds']:.1f} s")
 
 
@@ -54,6 +55,7 @@ def _live(options: argparse.Namespace) -> None:
     # Whatever can be wrong is found before the network is loaded, which takes seconds.
     assistant, paths = _assistant(options), engine.checkpoints(options.model)
     source = opener(options.source, options.size)
+    sound = Sound() if options.sound else None
     # The window comes before the recorder: with PyAV imported first, many builds of OpenCV hang at
     # their first window, for both bring a copy of libxcb (PyAV's issue 1050).
     screen = Window() if options.display == "window" else NoScreen()
@@ -67,7 +69,7 @@ def _live(options: argparse.Namespace) -> None:
     switches += [SerialSwitch(options.arm_serial)] if options.arm_serial else []
     journal = Journal(options.log) if options.log else None
     recorder = Recorder(options.record) if options.record else None
-    predictor = engine.load(paths, options.backend, options.precision, options.threads)
+    predictor, appearance = _load(options, paths), _appearance(options)
     _announce(options, predictor, paths, journal)
     while isinstance(screen, Window) and time.monotonic() - shown_at < _START_SCREEN:
         screen.key()
@@ -79,6 +81,8 @@ def _live(options: argparse.Namespace) -> None:
         recorder=recorder,
         journal=journal,
         switches=switches,
+        appearance=appearance,
+        sound=sound,
         size=options.size,
     )
     for name in ("SIGINT", "SIGTERM"):
@@ -97,13 +101,26 @@ def _assistant(options: argparse.Namespace) -> Assistant:
     return Assistant(alarm, armed=options.armed)
 
 
+def _load(options: argparse.Namespace, paths: list[str]):
+    return engine.load(paths, options.backend, options.precision, options.threads)
+
+
+def _appearance(options: argparse.Namespace) -> Appearance | None:
+    """What arms by itself, where networks for it were given."""
+    if not options.arm_model:
+        return None
+    predictor = _load(options, engine.checkpoints(options.arm_model))
+    return Appearance(predictor.predict, Alarm(PRESENCE, HYSTERESIS, PRESENCE_DURATION))
+
+
 def _announce(options: argparse.Namespace, predictor, paths, journal: Journal | None) -> None:
     """Say, and log, what runs."""
     print(DISCLAIMER)
     print(f"{len(paths)} network(s) on {predictor.reason}, {predictor.precision}")
     if options.threshold is None:
         print(f"alarm from {THRESHOLD}: no --threshold was given, this one was fitted to nothing")
-    if not (options.armed or options.arm_file or options.arm_serial or options.display == "window"):
+    arming = (options.armed, options.arm_file, options.arm_serial, options.arm_model)
+    if not any(arming) and options.display != "window":
         print("not armed, and nothing that could arm it: it will say standby throughout")
     if journal:
         given = {name: value for name, value in vars(options).items() if name != "model"}

@@ -1,9 +1,15 @@
-"""Switches outside the program that arm and disarm it: a file, or a serial line with a pedal."""
+"""What arms and disarms it: a file, a serial line with a pedal, or a clip applier that appears."""
 
 from __future__ import annotations
 
+import math
 import os
 import time
+from collections.abc import Callable
+
+import numpy as np
+
+from .alarm import Alarm
 
 _RETRY = 1.0  # seconds
 
@@ -40,6 +46,35 @@ class FileSwitch:
             return False
         except OSError:  # locked or moved by its writer at this moment
             return None
+
+
+class Appearance:
+    """Arms when a clip applier appears and disarms when it is gone.
+
+    `predict` gives p(clip applier) of uint8 RGB (N, H, W, 3). `alarm` steadies the answer: it is
+    fed 1 - p, and so begins with "none". A picture without a score changes nothing and is a `fault`
+    to be shown.
+    """
+
+    name = "clip applier in the picture"
+
+    def __init__(self, predict: Callable[[np.ndarray], np.ndarray], alarm: Alarm) -> None:
+        self.predict, self.fault = predict, ""
+        self._alarm, self._last = alarm, False
+
+    def scored(self, time: float, presence: float) -> None:
+        """Take p(clip applier) of the picture that arrived then (seconds); NaN for no score."""
+        self.fault = "" if math.isfinite(presence) else "arming failed"
+        if not self.fault:
+            self._alarm.update(1 - presence, time)
+
+    def poll(self) -> bool | None:
+        """True to arm, False to disarm, None for no change since the last call."""
+        present = not self._alarm.invisible
+        if present == self._last:
+            return None
+        self._last = present
+        return present
 
 
 class SerialSwitch:

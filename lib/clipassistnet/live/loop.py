@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from .arming import Appearance
 from .assistant import LIMIT, Assistant, State
 from .capture import Capture, Picture
 from .checks import PictureCheck
@@ -22,6 +23,7 @@ from .overlay import Overlay, View
 from .recorder import Recorder
 from .scoring import Score, Scorer
 from .screen import NoScreen
+from .sound import Sound
 
 _TICK = 0.02  # seconds: how late a fault may be noticed
 _REDRAW = 0.1  # seconds between drawings where no picture comes
@@ -34,8 +36,10 @@ class Live:
 
     The caller's thread decides and draws, and waits for nothing: not for the source, the network or
     the disk, which have a thread each. `source` opens the source (see source.opener), `predict`
-    scores uint8 RGB (1, H, W, 3), `switches` have a name, a fault and poll() (see arming). Times in
-    the log are seconds since `run` began.
+    scores uint8 RGB (1, H, W, 3), `switches` have a name, a fault and poll() (see arming);
+    `appearance` is the switch that a clip applier drives by appearing. Whoever spoke last is
+    obeyed: a key disarms until the next one appears. Times in the log are seconds since `run`
+    began.
     """
 
     def __init__(
@@ -48,17 +52,22 @@ class Live:
         recorder: Recorder | None = None,
         journal: Journal | None = None,
         switches: Sequence = (),
+        appearance: Appearance | None = None,
+        sound: Sound | None = None,
         size: tuple[int, int] | None = None,
     ) -> None:
         self.assistant, self.screen = assistant, screen or NoScreen()
-        self.recorder, self.journal, self.switches = recorder, journal, switches
+        self.recorder, self.journal, self.sound = recorder, journal, sound
+        self.switches = [*switches, appearance] if appearance else list(switches)
+        self._appearance = appearance
         self.latencies = Latencies("arrival to decision", "arrival to screen")
         self._wake, self._stop_asked = threading.Event(), threading.Event()
         self._report_asked = threading.Event()
         self._to_score, self._to_show = Newest(), Newest(self._wake)
         self._scores = collections.deque()  # type: collections.deque[Score]
         self._capture = Capture(source, PictureCheck(size), self._to_score, self._to_show)
-        self._scorer = Scorer(predict, self._to_score, self._post)
+        presence = appearance.predict if appearance else None
+        self._scorer = Scorer(predict, self._to_score, self._post, presence)
         self._history, self._overlay = History(), Overlay(size or _SIZE)
         self._picture = None  # type: Picture | None
         self._decision = None
@@ -121,6 +130,8 @@ class Live:
         results = [self._scores.popleft() for _ in range(len(self._scores))]
         for result in results:
             self.assistant.scored(result.picture.arrival, result.value, result.fault)
+            if self._appearance:
+                self._appearance.scored(result.picture.arrival, result.presence)
         self._poll()
         now = time.monotonic()
         previous, self._decision = self._decision, self.assistant.decide(now)
@@ -129,6 +140,8 @@ class Live:
         if self._decision != previous:
             state, cause = self._decision.state.value, self._decision.cause
             self._log("state", now, state=state, cause=cause)
+            if self.sound:
+                self.sound.play(self._decision.state)
         if picture is not None or self._decision != previous or now - self._drawn > _REDRAW:
             self._draw(now, new=picture is not None and picture.frame is not None)
 
@@ -173,6 +186,7 @@ class Live:
             score=result.value,
             state=self._decision.state.value,
             dropped=self._to_score.dropped,
+            **({"presence": result.presence} if self._appearance else {}),
             **({"fault": result.fault} if result.fault else {}),
         )
 

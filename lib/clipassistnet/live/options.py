@@ -8,13 +8,15 @@ from .loop import KEYS
 
 # Until notebook 08 chooses them on cross-validation videos: round numbers, fitted to nothing.
 THRESHOLD, HYSTERESIS, MINIMUM_DURATION = 0.5, 0.1, 0.2
+# Of 1 - p(clip applier): arming a second early or late costs less than arming by mistake.
+PRESENCE, PRESENCE_DURATION = 0.5, 1.0
 
 _DESCRIPTION = """Warns when the tips of the clip applier's jaws are not visible, live or offline.
 FOR RESEARCH. NOT A MEDICAL DEVICE."""
 _EPILOGUE = f"""Keys in the window: {KEYS}. SIGUSR1 prints the latencies as well.
 Clipping is minutes of an operation and a picture without a clip applier counts as "not visible", so
-feedback is given only while armed: by key, --armed, --arm-file or --arm-serial. It does not arm
-itself when a clip applier appears: that needs a detector and an evaluation, which are not there."""
+feedback is given only while armed: by key, --armed, --arm-file, --arm-serial, or by itself when a
+clip applier appears (--arm-model; notebook 08 shows how well that works)."""
 
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
@@ -29,12 +31,16 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     add("--display", choices=("window", "none"), default="window")
     add("--record", metavar="FILE.mkv", help="record the overlay (needs PyAV)")
     add("--log", metavar="FILE.jsonl", help="append every decision, state and arming")
+    add("--sound", action="store_true", help="a tone when the tip is lost, another for no signal")
     add("--offline", action="store_true", help="overlay video of a file, every frame (--record)")
     armed = parser.add_argument_group("arming")
     armed.add_argument("--armed", action="store_true", help="armed from the start")
     armed.add_argument("--arm-file", metavar="FILE", help="1 in it arms; 0, or no file, disarms")
     armed.add_argument(
         "--arm-serial", metavar="DEVICE", help="character 1 arms, 0 disarms; 9600 8N1"
+    )
+    armed.add_argument(
+        "--arm-model", nargs="+", metavar="RUN", help="networks that see whether one is there"
     )
     alarm = parser.add_argument_group("alarm")
     alarm.add_argument("--threshold", type=float, help="p(invisible) that alarms, a frozen one")
@@ -49,8 +55,10 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     options = parser.parse_args(arguments)
     if options.offline and not options.record:
         parser.error("--offline: give --record, the overlay video to be written")
-    if options.offline and (options.arm_file or options.arm_serial):
-        parser.error("--offline: arm with --armed; a switch has no meaning there")
+    if options.offline and (options.arm_file or options.arm_serial or options.sound):
+        parser.error(
+            "--offline: arm with --armed or --arm-model; switches and --sound are for live"
+        )
     return options
 
 

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
+from .arming import Appearance
 from .assistant import Assistant, State
 from .checks import PictureCheck
 from .history import History
@@ -36,17 +37,18 @@ def render(
     assistant: Assistant,
     out: str,
     journal: Journal | None = None,
+    appearance: Appearance | None = None,
 ) -> dict:
     """Write the overlay video of the file `path` to `out` (Matroska); returns frames and seconds.
 
-    `predict` scores uint8 RGB (N, H, W, 3). What the live loop decides by the clock is decided by
-    the video's time stamps here, with the same rules; nothing is dropped, so a score's delay is
-    none. Raises SourceError where the file breaks off, is shorter than it says or changes its size:
-    what was written up to there stays and can be played. An error of the network ends the
-    rendering.
+    `predict` scores uint8 RGB (N, H, W, 3); `appearance` arms by itself, else the assistant stays
+    as it is. What the live loop decides by the clock is decided by the video's time stamps here,
+    with the same rules; nothing is dropped, so a score's delay is none. Raises SourceError where
+    the file breaks off, is shorter than it says or changes its size: what was written up to there
+    stays and can be played. An error of the network ends the rendering.
     """
     require_pyav()
-    writer, overlay, history = None, None, History()
+    writer, judge = None, _Judge(assistant, journal, appearance)
     with _open(path) as container:
         stream = container.streams.video[0]
         stream.thread_type = "AUTO"
@@ -54,11 +56,11 @@ def render(
         progress, frames, now = Progress(duration), 0, 0.0
         try:
             for batch in _batches(_decoded(container, stream, path)):
-                for frame, score in zip(batch, _scores(predict, batch)):
+                scores = _scores(predict, batch)
+                presences = _scores(appearance.predict, batch) if appearance else scores
+                for frame, score, presence in zip(batch, scores, presences):
                     frames, now = frames + 1, frame.time
-                    size = frame.pixels.shape[1::-1]
-                    overlay = overlay or Overlay(size)
-                    canvas = _decide(frame, score, frames, assistant, overlay, history, journal)
+                    canvas = judge.canvas(frame, score, presence)
                     if writer is None:
                         writer = Writer(out, (canvas.shape[1], canvas.shape[0]), rate)
                     writer.write(canvas, now)
@@ -139,26 +141,42 @@ def _scores(predict: Callable[[np.ndarray], np.ndarray], batch: list[_Frame]) ->
     return scores.tolist()
 
 
-def _decide(
-    frame: _Frame,
-    score: float,
-    number: int,
-    assistant: Assistant,
-    overlay: Overlay,
-    history: History,
-    journal: Journal | None,
-) -> np.ndarray:
-    """The canvas of one frame; what was decided goes to history and journal."""
-    now = frame.time
-    assistant.picture(now, frame.fault)
-    if not frame.fault:
-        assistant.scored(now, score)
-    decision = assistant.decide(now)
-    history.add(now, score, decision.state)
-    shown = math.nan if decision.state is State.NO_SIGNAL else assistant.score
-    notes = f"offline   {now:.2f} s"
-    view = View(decision, shown, assistant.alarm.threshold, now, notes, fresh=True)
-    if journal is not None:
-        state, cause = decision.state.value, decision.cause
-        journal.write("decision", now, picture=number, score=score, state=state, cause=cause)
-    return overlay.draw(frame.pixels, view, history)
+class _Judge:
+    """Decides, draws and logs frame by frame."""
+
+    def __init__(
+        self, assistant: Assistant, journal: Journal | None, appearance: Appearance | None
+    ) -> None:
+        self._assistant, self._journal, self._appearance = assistant, journal, appearance
+        self._overlay, self._history, self._count = None, History(), 0
+
+    def canvas(self, frame: _Frame, score: float, presence: float) -> np.ndarray:
+        """The canvas of the next frame, BGR uint8."""
+        now, self._count = frame.time, self._count + 1
+        self._overlay = self._overlay or Overlay(frame.pixels.shape[1::-1])
+        self._assistant.picture(now, frame.fault)
+        if not frame.fault:
+            self._assistant.scored(now, score)
+        self._arm(presence, now)
+        decision = self._assistant.decide(now)
+        self._history.add(now, score, decision.state)
+        fields = {"state": decision.state.value, "cause": decision.cause}
+        self._log("decision", now, picture=self._count, score=score, **fields)
+        shown = math.nan if decision.state is State.NO_SIGNAL else self._assistant.score
+        notes, threshold = f"offline   {now:.2f} s", self._assistant.alarm.threshold
+        view = View(decision, shown, threshold, now, notes, fresh=True)
+        return self._overlay.draw(frame.pixels, view, self._history)
+
+    def _arm(self, presence: float, now: float) -> None:
+        """Arm or disarm where a clip applier appeared or is gone."""
+        if self._appearance is None:
+            return
+        self._appearance.scored(now, presence)
+        order = self._appearance.poll()
+        if order is not None and order != self._assistant.armed:
+            self._assistant.armed = order
+            self._log("armed" if order else "disarmed", now, by=self._appearance.name)
+
+    def _log(self, event: str, now: float, **fields: object) -> None:
+        if self._journal is not None:
+            self._journal.write(event, now, **fields)

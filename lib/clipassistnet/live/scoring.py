@@ -15,18 +15,20 @@ from .newest import Newest
 
 
 class Score(NamedTuple):
-    """p(invisible) of a picture, or why there is none."""
+    """p(invisible) of a picture, or why there is none; p(clip applier), NaN where none is known."""
 
     picture: Picture
     value: float
     fault: str = ""
+    presence: float = math.nan
 
 
 class Scorer(threading.Thread):
     """Scores the newest of `pictures` by `predict`, over and over, whatever that may raise.
 
-    `predict`: uint8 RGB (1, H, W, 3) to one score, such as deploy.Predictor.predict. Each result
-    is given to `post`. A network that hangs holds up this thread and nothing else.
+    `predict`: uint8 RGB (1, H, W, 3) to one score, such as deploy.Predictor.predict; `presence`
+    alike, to p(clip applier). Each result is given to `post`. A network that hangs holds up this
+    thread and nothing else.
     """
 
     def __init__(
@@ -34,9 +36,11 @@ class Scorer(threading.Thread):
         predict: Callable[[np.ndarray], np.ndarray],
         pictures: Newest,
         post: Callable[[Score], None],
+        presence: Callable[[np.ndarray], np.ndarray] | None = None,
     ) -> None:
         super().__init__(name="scorer", daemon=True)
         self._predict, self._pictures, self._post = predict, pictures, post
+        self._presence = presence
         self._stop_asked = threading.Event()
 
     def run(self) -> None:
@@ -50,11 +54,17 @@ class Scorer(threading.Thread):
         self.join(timeout=1)
 
     def _score(self, picture: Picture) -> Score:
-        try:
-            frame = cv2.cvtColor(picture.frame, cv2.COLOR_BGR2RGB)
-            scores = np.asarray(self._predict(frame[None]))
-            if scores.shape != (1,):
-                raise ValueError(f"scores of shape {scores.shape} for 1 picture")
-            return Score(picture, float(scores[0]))
-        except Exception as error:  # it may be a passing lack of memory: the next one is tried
-            return Score(picture, math.nan, f"the model failed: {type(error).__name__}: {error}")
+        frame = cv2.cvtColor(picture.frame, cv2.COLOR_BGR2RGB)[None]
+        presence = one(self._presence, frame)[0] if self._presence else math.nan
+        return Score(picture, *one(self._predict, frame), presence)
+
+
+def one(predict: Callable[[np.ndarray], np.ndarray], frame: np.ndarray) -> tuple[float, str]:
+    """(score, "") of one picture (1, H, W, 3), or (NaN, why there is none), whatever happens."""
+    try:
+        scores = np.asarray(predict(frame))
+        if scores.shape != (1,):
+            raise ValueError(f"scores of shape {scores.shape} for 1 picture")
+        return float(scores[0]), ""
+    except Exception as error:  # it may be a passing lack of memory: the next one is tried
+        return math.nan, f"the model failed: {type(error).__name__}: {error}"

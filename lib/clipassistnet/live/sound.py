@@ -1,0 +1,68 @@
+"""An optional sound where the state changes: for eyes that are on the duct, not on the corner."""
+
+from __future__ import annotations
+
+import io
+import shutil
+import subprocess
+import wave
+
+import numpy as np
+
+from .assistant import State
+
+_RATE = 22050  # samples a second
+# Two falling tones for an alarm, one low tone for a signal that is lost. Silence means nothing: it
+# is never the sign that a tip is visible.
+_TONES = {State.NOT_VISIBLE: (880, 660), State.NO_SIGNAL: (220,)}  # hertz
+_SECONDS = 0.15  # of a tone
+
+
+class SoundError(RuntimeError):
+    """A sound that cannot be played, and what would help."""
+
+
+class Sound:
+    """Plays a short tone when a state is entered that has one, by ALSA's player.
+
+    A player of its own process: Python's wheels bring none that a Jetson has too, and a sound card
+    that hangs must hold up nothing.
+    """
+
+    def __init__(self) -> None:
+        """SoundError where there is no player."""
+        self._player = shutil.which("aplay")
+        if not self._player:
+            raise SoundError("--sound needs the player aplay: apt install alsa-utils")
+        self._waves = {state: _wave(tones) for state, tones in _TONES.items()}
+        self._playing = None  # type: subprocess.Popen | None
+
+    def play(self, state: State) -> None:
+        """Begin the tone of this state, if it has one and no other is playing; never waits."""
+        if state not in self._waves or (self._playing and self._playing.poll() is None):
+            return
+        self._playing = subprocess.Popen(
+            [self._player, "--quiet", "-"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        # A pipe holds 64 KiB, more than these waves are: this write does not wait.
+        try:
+            self._playing.stdin.write(self._waves[state])
+            self._playing.stdin.close()
+        except OSError:  # the player ended at once: there is no sound card
+            pass
+
+
+def _wave(tones: tuple) -> bytes:
+    """A mono 16-bit WAV file of these tones (hertz), one after the other, each fading out."""
+    times = np.arange(int(_SECONDS * _RATE)) / _RATE
+    samples = [np.sin(2 * np.pi * tone * times) * (1 - times / _SECONDS) for tone in tones]
+    file = io.BytesIO()
+    with wave.open(file, "wb") as out:
+        out.setnchannels(1)
+        out.setsampwidth(2)
+        out.setframerate(_RATE)
+        out.writeframes((np.concatenate(samples) * 12000).astype("<i2").tobytes())
+    return file.getvalue()
