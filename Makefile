@@ -26,7 +26,7 @@ lab: .venv/installed ## JupyterLab, once the smoke study is there
 	@$(RUNS) study --study smoke
 	@$(BIN)/jupyter lab --notebook-dir=. notebooks $(ARGS)
 
-record: .venv/installed ## copy a simulated study to the tracked record
+record: .venv/installed ## copy a study on simulated or published videos to the tracked record
 	@$(RUNS) record --study $(STUDY)
 
 summary: .venv/installed ## the study's tables once more

@@ -191,4 +191,4 @@ def test_the_record_is_small_and_names_no_machine(project):
     videos.write_text(videos.read_text().replace(",simulated,", ",a hospital,", 1))
     refused = subprocess.run(command, cwd=project, capture_output=True, text=True)
     assert refused.returncode == 1
-    assert "may show patients" in refused.stderr
+    assert "neither simulated nor under a Creative Commons licence" in refused.stderr

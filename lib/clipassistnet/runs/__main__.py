@@ -48,7 +48,7 @@ def _parser() -> argparse.ArgumentParser:
         add(name, text).add_argument("--processes", type=int, default=os.cpu_count())
     add("check", "read the study's dataset folder and report every problem")
     add("summary", "print the study's tables and where its notebooks lie")
-    add("record", "copy a simulated study's notebooks, tables and figures to the tracked record")
+    add("record", "copy a study on simulated or published videos to the tracked record")
     return parser
 
 

@@ -1,15 +1,21 @@
 """The published record of a study: executed notebooks, tables and figures, small and tracked."""
 
 import base64
+import copy
+import csv
 import io
 import json
+import secrets
 import shutil
 from pathlib import Path
 
 import nbformat
+from nbformat import NotebookNode
 from PIL import Image
 
-from . import RunError, is_simulated, root, runs_folder
+from ..share.copying import Copier
+from ..share.pictures import SHAREABLE, figures_of
+from . import RunError, data_folder, is_simulated, root, runs_folder
 
 NOTEBOOK_LIMIT = 200_000  # bytes
 RECORD_LIMIT = 8_000_000
@@ -17,32 +23,33 @@ SCALES = (1.0, 0.8, 0.65, 0.5, 0.4, 0.3)  # of the pictures, until the notebook 
 
 
 def record(study: str) -> Path:
-    """Copy a simulated study's notebooks, run.json and tables to papermill_runs/record/<study>/,
-    and its figures to figures/<study>/.
+    """Copy a study's notebooks, run.json and tables to papermill_runs/record/<study>/, and its
+    figures to figures/<study>/.
 
-    Pictures inside the notebooks are re-encoded to fit the limits; papermill's metadata, which
-    holds paths of this machine, is left out.
+    Of a study on real videos only pictures of cells tagged `shareable` are kept, which show no
+    frame. Pictures inside the notebooks are re-encoded to fit the limits; papermill's metadata,
+    which holds paths of this machine, is left out.
 
     Raises:
-        RunError: the study is not simulated (its pictures may show patients), it is not complete,
-            a file names a path of this machine, or the record is over its size.
+        RunError: the videos are neither simulated nor published (a hospital's own videos have no
+            place in a public record), the study is not complete, a file names a path of this
+            machine, or the record is over its size.
     """
-    if not is_simulated(study):
-        raise RunError(f"study {study!r} is not simulated: its pictures may show patients")
+    simulated = is_simulated(study)
+    if not (simulated or _is_published(study)):
+        raise RunError(
+            f"study {study!r} is neither simulated nor under a Creative Commons licence (column "
+            "licence of videos.csv); copies that may leave are made by: "
+            f"python -m clipassistnet.share papermill_runs/{study} <target>"
+        )
     runs = sorted((runs_folder() / study).glob("0?_*/*/run.json"))
     if not runs:
         raise RunError(f"study {study!r} has no runs; make them with: make study STUDY={study}")
     target, figures = runs_folder() / "record" / study, root() / "figures" / study
     files = {}
     for run in (path.parent for path in runs):
-        place = target / run.parent.name / run.name
-        files[place / "notebook.ipynb"] = _small_notebook(run / "notebook.ipynb")
-        for path in [run / "run.json", *run.glob("*.csv")]:
-            files[place / path.name] = path.read_bytes()
-        for path in run.glob("figures/*.png"):
-            suffix = "" if run.name == "once" else f"_{run.name}"
-            files[figures / f"{run.parent.name[:2]}_{path.stem}{suffix}.png"] = path.read_bytes()
-    _require_publishable(files)
+        files |= _files_of(run, target / run.parent.name / run.name, figures, simulated)
+    _require_publishable(files, data_folder(study))
     for folder in (target, figures):
         shutil.rmtree(folder, ignore_errors=True)
     for path, body in files.items():
@@ -51,19 +58,41 @@ def record(study: str) -> Path:
     return target
 
 
-def _small_notebook(path: Path) -> bytes:
+def _files_of(run: Path, place: Path, figures: Path, simulated: bool) -> dict[Path, bytes]:
+    """What is recorded of one run: {path in the record: bytes}."""
+    notebook = nbformat.read(run / "notebook.ipynb", as_version=4)
+    shown = Copier(secrets.token_bytes(), every_picture=simulated).copy(notebook)
+    files = {place / "notebook.ipynb": _within_limit(shown, f"{place.parent.name}/{place.name}")}
+    for path in [run / "run.json", *run.glob("*.csv")]:
+        files[place / path.name] = path.read_bytes()
+    suffix = "" if run.name == "once" else f"_{run.name}"
+    for path in run.glob("figures/*.png"):
+        if simulated or path.stem in _shareable_figures(notebook):
+            files[figures / f"{run.parent.name[:2]}_{path.stem}{suffix}.png"] = path.read_bytes()
+    return files
+
+
+def _is_published(study: str) -> bool:
+    with open(data_folder(study) / "videos.csv", newline="", encoding="utf-8-sig") as file:
+        return all((row.get("licence") or "").startswith("CC") for row in csv.DictReader(file))
+
+
+def _shareable_figures(notebook: NotebookNode) -> set[str]:
+    tagged = [c for c in notebook.cells if SHAREABLE in c.metadata.get("tags", [])]
+    return {name for cell in tagged for name in figures_of(cell.source)}
+
+
+def _within_limit(notebook: NotebookNode, name: str) -> bytes:
     for scale in SCALES:
-        notebook = nbformat.read(path, as_version=4)
-        notebook.metadata.pop("papermill", None)
-        for cell in notebook.cells:
-            cell.metadata = {k: v for k, v in cell.metadata.items() if k == "tags"}
+        smaller = copy.deepcopy(notebook)
+        for cell in smaller.cells:
             for output in cell.get("outputs", []):
                 if "image/png" in output.get("data", {}):
                     output.data["image/png"] = _smaller(output.data["image/png"], scale)
-        body = nbformat.writes(notebook).encode()
+        body = nbformat.writes(smaller).encode()
         if len(body) <= NOTEBOOK_LIMIT:
             return body
-    raise RunError(f"{path.parent.parent.name}/{path.parent.name}: {len(body)} bytes, too large")
+    raise RunError(f"{name}: {len(body)} bytes, too large")
 
 
 def _smaller(png: str, scale: float) -> str:
@@ -75,12 +104,12 @@ def _smaller(png: str, scale: float) -> str:
     return base64.b64encode(buffer.getvalue()).decode()
 
 
-def _require_publishable(files: dict[Path, bytes]) -> None:
+def _require_publishable(files: dict[Path, bytes], data: Path) -> None:
     total = sum(len(body) for path, body in files.items() if path.suffix != ".png")
     if total > RECORD_LIMIT:
         raise RunError(f"the record would take {total} bytes, over {RECORD_LIMIT}")
     for path, body in files.items():
-        for secret in {str(root()), str(Path.home())} - {"/"}:
+        for secret in {str(root()), str(Path.home()), str(data.resolve())} - {"/"}:
             # JSON escapes nothing in a POSIX path; dumps covers Windows' backslashes.
             if path.suffix != ".png" and json.dumps(secret)[1:-1].encode() in body:
                 raise RunError(f"{path.parent.name}/{path.name} names a path of this machine")

@@ -1,0 +1,1 @@
+"""Copies of executed notebooks that may leave the hospital."""
