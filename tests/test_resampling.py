@@ -1,5 +1,6 @@
 """Intervals and tests: the fast cluster bootstrap against plain enumeration, and by hand."""
 
+import math
 import time
 from itertools import product
 
@@ -11,7 +12,8 @@ from hypothesis import strategies as st
 from sklearn.metrics import brier_score_loss, roc_auc_score
 
 from clipassistnet import metrics
-from clipassistnet.metrics import bootstrap, corrected_resampled_ttest, paired_bootstrap
+from clipassistnet.metrics import bootstrap, corrected_resampled_ttest, coverage, paired_bootstrap
+from clipassistnet.metrics.intervals import Evidence, t_difference, t_interval
 
 FAST = [metrics.auroc, metrics.specificity_at_sensitivity]
 
@@ -38,15 +40,58 @@ def enumerated(table: pd.DataFrame, statistic, by: str = "video") -> list[float]
     return [statistic(sample["target"], sample["score"]) for sample in resamples]
 
 
+def evidence(table: pd.DataFrame, by: str = "video") -> Evidence:
+    return Evidence.of([table.groupby(by).size().to_numpy()])
+
+
 @pytest.mark.parametrize("statistic", FAST)
 @pytest.mark.parametrize("seed", range(4))
 def test_interval_is_that_of_all_resamples(statistic, seed):
-    # Of three videos there are 27 resamples: an extreme one has 3.7 %, so the 95 % limits are it.
+    # Of three videos there are 27 resamples; 20,000 drawn ones have their mean and deviation.
     table = study(3, 8, seed)
-    values = enumerated(table, statistic)
-    estimate, low, high = bootstrap(table, statistic, resamples=1000, seed=seed)
-    assert estimate == pytest.approx(statistic(table["target"], table["score"]))
-    assert (low, high) == pytest.approx((min(values), max(values)))
+    found = bootstrap(table, statistic, resamples=20_000, seed=seed)
+    estimate = statistic(table["target"], table["score"])
+    values = np.tile(enumerated(table, statistic), 1000)
+    expected = t_interval(estimate, values, evidence(table))
+    assert found == pytest.approx(expected, abs=0.02)
+
+
+def test_t_interval_by_hand():
+    # Two videos of 30 and 10 frames are worth 1600 / 1000 = 1.6; one goes with the mean.
+    weight = Evidence.of([np.array([30, 10])])
+    assert weight == (2.0, 1.0)  # G / (G - 1); 0.6 degrees of freedom count as 1
+    assert Evidence.of([np.full(4, 7), np.full(6, 3)]) == (10 / 8, pytest.approx(8))
+    # Logits of -1 and 1 deviate by sqrt(2) around 0; t of 1 degree of freedom is 12.7062.
+    values = 1 / (1 + np.exp([1.0, -1.0]))
+    low, high = t_interval(0.5, values, weight)[1:]
+    assert math.log(high / (1 - high)) == pytest.approx(12.7062 * 2, rel=1e-4)
+    assert low == pytest.approx(1 - high)
+    # On plain numbers: 3 give or take t(9) * sqrt(10/9) * 1.
+    plain = t_interval(3, np.array([2.0, 3.0, 4.0]), Evidence(10 / 9, 9), link="identity")
+    assert plain == pytest.approx((3, 3 - 2.26216 * 1.05409, 3 + 2.26216 * 1.05409), rel=1e-5)
+    logs = t_interval(1, np.exp([-1.0, 0, 1]), Evidence(1, 9), link="log")
+    assert logs[1:] == pytest.approx((math.exp(-2.26216), math.exp(2.26216)), rel=1e-5)
+
+
+def test_an_interval_holds_its_estimate_and_keeps_its_bounds():
+    weight = Evidence(1.2, 5)
+    low, high = t_interval(1.0, np.array([1.0, 0.9, 1.0]), weight)[1:]
+    assert 0 < low < 0.9
+    assert high == 1
+    assert t_interval(1.0, np.ones(9), weight) == (1, 1, 1)
+    wide = t_difference(0.9, np.array([0.5, 1.0]), weight)
+    assert wide.high == 1
+    assert wide.p > 0.05
+
+
+def test_p_is_the_level_at_which_the_interval_touches_zero():
+    # t = 2.26216 with 9 degrees of freedom is the 5 % level.
+    values = np.array([-1.0, 0, 1]) / 10 + 0.226216
+    found = t_difference(0.226216, values, Evidence(1, 9))
+    assert found.low == pytest.approx(0, abs=1e-6)
+    assert found.p == pytest.approx(0.5)  # no less than 2 / (3 + 1)
+    many = t_difference(0.226216, np.tile(values, 10**5), Evidence(1.5, 9))
+    assert many.p == pytest.approx(0.05, abs=1e-5)
 
 
 @settings(max_examples=20, deadline=None, derandomize=True)
@@ -72,15 +117,17 @@ def test_fast_and_plain_agree_where_videos_have_one_class():
 def test_any_statistic_of_scikit_learn_can_be_given():
     table = study(3, 8, 1).assign(score=lambda t: 1 / (1 + np.exp(-t["score"])))
     values = enumerated(table, brier_score_loss)
-    found = bootstrap(table, brier_score_loss, resamples=500)
+    found = bootstrap(table, brier_score_loss, resamples=2000)
     assert found.estimate == pytest.approx(brier_score_loss(table["target"], table["score"]))
-    assert found[1:] == pytest.approx((min(values), max(values)))
+    expected = t_interval(found.estimate, np.tile(values, 1000), evidence(table))
+    assert found == pytest.approx(expected, abs=0.02)
 
 
 def test_a_median_over_videos_can_be_given():
     videos = pd.DataFrame({"video": list("abc"), "specificity": [0.2, 0.5, 0.9]})
     found = bootstrap(videos, np.median, columns=["specificity"], resamples=500)
-    assert found == (0.5, 0.2, 0.9)
+    assert found.estimate == 0.5
+    assert 0 < found.low < 0.2 < 0.9 < found.high < 1  # three videos say little
 
 
 def test_copies_of_frames_do_not_narrow_the_interval():
@@ -103,9 +150,10 @@ def test_the_seed_and_not_the_order_of_rows_decides():
 def test_patients_are_resampled_whole():
     table = study(6, 8, 5)
     table["patient"] = table["video"].map(dict(zip(table["video"].unique(), "aabbcc", strict=True)))
-    values = enumerated(table, roc_auc_score, by="patient")
-    _, low, high = bootstrap(table, metrics.auroc, by="patient", resamples=1000)
-    assert (low, high) == pytest.approx((min(values), max(values)))
+    found = bootstrap(table, metrics.auroc, by="patient", resamples=20_000)
+    values = np.tile(enumerated(table, roc_auc_score, by="patient"), 1000)
+    expected = t_interval(found.estimate, values, evidence(table, "patient"))
+    assert found == pytest.approx(expected, abs=0.02)
 
 
 def test_within_folds_videos_stay_in_their_fold():
@@ -114,9 +162,11 @@ def test_within_folds_videos_stay_in_their_fold():
     parts = [enumerated(part, roc_auc_score) for _, part in table.groupby("fold")]
     values = [np.mean(pair) for pair in product(*parts)]  # 16 equally likely pairs
     means = [roc_auc_score(part["target"], part["score"]) for _, part in table.groupby("fold")]
-    estimate, low, high = bootstrap(table, metrics.auroc, within="fold", resamples=500)
-    assert estimate == pytest.approx(np.mean(means))
-    assert (low, high) == pytest.approx((min(values), max(values)))
+    found = bootstrap(table, metrics.auroc, within="fold", resamples=20_000)
+    assert found.estimate == pytest.approx(np.mean(means))
+    sizes = [part.groupby("video").size().to_numpy() for _, part in table.groupby("fold")]
+    expected = t_interval(found.estimate, np.tile(values, 1000), Evidence.of(sizes))
+    assert found == pytest.approx(expected, abs=0.02)
     table.loc[0, "fold"] = 1
     with pytest.raises(ValueError, match="video v000: in more than one fold"):
         bootstrap(table, metrics.auroc, within="fold")
@@ -146,10 +196,10 @@ def test_paired_interval_is_that_of_all_resamples(statistic):
     pairs = zip(enumerated(a, statistic), enumerated(b, statistic), strict=True)
     values = [x - y for x, y in pairs]
     shuffled = b.sample(frac=1, random_state=1)  # rows are matched by video and frame
-    difference, low, high, _ = paired_bootstrap(a, shuffled, statistic, resamples=1000)
+    found = paired_bootstrap(a, shuffled, statistic, resamples=20_000)
     whole = [statistic(t["target"], t["score"]) for t in (a, b)]
-    assert difference == pytest.approx(whole[0] - whole[1])
-    assert (low, high) == pytest.approx((min(values), max(values)))
+    expected = t_difference(whole[0] - whole[1], np.tile(values, 1000), evidence(a))
+    assert found == pytest.approx(expected, abs=0.02)
 
 
 def test_equal_scores_do_not_differ():
@@ -163,10 +213,26 @@ def test_p_where_every_resample_is_on_one_side():
     assert paired_bootstrap(right, wrong, metrics.auroc, resamples=999) == (1, 1, 1, 2 / 1000)
 
 
+def test_a_ratio_is_resampled_by_its_sums():
+    table = study(7, 12, 14).assign(found=lambda t: t["target"] * (t["score"] > 0))
+    options = {"columns": ("found", "target"), "resamples": 300}
+    fast = bootstrap(table, metrics.ratio, **options)
+    assert fast == pytest.approx(bootstrap(table, lambda a, b: metrics.ratio(a, b), **options))
+    assert fast.estimate == metrics.rates(table["target"], table["score"], 1e-9)["sensitivity"]
+
+
+def test_intervals_hold_the_truth_as_often_as_they_say():
+    # 120 SIMULATED studies of 10 videos. Binomial(120, 0.95) is 107 or less one time in 100.
+    known = coverage.truth(draws=2)
+    table = coverage.coverage(10, 120, known, resamples=200).set_index("statistic")
+    assert (table["coverage"] >= 107 / 120).all()
+    assert table.loc["auroc", "width"] < 0.35  # not by being useless
+
+
 def test_pairing_removes_what_both_share():
     # Videos differ a lot, B is A with some noise: their own intervals overlap, the paired is clear.
     a = study(30, 40, 12)
-    b = a.assign(score=a["score"] + np.random.default_rng(1).normal(size=len(a)))
+    b = a.assign(score=a["score"] + np.random.default_rng(1).normal(0, 2, len(a)))
     alone, other = bootstrap(a, metrics.auroc), bootstrap(b, metrics.auroc)
     paired = paired_bootstrap(a, b, metrics.auroc)
     assert other.high > alone.low

@@ -49,7 +49,8 @@ def test_table3_has_every_model_with_its_interval():
     assert table.loc[("good", "auroc")].tolist() == [1, 1, 1]
     # Pooled: 2 of the 4 videos are right; their invisible frames beat half of the visible ones.
     assert table.loc[("poor", "auroc"), "estimate"] == 0.5
-    assert (table.loc[("poor", "auroc")][["low", "high"]] == [0, 1]).all()
+    low, high = table.loc[("poor", "auroc")][["low", "high"]]
+    assert 0 < low < 0.1 < 0.9 < high < 1  # two videos all right, two all wrong
 
 
 def test_metrics_of_each_fold():

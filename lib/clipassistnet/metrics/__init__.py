@@ -1,8 +1,8 @@
 """What the study reports: the metrics, their intervals, and Tables 2 and 3.
 
 Positive class: tip invisible (target 1); scores are p(invisible). The building blocks live in
-`discrimination` (metrics of one set of frames) and `resampling` (intervals and tests over videos)
-and are offered here under one name.
+`discrimination` (metrics of one set of frames), `resampling` and `intervals` (intervals and tests
+over videos) and are offered here under one name.
 """
 
 from collections.abc import Sequence
@@ -10,27 +10,30 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
+from clipassistnet.metrics.conformal import (
+    Guarantee,
+    missed,
+    threshold_with_guarantee,
+    videos_needed,
+)
 from clipassistnet.metrics.discrimination import (
     SENSITIVITY,
     auroc,
     one_class,
     predictive_values,
     rates,
+    ratio,
     specificity_at_sensitivity,
     threshold_at_sensitivity,
     with_target,
 )
-from clipassistnet.metrics.resampling import (
-    Difference,
-    Interval,
-    bootstrap,
-    corrected_resampled_ttest,
-    paired_bootstrap,
-)
+from clipassistnet.metrics.intervals import Difference, Interval, corrected_resampled_ttest
+from clipassistnet.metrics.resampling import bootstrap, paired_bootstrap
 
 __all__ = [
     "METRICS",
     "Difference",
+    "Guarantee",
     "Interval",
     "auroc",
     "bootstrap",
@@ -38,16 +41,20 @@ __all__ = [
     "corrected_resampled_ttest",
     "ensemble",
     "fold_metrics",
+    "missed",
     "paired_bootstrap",
     "paper_threshold",
     "per_video",
     "per_video_rates",
     "predictive_values",
     "rates",
+    "ratio",
     "specificity_at_sensitivity",
     "table2",
     "table3",
     "threshold_at_sensitivity",
+    "threshold_with_guarantee",
+    "videos_needed",
     "with_target",
 ]
 

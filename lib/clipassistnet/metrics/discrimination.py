@@ -144,6 +144,15 @@ def rates(target: ArrayLike, score: ArrayLike, threshold: float) -> dict[str, fl
     }
 
 
+def ratio(part: ArrayLike, whole: ArrayLike) -> float:
+    """Sum of `part` over sum of `whole`, both (N,): a rate that one can resample; nan of nothing.
+
+    Sensitivity is the ratio of frames found to invisible frames, a rate a minute that of events
+    to minutes.
+    """
+    return _share(float(np.sum(part)), float(np.sum(whole)))
+
+
 def predictive_values(
     sensitivity: float, specificity: float, prevalence: float
 ) -> tuple[float, float]:

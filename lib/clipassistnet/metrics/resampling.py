@@ -5,41 +5,21 @@ Videos (patients where known) are resampled, never frames: Field & Welsh, J R St
 
 import warnings
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-from scipy.stats import t as student
-from sklearn.exceptions import UndefinedMetricWarning
 
-from clipassistnet.metrics.discrimination import (
-    SENSITIVITY,
-    auroc,
-    checked,
-    positives_needed,
-    specificity_at_sensitivity,
-    with_target,
+from clipassistnet.metrics.discrimination import with_target
+from clipassistnet.metrics.fast import FAST, repeated
+from clipassistnet.metrics.intervals import (
+    Difference,
+    Evidence,
+    Interval,
+    t_difference,
+    t_interval,
 )
 
-LIMITS = 0.025, 0.975  # of a 95 % interval
 Statistic = Callable[..., float]
-
-
-class Interval(NamedTuple):
-    """An estimate and its 95 % interval."""
-
-    estimate: float
-    low: float
-    high: float
-
-
-class Difference(NamedTuple):
-    """A paired difference, its 95 % interval and two-sided p-value."""
-
-    difference: float
-    low: float
-    high: float
-    p: float
 
 
 def bootstrap(
@@ -49,23 +29,30 @@ def bootstrap(
     by: str = "video",
     within: str | None = None,
     columns: Sequence[str] = ("target", "score"),
+    link: str = "logit",
     resamples: int = 2000,
     seed: int = 0,
 ) -> Interval:
-    """A statistic with its percentile interval when whole videos are drawn with replacement.
+    """A statistic with its 95 % interval over videos: whole videos are drawn with replacement.
 
     `statistic` takes the arrays of `columns` and gives a number; every function of scikit-learn
-    does. `auroc` and `specificity_at_sensitivity` take a fast way to the same values (seconds for
-    300 videos and 110,000 frames). `by="patient"` resamples patients. `within="fold"` computes the
-    statistic fold by fold and averages, videos being drawn within their fold (Table 2).
+    does. `auroc`, `specificity_at_sensitivity` and `ratio` take a fast way to the same values
+    (seconds for 300 videos and 110,000 frames). `by="patient"` resamples patients. `within="fold"`
+    computes the statistic fold by fold and averages, videos being drawn within their fold.
+    `link` is the scale on which the interval is made (see `intervals`): "logit" for shares,
+    "log" for positive numbers, else "identity".
     The interval holds for the trained networks as they are: it covers the choice of videos, not
     the luck of training. Resamples in which the statistic is undefined are left out and counted in
     a warning; one video alone supports no interval (nan).
     """
     table = _ready(predictions, [*columns, by, *([within] if within else [])])
     clusters = _Clusters(table, by, within)
+    estimate = clusters.estimate(table, statistic, columns)
     values = clusters.values(table, statistic, columns, clusters.draw(resamples, seed))
-    return Interval(clusters.estimate(table, statistic, columns), *clusters.limits(values))
+    known = clusters.known(values)
+    if len(known) < 2:
+        return Interval(estimate, float("nan"), float("nan"))
+    return t_interval(estimate, known, clusters.evidence(), link=link)
 
 
 def paired_bootstrap(
@@ -81,8 +68,8 @@ def paired_bootstrap(
 ) -> Difference:
     """Statistic of A minus that of B, both on the same resampled videos; see `bootstrap`.
 
-    p doubles the smaller share of resampled differences on either side of zero: about the level at
-    which the percentile interval would touch zero. ValueError where A and B hold other frames.
+    The statistic is a share; p is the level at which the interval would touch zero.
+    ValueError where A and B hold other frames.
     """
     needed = [*columns, by, *([within] if within else [])]
     judged = [column for column in (by, within, "target") if column in needed]
@@ -92,37 +79,10 @@ def paired_bootstrap(
     differences = clusters.values(a, statistic, columns, counts)
     differences = differences - clusters.values(b, statistic, columns, counts)
     estimate = clusters.estimate(a, statistic, columns) - clusters.estimate(b, statistic, columns)
-    low, high = clusters.limits(differences)
-    if np.isnan(low):
-        return Difference(estimate, low, high, float("nan"))
-    known = differences[np.isfinite(differences)]
-    tails = (1 + (known <= 0).sum(), 1 + (known >= 0).sum())
-    return Difference(estimate, low, high, float(min(1, 2 * min(tails) / (1 + len(known)))))
-
-
-def corrected_resampled_ttest(
-    differences: Sequence[float], train_sizes: Sequence[int], test_sizes: Sequence[int]
-) -> tuple[float, float]:
-    """(t, two-sided p) of one difference a fold: Nadeau & Bengio, Mach Learn 52 (2003).
-
-    The training sets of the folds overlap, so their variance is multiplied by 1/k + test/train
-    (the mean ratio over folds) in place of 1/k. (0, 1) where every difference is zero.
-    """
-    differences = np.asarray(differences, dtype=float)
-    train, test = np.asarray(train_sizes, dtype=float), np.asarray(test_sizes, dtype=float)
-    if differences.ndim != 1 or len(differences) < 2:
-        raise ValueError(
-            f"differences {differences.shape}: expected one for each of 2 or more folds"
-        )
-    if not differences.shape == train.shape == test.shape or min(train.min(), test.min()) <= 0:
-        raise ValueError("expected a positive training and test size for every fold")
-    if not differences.any():
-        return 0.0, 1.0
-    k = len(differences)
-    variance = (1 / k + np.mean(test / train)) * differences.var(ddof=1)
-    with np.errstate(divide="ignore"):
-        t = float(differences.mean() / np.sqrt(variance))
-    return t, float(2 * student.sf(abs(t), k - 1))
+    known = clusters.known(differences)
+    if len(known) < 2:
+        return Difference(estimate, *[float("nan")] * 3)
+    return t_difference(estimate, known, clusters.evidence())
 
 
 class _Clusters:
@@ -150,22 +110,20 @@ class _Clusters:
 
     def values(self, table, statistic, columns, counts) -> np.ndarray:
         """The statistic under each row of counts, averaged over folds: (resamples,)."""
-        compute = _FAST.get(statistic) if tuple(columns) == ("target", "score") else None
         arrays = [table[column].to_numpy() for column in columns]
         values = []
         for rows in self.rows:
-            part = [array[rows] for array in arrays]
-            if compute:
-                values.append(compute(*checked(*part), self.code[rows], counts))
-            else:
-                values.append(_repeated(statistic, part, self.code[rows], counts))
+            given = [array[rows] for array in arrays], self.code[rows], counts
+            compute = FAST.get(statistic)
+            values.append(compute(*given) if compute else repeated(statistic, *given))
         return np.mean(values, axis=0)
 
     def estimate(self, table, statistic, columns) -> float:
         once = np.ones((1, self.size), dtype=np.int64)
         return float(self.values(table, statistic, columns, once)[0])
 
-    def limits(self, values: np.ndarray) -> tuple[float, float]:
+    def known(self, values: np.ndarray) -> np.ndarray:
+        """Values in which the statistic is defined; none where there is one cluster a fold."""
         known = values[np.isfinite(values)]
         undefined = len(values) - len(known)
         if undefined:
@@ -173,54 +131,12 @@ class _Clusters:
             warnings.warn(message, stacklevel=3)
         if self.size == len(self.members):
             warnings.warn(f"no interval from a single {self.by}", stacklevel=3)
-            known = known[:0]
-        return tuple(map(float, np.quantile(known, LIMITS))) if len(known) else (np.nan, np.nan)
+            return known[:0]
+        return known
 
-
-def _repeated(statistic, arrays, code, counts) -> np.ndarray:
-    """Any statistic, the plain way: the frames of a video drawn twice are there twice."""
-    values = np.full(len(counts), np.nan)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UndefinedMetricWarning)
-        for i, count in enumerate(counts):
-            rows = np.repeat(np.arange(len(code)), count[code])
-            values[i] = statistic(*(array[rows] for array in arrays)) if len(rows) else np.nan
-    return values
-
-
-def _auroc_by_cluster(target, score, code, counts) -> np.ndarray:
-    """AUROC from pairs of clusters, counted once: pairs won (c, d) weigh count_c * count_d."""
-    size = counts.shape[1]
-    invisible = np.bincount(code[target], minlength=size)
-    visible = np.bincount(code[~target], minlength=size)
-    order = np.argsort(score[target])
-    scores, codes = score[target][order], code[target][order]
-    won = np.zeros((size, size))
-    for d in np.flatnonzero(visible):
-        others = np.sort(score[~target & (code == d)])
-        beaten = np.searchsorted(others, scores, "left") + np.searchsorted(others, scores, "right")
-        won[:, d] = np.bincount(codes, weights=beaten / 2, minlength=size)
-    with np.errstate(invalid="ignore"):
-        pairs = (counts @ invisible) * (counts @ visible)
-        return ((counts @ won) * counts).sum(axis=1) / pairs
-
-
-def _specificity_by_cluster(target, score, code, counts) -> np.ndarray:
-    """Specificity at 95 % sensitivity: frames are sorted once, each resample only weighs them."""
-    falling = np.flatnonzero(target)[np.argsort(-score[target])]
-    rising = np.flatnonzero(~target)[np.argsort(score[~target])]
-    below = np.searchsorted(score[rising], score[falling], "left")
-    values = np.full(len(counts), np.nan)
-    for i, count in enumerate(counts):
-        found, quiet = np.cumsum(count[code[falling]]), count[code[rising]]
-        total = quiet.sum()
-        if total and len(found) and found[-1]:
-            last = np.searchsorted(found, positives_needed(found[-1], SENSITIVITY))
-            values[i] = quiet[: below[last]].sum() / total
-    return values
-
-
-_FAST = {auroc: _auroc_by_cluster, specificity_at_sensitivity: _specificity_by_cluster}
+    def evidence(self) -> Evidence:
+        frames = np.bincount(self.code)
+        return Evidence.of([frames[members] for members in self.members])
 
 
 def _ready(predictions: pd.DataFrame, needed: list[str]) -> pd.DataFrame:

@@ -1,0 +1,110 @@
+"""From resampled values to an interval that also holds with few videos, and tests one can name.
+
+Percentile limits of a bootstrap over few videos are too narrow. Used instead: the t interval with
+the bootstrap's standard error, on a scale on which the statistic is roughly normal, with as many
+degrees of freedom as the videos are worth. `python -m clipassistnet.metrics.coverage` measures it.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from scipy.special import expit, logit
+from scipy.stats import t as student
+
+LEVEL = 0.975  # of Student's t: two-sided 95 %
+LEAST = 1e-3  # under "logit" and "log" a smaller value counts as this, and 1 - LEAST is the most
+# Scales: of a share between 0 and 1, of a positive number, of any number.
+LINKS = {"logit": (logit, expit), "log": (np.log, np.exp), "identity": (np.array, np.array)}
+
+
+class Interval(NamedTuple):
+    """An estimate and its 95 % interval."""
+
+    estimate: float
+    low: float
+    high: float
+
+
+class Difference(NamedTuple):
+    """A paired difference, its 95 % interval and two-sided p-value."""
+
+    difference: float
+    low: float
+    high: float
+    p: float
+
+
+class Evidence(NamedTuple):
+    """What a study's clusters are worth: how much a bootstrap's variance falls short, and df.
+
+    With G clusters in k folds the variance is multiplied by G / (G - k). Clusters of unequal size
+    n count as (sum n)^2 / sum n^2, less k, degrees of freedom, and as 1 at least: the effective
+    number of clusters of Carter, Schnepel & Steigerwald, Rev Econ Stat 99 (2017), for equally
+    correlated frames.
+    """
+
+    inflation: float
+    df: float
+
+    @classmethod
+    def of(cls, parts: Sequence[np.ndarray]) -> "Evidence":
+        """From the frames of each cluster, an array a fold; every cluster lies in one fold."""
+        clusters, folds = sum(map(len, parts)), len(parts)
+        effective = sum(sizes.sum() ** 2 / (sizes**2).sum() for sizes in map(np.asarray, parts))
+        return cls(clusters / (clusters - folds), max(effective - folds, 1.0))
+
+
+def t_interval(
+    estimate: float, values: np.ndarray, evidence: Evidence, *, link: str = "logit"
+) -> Interval:
+    """The estimate with its t interval from resampled values (n,), on the scale of `link`."""
+    forward, back = LINKS[link]
+    least = -np.inf if link == "identity" else LEAST
+    most = 1 - LEAST if link == "logit" else np.inf
+    error = np.sqrt(evidence.inflation) * forward(np.clip(values, least, most)).std(ddof=1)
+    if error < 1e-12:
+        return Interval(estimate, estimate, estimate)
+    middle, half = forward(np.clip(estimate, least, most)), student.ppf(LEVEL, evidence.df) * error
+    low, high = back(middle - half), back(middle + half)
+    return Interval(estimate, float(min(low, estimate)), float(max(high, estimate)))
+
+
+def t_difference(difference: float, values: np.ndarray, evidence: Evidence) -> Difference:
+    """A difference of two shares with its t interval and p, from resampled differences (n,).
+
+    p is 2 / (n + 1) at least: that many resamples cannot tell less.
+    """
+    error = np.sqrt(evidence.inflation) * values.std(ddof=1)
+    half = student.ppf(LEVEL, evidence.df) * error
+    low, high = max(difference - half, -1.0), min(difference + half, 1.0)
+    least = 2 / (1 + len(values))
+    if error < 1e-12:
+        return Difference(difference, difference, difference, 1.0 if difference == 0 else least)
+    p = 2 * student.sf(abs(difference) / error, evidence.df)
+    return Difference(difference, float(low), float(high), float(max(p, least)))
+
+
+def corrected_resampled_ttest(
+    differences: Sequence[float], train_sizes: Sequence[int], test_sizes: Sequence[int]
+) -> tuple[float, float]:
+    """(t, two-sided p) of one difference a fold: Nadeau & Bengio, Mach Learn 52 (2003).
+
+    The training sets of the folds overlap, so their variance is multiplied by 1/k + test/train
+    (the mean ratio over folds) in place of 1/k. (0, 1) where every difference is zero.
+    """
+    differences = np.asarray(differences, dtype=float)
+    train, test = np.asarray(train_sizes, dtype=float), np.asarray(test_sizes, dtype=float)
+    if differences.ndim != 1 or len(differences) < 2:
+        raise ValueError(
+            f"differences {differences.shape}: expected one for each of 2 or more folds"
+        )
+    if not differences.shape == train.shape == test.shape or min(train.min(), test.min()) <= 0:
+        raise ValueError("expected a positive training and test size for every fold")
+    if not differences.any():
+        return 0.0, 1.0
+    k = len(differences)
+    variance = (1 / k + np.mean(test / train)) * differences.var(ddof=1)
+    with np.errstate(divide="ignore"):
+        t = float(differences.mean() / np.sqrt(variance))
+    return t, float(2 * student.sf(abs(t), k - 1))
