@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import json
 
+from .alarm import Alarm
 from .loop import KEYS
 
 # Until notebook 08 chooses them on cross-validation videos: round numbers, fitted to nothing.
@@ -43,9 +45,12 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
         "--arm-model", nargs="+", metavar="RUN", help="networks that see whether one is there"
     )
     alarm = parser.add_argument_group("alarm")
+    alarm.add_argument("--alarm", metavar="FILE.json", help="the three below, from notebook 08")
     alarm.add_argument("--threshold", type=float, help="p(invisible) that alarms, a frozen one")
-    alarm.add_argument("--hysteresis", type=float, default=HYSTERESIS)
-    alarm.add_argument("--minimum-duration", type=float, default=MINIMUM_DURATION, help="seconds")
+    alarm.add_argument("--hysteresis", type=float, help=f"default {HYSTERESIS}")
+    alarm.add_argument(
+        "--minimum-duration", type=float, help=f"seconds, default {MINIMUM_DURATION}"
+    )
     engine = parser.add_argument_group("engine")
     engine.add_argument(
         "--backend", default="auto", help="auto, torch2trt, torch-cuda, openvino, torch"
@@ -59,7 +64,38 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
         parser.error(
             "--offline: arm with --armed or --arm-model; switches and --sound are for live"
         )
+    try:
+        _complete_alarm(options)
+    except (OSError, ValueError) as error:
+        parser.error(str(error))
     return options
+
+
+def _complete_alarm(options: argparse.Namespace) -> None:
+    """Fill in the alarm's three numbers, from --alarm or the defaults.
+
+    A threshold that nobody gave stays None. Raises ValueError for a file that is not an alarm's, or
+    beside which one of the three is given.
+    """
+    names = "threshold", "hysteresis", "minimum_duration"
+    if options.alarm is None:
+        defaults = None, HYSTERESIS, MINIMUM_DURATION
+        for name, value in zip(names, defaults):
+            if getattr(options, name) is None:
+                setattr(options, name, value)
+        return
+    for name in names:
+        if getattr(options, name) is not None:
+            raise ValueError(f"--alarm: gives {name} as well; leave one of them out")
+    with open(options.alarm, encoding="utf-8") as file:
+        try:
+            chosen = json.load(file)
+            Alarm(*(chosen[name] for name in names))
+        except (ValueError, KeyError, TypeError) as error:
+            expected = f"expected the numbers {', '.join(names)}"
+            raise ValueError(f"--alarm {options.alarm}: {error}: {expected}") from error
+    for name in names:
+        setattr(options, name, chosen[name])
 
 
 def _size(text: str) -> tuple[int, int]:

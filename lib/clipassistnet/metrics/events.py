@@ -1,0 +1,236 @@
+"""Warnings as a surgeon meets them: events of invisibility, not frames.
+
+An event is an unbroken run of invisible frames. Time is frame / fps; frames further apart than
+`GAP` belong to different clips, across which nothing is carried over, and a frame stands for the
+time until the next one of its clip (the last one for the clip's usual step). A warning is an
+unbroken run of frames for which the alarm is on.
+"""
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from clipassistnet.live.alarm import Alarm
+from clipassistnet.metrics.discrimination import ratio, with_target
+from clipassistnet.metrics.resampling import bootstrap
+
+GAP = 1.0  # seconds between annotated frames that end a clip: five times the paper's sampling
+
+
+class Setting(NamedTuple):
+    """What `live.Alarm` takes: threshold, hysteresis below it, seconds it must last."""
+
+    threshold: float
+    hysteresis: float = 0.0
+    minimum_duration: float = 0.0
+
+
+def timed(predictions: pd.DataFrame, fps: pd.Series, *, gap: float = GAP) -> pd.DataFrame:
+    """Frames in order of time, with target and the columns time, clip and seconds.
+
+    Args:
+        predictions: video, frame, label or target, score.
+        fps: index video, the rate at which `frame` counts.
+        gap: seconds between neighbours that end a clip.
+
+    Raises:
+        ValueError: a video has no rate, or a frame is there twice.
+    """
+    table = predictions if "target" in predictions else with_target(predictions)
+    table = table.sort_values(["video", "frame"], ignore_index=True)
+    if unknown := sorted(set(table["video"]) - set(fps.index)):
+        raise ValueError(f"no frames per second for the videos {unknown[:5]}")
+    if table.duplicated(["video", "frame"]).any():
+        raise ValueError("the same video and frame twice")
+    time = table["frame"] / table["video"].map(fps)
+    step = time.groupby(table["video"]).diff()
+    # A little more than the gap: three frames of 1/3 s are 1 s, if not quite so in binary.
+    clip = (step.isna() | (step > gap + 1e-6)).cumsum().rename("clip")
+    within = step.mask(step.isna() | (step > gap + 1e-6))
+    usual = within.groupby(table["video"]).transform("median").fillna(0.0)
+    until_next = within.shift(-1).where(clip == clip.shift(-1))
+    return table.assign(time=time, clip=clip, seconds=until_next.fillna(usual))
+
+
+def alarms(frames: pd.DataFrame, setting: Setting) -> np.ndarray:
+    """Whether the alarm of `live` is on, bool (frames,); `frames` as from `timed`.
+
+    As in `live`, a clip begins with the alarm on, until scores have said "visible" for long
+    enough. `raw` is the bare threshold.
+    """
+    alarm, clip, found = Alarm(*setting), None, np.empty(len(frames), bool)
+    rows = zip(frames["clip"], frames["score"].clip(0, 1), frames["time"], strict=True)
+    for i, (current, score, time) in enumerate(rows):
+        if current != clip:
+            alarm.reset()
+            clip = current
+        found[i] = alarm.update(score, time)
+    return found
+
+
+def raw(frames: pd.DataFrame, threshold: float) -> np.ndarray:
+    """Whether the score of each frame by itself reaches the threshold, bool (frames,)."""
+    return (frames["score"] >= threshold).to_numpy()
+
+
+def events(frames: pd.DataFrame, alarm: np.ndarray) -> pd.DataFrame:
+    """One row an event of invisibility: video, clip, start, seconds, found, delay.
+
+    `found`: the alarm was on at one of its frames. `delay`: seconds from its first frame to the
+    first with the alarm on, 0 where it was on already, nan where it was not found.
+    """
+    target, time = frames["target"].to_numpy() == 1, frames["time"].to_numpy()
+    run = _runs(frames, target)
+    starts = np.flatnonzero(np.diff(run[target], prepend=-1))
+    first = np.flatnonzero(target)[starts]
+    # Of each event that was found, the first frame with the alarm on.
+    alarmed = np.flatnonzero(target & alarm)
+    hit, where = np.unique(run[alarmed], return_index=True)
+    delay = np.full(len(first), np.nan)
+    delay[hit] = time[alarmed[where]] - time[first[hit]]
+    return pd.DataFrame(
+        {
+            "video": frames["video"].to_numpy()[first],
+            "clip": frames["clip"].to_numpy()[first],
+            "start": time[first],
+            "seconds": np.bincount(run[target], frames["seconds"][target], len(first)),
+            "found": np.isfinite(delay),
+            "delay": delay,
+        }
+    )
+
+
+def per_video_events(frames: pd.DataFrame, alarm: np.ndarray) -> pd.DataFrame:
+    """One row a video: video, minutes, events, found, delay, false_alarms, changes, false_minutes.
+
+    `minutes` of clipper time, `delay` summed over the events found, `false_alarms` warnings
+    during which no frame is invisible, `changes` of the alarm within clips, `false_minutes` of
+    warning while the tip is visible.
+    """
+    code, names = pd.factorize(frames["video"])
+    visible, seconds = frames["target"].to_numpy() == 0, frames["seconds"].to_numpy()
+    run = _runs(frames, alarm)
+    first = np.flatnonzero(np.diff(run[alarm], prepend=-1))
+    right = np.bincount(run[alarm], ~visible[alarm]) > 0
+    changed = np.diff(alarm, prepend=alarm[:1]) & ~_begins(frames)
+    happened = events(frames, alarm)
+    of = pd.Series(range(len(names)), names)[happened["video"]].to_numpy()
+
+    def total(video: np.ndarray, values: np.ndarray | pd.Series) -> np.ndarray:
+        return np.bincount(video, values, len(names))
+
+    table = {
+        "video": names,
+        "minutes": total(code, seconds / 60),
+        "events": np.bincount(of, minlength=len(names)),
+        "found": total(of, happened["found"]),
+        "delay": total(of, happened["delay"].fillna(0)),
+        "false_alarms": total(code[alarm][first], ~right),
+        "changes": total(code, changed),
+        "false_minutes": total(code, seconds / 60 * (alarm & visible)),
+    }
+    return pd.DataFrame(table)
+
+
+# Measure: (part, whole, scale of its interval). All are ratios of sums over videos.
+MEASURES = {
+    "event sensitivity": ("found", "events", "logit"),
+    "mean seconds to alarm": ("delay", "found", "identity"),
+    "false alarms a minute": ("false_alarms", "minutes", "log"),
+    "share of time under a false alarm": ("false_minutes", "minutes", "logit"),
+    "changes a minute": ("changes", "minutes", "log"),
+}
+
+
+def rates_of_events(videos: pd.DataFrame) -> dict[str, float]:
+    """The measures over all rows of `per_video_events`."""
+    return {name: ratio(videos[part], videos[whole]) for name, (part, whole, _) in MEASURES.items()}
+
+
+def event_table(
+    frames: pd.DataFrame,
+    shown: dict[str, np.ndarray],
+    *,
+    by: str = "video",
+    resamples: int = 2000,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """One row an alarm and measure: alarm, measure, estimate, low, high; 95 % over videos.
+
+    `shown` names what is compared: {name: alarm (frames,)}; `by="patient"` resamples patients.
+    """
+    groups = frames.drop_duplicates("video").set_index("video")
+    rows = []
+    for name, alarm in shown.items():
+        videos = per_video_events(frames, alarm)
+        if by != "video":
+            videos[by] = videos["video"].map(groups[by])
+        for measure, (part, whole, link) in MEASURES.items():
+            interval = bootstrap(
+                videos, ratio, by=by, columns=(part, whole), link=link,
+                resamples=resamples, seed=seed,
+            )  # fmt: skip
+            rows.append({"alarm": name, "measure": measure, **interval._asdict()})
+    return pd.DataFrame(rows)
+
+
+def grid(frames: pd.DataFrame, quantiles: int = 12) -> list[Setting]:
+    """Settings to choose from: thresholds at quantiles of the invisible frames' scores.
+
+    The lower half of these scores, for a threshold above misses half of the frames.
+    """
+    scores = frames.loc[frames["target"] == 1, "score"].clip(0.01, 1)
+    levels = sorted({round(float(t), 4) for t in scores.quantile(np.linspace(0, 0.5, quantiles))})
+    return [
+        Setting(level, round(level * share, 4), duration)
+        for level in levels
+        for share in (0.0, 0.1, 0.3)
+        for duration in (0.0, 0.2, 0.4, 0.8)
+    ]
+
+
+def choose(
+    frames: pd.DataFrame,
+    settings: Iterable[Setting],
+    *,
+    sensitivity: float = 0.95,
+    delay: float = 0.5,
+) -> pd.DataFrame:
+    """Every setting with its measures, best first; never to be given test frames.
+
+    Best is the one with the fewest false alarms a minute, then the fewest changes, among those
+    that find this share of events with at most this mean delay in seconds (column `meets`). Where
+    none does, the one that finds most leads.
+    """
+    rows = []
+    for setting in settings:
+        measures = rates_of_events(per_video_events(frames, alarms(frames, setting)))
+        rows.append({**setting._asdict(), **measures})
+    table = pd.DataFrame(rows)
+    enough = table["event sensitivity"] >= sensitivity
+    table["meets"] = enough & (table["mean seconds to alarm"] <= delay)
+    table["rank"] = table["event sensitivity"].where(~table["meets"], np.inf)
+    order = ["rank", "false alarms a minute", "changes a minute"]
+    best = table.sort_values(order, ascending=[False, True, True], kind="stable")
+    return best.drop(columns="rank").reset_index(drop=True)
+
+
+def write_setting(setting: Setting, path: str | Path, **about: object) -> None:
+    """Write a setting as the file of `live --alarm`; `about` says what it was chosen on."""
+    body = {**setting._asdict(), "about": about}
+    Path(path).write_text(json.dumps(body, indent=1, default=float) + "\n")
+
+
+def _begins(frames: pd.DataFrame) -> np.ndarray:
+    """Whether a frame is the first of its clip."""
+    return np.diff(frames["clip"].to_numpy(), prepend=-1) != 0
+
+
+def _runs(frames: pd.DataFrame, on: np.ndarray) -> np.ndarray:
+    """The number, from 0, of the unbroken run of `on` in one clip that a frame belongs to."""
+    goes_on = np.concatenate([[False], on[:-1]]) & ~_begins(frames)
+    return np.cumsum(on & ~goes_on) - 1
