@@ -25,6 +25,7 @@ class Action:
     shifts: np.ndarray = field(repr=False)  # (frames, 3) of the jaws' middle from the place
     openings: np.ndarray = field(repr=False)  # (frames,)
     rolls: np.ndarray = field(repr=False)  # (frames,)
+    presses: np.ndarray = field(repr=False)  # (frames, 3) how far the tissue gives way, mm
 
 
 def drift(rng: np.random.Generator, frames: int, seconds: float, scale) -> np.ndarray:
@@ -85,11 +86,13 @@ def draw_action(
     # In the open it is turned so that both jaws are seen side by side.
     shown = np.array([0.4, 0.4, 0.5, 0.6, 1, 1, 1, 1, 1, 0.7, 0.5])
     turn = roll * shown + (1 - shown) * rng.normal() * 0.3
+    held = np.array([0, 0, 0, 0, 1, 1, 0.8, 0.8, 0.3, 0, 0])[:, None]
+    press = held * (axis * rng.uniform(0, 4) + rng.normal(size=3) * (1.5, 1.5, 0.5))
     times = (np.arange(frames) + 0.5) / frames
-    values = _glide(times, keys, np.column_stack([places, opening, turn]))
+    values = _glide(times, keys, np.column_stack([places, opening, turn, press]))
     shifts = values[:, :3] + drift(rng, frames, 0.25, 0.35)
     close, leave = (start + int(keys[k] * frames) for k in (5, 7))
     return Action(
         start, start + frames, close, leave, place, axis, roll,
-        shifts, values[:, 3], values[:, 4],
+        shifts, values[:, 3], values[:, 4], values[:, 5:],
     )  # fmt: skip

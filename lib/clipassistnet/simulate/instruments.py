@@ -7,39 +7,48 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .materials import BLACK, POLYMER, STEEL
+from .materials import BLACK, MATT, POLYMER, STEEL
 from .meshes import Surface, grid, join, tube
 
 # Who owns a surface. Everything below OTHER_TOOLS is tissue (with clips left on it).
 OTHER_TOOLS, GRASPER, HOOK = 20, 20, 24
 # JAW + 0, JAW + 1: the jaws; CLIP + 0, CLIP + 1: the clip's legs; COLLAR: the end of the shaft.
 CLIPPER, JAW, CLIP, COLLAR = 40, 41, 43, 45
-COLLAR_LENGTH = 20.0  # mm of the shaft that belong to its end, as boxes drawn by people have it
+COLLAR_LENGTH = 16.0  # mm of the shaft that belong to its end, as boxes drawn by people have it
 TIP_LENGTH = 3.0  # mm of each jaw's (or polymer leg's) end that count as its tip
 
 
 @dataclass(frozen=True)
 class ClipperModel:
-    """One make of clip applier."""
+    """One make of clip applier: metal jaws are straight beaks, polymer ones bowed, with a hook."""
 
     polymer: bool
     length: float = 17.0  # of the jaws
-    gap: float = 4.2  # from the axis to an open jaw
+    gap: float = 4.2  # from the axis to an open jaw's end
     bend: float = 2.0  # sideways curve at the jaws' end
     width: float = 2.0  # half width of a jaw
+    height: float = 1.9  # half thickness of a jaw at its base
     shaft: float = 5.0  # radius
-    rings: tuple[float, ...] = (-9.0, -14.0)
+    rings: tuple[float, ...] = (-9.0, -10.8)
 
     def jaw_line(self, along: np.ndarray, opening: float) -> tuple[np.ndarray, np.ndarray]:
         """Sideways and opening offset of a jaw's centre line at `along` (0 base to 1 tip)."""
-        rise = np.clip(along / 0.75, 0, 1)
-        rise = rise * rise * (3 - 2 * rise) - 0.18 * np.clip(along - 0.6, 0, 1) ** 2 / 0.16
+        along = np.asarray(along, float)
+        if self.polymer:
+            rise = np.clip(along / 0.55, 0, 1)
+            rise = rise * rise * (3 - 2 * rise) - 0.3 * np.clip(along - 0.6, 0, 1) ** 2 / 0.16
+        else:  # the outer edges go on where the shaft's sides end
+            rise = 0.5 + 0.5 * along
         thickness = self.thickness(along)
-        return self.bend * along**2, thickness + 0.1 + opening * (self.gap - 0.6) * rise
+        # A polymer jaw ends in a hook that turns inwards and meets the other jaw's first.
+        hook = 0.5 * self.polymer * np.clip((along - 0.9) / 0.1, 0, 1) * min(1.0, 2 * opening)
+        return self.bend * along**2, thickness + 0.1 + opening * (self.gap - 0.6) * rise - hook
 
     def thickness(self, along: np.ndarray) -> np.ndarray:
         """Half thickness of a jaw."""
-        return (1.9 if self.polymer else 1.8) - 0.95 * along
+        if self.polymer:
+            return self.height * (0.85 - 0.4 * along)
+        return self.height * (1 - 0.2 * along - 0.58 * np.clip(along - 0.45, 0, 1) / 0.55)
 
 
 def _lathe(profile, material: int, part: int, tint=1.0) -> Surface:
@@ -59,17 +68,24 @@ def _shaft(radius: float, rings, material: int, part: int, end: float) -> Surfac
     """Shaft with dark grooves (`rings`, z), narrowing to the share `end` of its radius."""
     rows = [(z, radius, 1.0) for z in np.linspace(-230, -25, 9)]
     for ring in sorted(rings):
-        rows += [(ring - 0.7, radius, 1.0), (ring - 0.6, radius * 0.96, 0.3)]
-        rows += [(ring + 0.6, radius * 0.96, 0.3), (ring + 0.7, radius, 1.0)]
-    rows += [
-        (-COLLAR_LENGTH, radius, 1.0),
-        (-5.0, radius, 1.0),
-        (-1.5, radius * end, 0.95),
-        (0.5, radius * end * 0.9, 0.8),
-        (0.6, 0, 0.5),
-    ]
-    rows = np.array(sorted(rows))
+        rows += [(ring - 0.5, radius, 1.0), (ring - 0.4, radius * 0.95, 0.25)]
+        rows += [(ring + 0.4, radius * 0.95, 0.25), (ring + 0.5, radius, 1.0)]
+    rows += [(-COLLAR_LENGTH, radius, 1.0), (-5.0, radius, 1.0)]
+    if end < 1:
+        rows += [(-1.5, radius * end, 0.95), (0.5, radius * end * 0.9, 0.8), (0.6, 0, 0.5)]
+    else:  # a polished rim, and the dark mouth from which the jaws come
+        rows += [(-1.6, radius, 1.0), (-1.5, radius * 1.02, 1.7), (-0.6, radius * 1.02, 1.7)]
+        rows += [(-0.1, radius * 0.95, 1.4), (0.0, radius * 0.85, 0.35), (0.0, 0, 0.25)]
+    rows = np.array(sorted(rows, key=lambda row: row[0]))
     return _lathe(rows[:, :2], material, part, rows[:, 2])
+
+
+def _arm(model: ClipperModel, sign: int) -> Surface:
+    """The jaw's arm, which lies in a slot along the shaft's side and stands out of it a little."""
+    z = np.linspace(-9.0, 1.0, 6)
+    out = np.array([-0.6, 0.3, 0.45, 0.45, 0.4, 0.2])
+    path = np.stack([0 * z, sign * (model.shaft - 0.9 + out), z], -1)
+    return tube(path, np.full(6, 1.0), MATT, JAW + (sign < 0), sides=6)
 
 
 def _prong(model: ClipperModel, sign: int, opening: float) -> Surface:
@@ -92,8 +108,8 @@ def _prong(model: ClipperModel, sign: int, opening: float) -> Surface:
     points = np.stack([x, y, z], -1)[:, ::-1]
     part = JAW + (sign < 0)
     uv = np.stack([z / 96, np.broadcast_to(turn / 20, x.shape)], -1)
-    body = grid(points[:10], STEEL, part, closed=True, uv=uv[:10])
-    tip = grid(points[10:], STEEL, part, closed=True, uv=uv[10:], tip=1 + (sign < 0))
+    body = grid(points[:10], MATT, part, closed=True, uv=uv[:10])
+    tip = grid(points[10:], MATT, part, closed=True, uv=uv[10:], tip=1 + (sign < 0))
     return join([body, tip])
 
 
@@ -122,10 +138,12 @@ def clipper(model: ClipperModel, opening: float, loaded: bool) -> Surface:
     The ends of a loaded polymer clip carry the tip marks 3 and 4 (jaw 1 and 2): the guideline
     lets the clip's tip stand for the jaw's.
     """
-    shaft = _shaft(model.shaft, model.rings, STEEL, CLIPPER, 0.75)
+    shaft = _shaft(model.shaft, model.rings, STEEL, CLIPPER, 1.0)
     end = shaft.vertices[shaft.triangles[:, :3], 2].min(1) > -COLLAR_LENGTH - 0.1
     shaft.triangles[end, 3] += 256 * (COLLAR - CLIPPER)
     surfaces = [shaft, *(_prong(model, sign, opening) for sign in (1, -1))]
+    if not model.polymer:
+        surfaces += [_arm(model, sign) for sign in (1, -1)]
     if loaded:
         for k, sign in enumerate((1, -1)):
             surfaces.append(clip_leg(model, sign, opening, CLIP + k, 3 + k if model.polymer else 0))

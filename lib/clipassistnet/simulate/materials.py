@@ -3,21 +3,22 @@
 import cv2
 import numpy as np
 
-LIVER, GALLBLADDER, FAT, DUCT, ARTERY, BED, BOWEL, STEEL, BLACK, POLYMER, DARK = range(11)
+LIVER, GALLBLADDER, FAT, DUCT, ARTERY, BED, BOWEL, STEEL, BLACK, POLYMER, DARK, MATT = range(12)
 
 # Columns: wrap of diffuse light (tissue scatters), gloss, roughness, bump, metal.
 _TABLE = {
-    LIVER: (0.10, 0.025, 0.28, 0.07, 0.0),
+    LIVER: (0.12, 0.045, 0.36, 0.07, 0.0),
     GALLBLADDER: (0.15, 0.035, 0.28, 0.14, 0.0),
-    FAT: (0.22, 0.05, 0.30, 0.40, 0.0),
+    FAT: (0.22, 0.05, 0.30, 0.25, 0.0),
     DUCT: (0.20, 0.05, 0.30, 0.35, 0.0),
     ARTERY: (0.18, 0.05, 0.30, 0.35, 0.0),
-    BED: (0.15, 0.06, 0.30, 0.50, 0.0),
+    BED: (0.15, 0.06, 0.30, 0.32, 0.0),
     BOWEL: (0.22, 0.04, 0.30, 0.15, 0.0),
-    STEEL: (0.05, 1.30, 0.42, 0.05, 1.0),
+    STEEL: (0.05, 1.30, 0.40, 0.015, 1.0),
     BLACK: (0.10, 0.15, 0.45, 0.05, 0.0),
     POLYMER: (0.40, 0.20, 0.40, 0.05, 0.0),
     DARK: (0.25, 0.20, 0.40, 0.40, 0.0),
+    MATT: (0.15, 0.60, 0.50, 0.03, 0.8),
 }
 PARAMETERS = np.array([_TABLE[m] for m in sorted(_TABLE)], np.float32)
 
@@ -86,19 +87,24 @@ def textures(rng: np.random.Generator, pixels: int, colours: dict[int, np.ndarra
     for material, colour in colours.items():
         shade = 1 + 0.14 * broad + 0.04 * middle + 0.03 * fine
         tiles[material] = _pack(colour * shade[..., None], smooth, wet)
+    spilt, drawn = rng.uniform(1.6, 3.6), rng.uniform(0.2, 0.7)  # blood; how far vessels show
     base = colours[GALLBLADDER] * (1 + 0.12 * broad + 0.05 * fine)[..., None]
-    base = _mix(base, red, 0.45 * vessels + 0.12 * np.maximum(other - 0.6, 0))
+    base = _mix(base, red, drawn * vessels + 0.12 * np.maximum(other - 0.6, 0))
     tiles[GALLBLADDER] = _pack(_mix(base, yellow, 0.25 * (broad - 0.5)), smooth, wet)
-    base = colours[FAT] * (1 + 0.10 * middle + 0.05 * fine)[..., None]
-    tiles[FAT] = _pack(_mix(base, red, 0.5 * (other - 0.7)), lumpy, wet)
+    clots = cv2.GaussianBlur(np.roll(middle, pixels // 5, 1), (0, 0), pixels / 300) * 1.3
+    clots = np.clip(1.2 * (clots + other - spilt), 0, 0.9)
+    base = colours[FAT] * (1 + 0.06 * middle + 0.08 * broad + 0.04 * fine)[..., None]
+    base = _mix(base, red, 0.3 * (other - 0.7) + 0.7 * drawn * vessels)
+    tiles[FAT] = _pack(_mix(base, red * 0.4, clots), lumpy, wet)
     base = _mix(colours[BED], yellow, 0.2 * broad)
-    base = _mix(base, cream, 0.35 * (broad[:, ::-1] - 0.3)) * (1 + 0.07 * fine)[..., None]
-    tiles[BED] = _pack(_mix(base, red * 0.6, 0.9 * (other - 0.4)), lumpy + 0.04 * middle, 1.2 * wet)
+    base = _mix(base, cream, 0.35 * (broad[:, ::-1] - 0.3)) * (1 + 0.05 * fine)[..., None]
+    base = _mix(base, red * 0.6, 0.6 * (other - 0.5) + 0.7 * drawn * vessels)
+    tiles[BED] = _pack(_mix(base, red * 0.4, 1.3 * clots), lumpy + 0.03 * middle, 1.2 * wet)
     base = _mix(
         colours[DUCT] * (1 + 0.1 * middle)[..., None], red, 0.5 * vessels + 0.4 * (other - 0.8)
     )
     tiles[DUCT] = _pack(base, lumpy, wet)
-    for material in (STEEL, BLACK, POLYMER):
+    for material in (STEEL, BLACK, POLYMER, MATT):
         shade = 1 + 0.06 * broad + 0.04 * fine
         tiles[material] = _pack(
             colours[material] * shade[..., None], fine + broad, 1 + 0.1 * middle

@@ -47,6 +47,16 @@ class Surface:
         data[:, PLACE] = self.data[:, PLACE] @ rotation + translation.astype(np.float32)
         return Surface(data, self.triangles)
 
+    def dented(
+        self, place: np.ndarray, push: np.ndarray, width: float, translation: np.ndarray
+    ) -> "Surface":
+        """The surface that gives way by `push` (3,) mm at `place`, less around it, then moved."""
+        away = self.vertices - place.astype(np.float32)
+        share = np.exp(np.einsum("ij,ij->i", away, away) / np.float32(-2 * width**2))
+        data = self.data.copy()
+        data[:, PLACE] += share[:, None] * push.astype(np.float32) + translation.astype(np.float32)
+        return Surface(data, self.triangles)
+
     def shifted(self, translation: np.ndarray) -> "Surface":
         """The surface moved by `translation` (3,) in mm."""
         data = self.data.copy()
@@ -107,7 +117,10 @@ def join(surfaces: list[Surface]) -> Surface:
     """One surface of many."""
     offsets = np.cumsum([0, *(len(s.data) for s in surfaces[:-1])], dtype=np.int32)
     triangles = np.concatenate([s.triangles for s in surfaces])
-    triangles[:, :3] += np.repeat(offsets, [len(s.triangles) for s in surfaces])[:, None]
+    start = 0
+    for surface, offset in zip(surfaces, offsets, strict=True):
+        triangles[start : start + len(surface.triangles), :3] += offset
+        start += len(surface.triangles)
     return Surface(np.concatenate([s.data for s in surfaces]), triangles)
 
 

@@ -34,6 +34,7 @@ class Moment:
     tissue: np.ndarray  # (3,) shift of all tissue, mm
     tools: tuple[Tool, ...]
     clips: int  # how many actions have left their clip
+    dent: tuple[np.ndarray, np.ndarray] | None  # where the applier presses, and how far, mm
 
 
 def _split(total: int, parts: int, rng: np.random.Generator) -> np.ndarray:
@@ -114,7 +115,7 @@ class Timeline:
         if action is None:
             return None
         k = frame - action.start
-        middle = action.place + self.tissue[frame] + action.shifts[k]
+        middle = action.place + self.tissue[frame] + action.presses[k] + action.shifts[k]
         axis = middle - self.patient.trocars["clipper"]
         axis = axis / np.linalg.norm(axis)
         rotation = pose(axis, opening_direction(axis, action.rolls[k]))
@@ -154,7 +155,9 @@ class Timeline:
             opening = 0.4 + 0.3 * np.sin(frame / 9)
             tools.append(self._aimed(self.worker, "hook", self.work[frame], 12.0, opening))
         clips = sum(frame >= action.leave for action in self.actions)
-        return Moment(view, tissue, tuple(tools), clips)
+        action = self.action_at(frame)
+        dent = (action.place, action.presses[frame - action.start]) if action else None
+        return Moment(view, tissue, tuple(tools), clips, dent)
 
     def _aimed(self, kind: str, trocar: str, tip: np.ndarray, reach: float, opening: float) -> Tool:
         axis = tip - self.patient.trocars[trocar]

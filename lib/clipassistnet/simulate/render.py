@@ -12,6 +12,7 @@ from .meshes import Surface
 from .scene import Patient
 
 _LEVELS = 2048
+_GRAINS = 1 << 18  # of sensor noise, from which every row of a picture takes a run
 
 
 @dataclass
@@ -45,6 +46,7 @@ class Renderer:
         # A soft shoulder, as a camera has: highlights reach white late.
         toned = (1 - np.exp(-2.2 * level * 1.6)) / (1 - np.exp(-2.2 * 1.6))
         self.curve = (255 * toned ** (1 / camera.gamma)).astype(np.float32)
+        self.grain = self.rng.normal(size=_GRAINS).astype(np.float32) * np.float32(camera.noise)
         self.exposure = 0.0
         self.surface: Surface | None = None
 
@@ -94,14 +96,32 @@ class Renderer:
         parts[(x + 0.5 - field[0]) ** 2 + (y + 0.5 - field[1]) ** 2 > field[2] ** 2] = -1
         return parts
 
+    def _shadow(self, near: np.ndarray) -> np.ndarray:
+        """Light (h, w) that is lost just behind near things, on the side away from the lamp.
+
+        The lamp sits beside the lens, so shadows are narrow: the light that a pixel loses grows
+        with how much nearer its surroundings are, and the surroundings are shifted by the lamp.
+        """
+        camera = self.patient.camera
+        around = cv2.GaussianBlur(near, (0, 0), self.width / 110)
+        shift = np.array(camera.lamp[:2]) * self.width / 1100
+        move = np.float32([[1, 0, -shift[0]], [0, 1, -shift[1]]])
+        around = cv2.warpAffine(around, move, near.shape[::-1], borderMode=cv2.BORDER_REPLICATE)
+        around /= np.maximum(near, np.float32(1e-4))
+        return np.clip(np.float32(camera.shadow) * (around - 1), 0, np.float32(0.6))
+
     def _optics(self, view: View) -> None:
-        """Defocus of what is too near, motion blur of the tools, smoke."""
-        focus = self.patient.camera.focus
-        blur = np.clip((self.near * focus - 1.0) * 1.6, 0, 1)
-        if blur.max() > 0.02:
-            soft = cv2.GaussianBlur(self.linear, (0, 0), self.width / 110)
-            blur = cv2.GaussianBlur(blur, (0, 0), self.width / 160)[..., None]
-            self.linear += blur * (soft - self.linear)
+        """Shadows, defocus of what is too near, glow, motion blur of the tools, smoke."""
+        camera, size = self.patient.camera, (self.width, self.height)
+        near = cv2.resize(self.near, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_LINEAR)
+        blur = np.clip((near * np.float32(camera.focus) - 1) * np.float32(1.6), 0, 1)
+        blur = cv2.GaussianBlur(blur, (0, 0), self.width / 320)
+        small = cv2.resize(self.linear, None, fx=0.25, fy=0.25, interpolation=cv2.INTER_AREA)
+        soft = cv2.GaussianBlur(small, (0, 0), self.width / 440)
+        glow = np.maximum(small - np.float32(0.6 / max(self.exposure, 1e-3)), 0)
+        glow = cv2.GaussianBlur(glow * np.float32(camera.glow), (0, 0), self.width / 150)
+        layers = (self._shadow(near), soft, blur, glow)
+        shading.compose(self.linear, *(cv2.resize(layer, size) for layer in layers))
         if np.hypot(*view.tool_speed) > 1.0:
             samples = raster.SAMPLES
             tool = self.surface.part[self.owner[::samples, ::samples]] >= CLIPPER
@@ -125,8 +145,8 @@ class Renderer:
         gain = self.exposure * np.asarray(camera.balance, np.float32)
         shading.develop(
             self.linear, self.curve, gain.astype(np.float32), self.field,
-            np.asarray(camera.border, np.float32), np.float32(camera.noise),
-            int(self.rng.integers(1, 2**32)), self.picture,
+            np.asarray(camera.border, np.float32), self.grain,
+            self.rng.integers(0, _GRAINS - 3 * self.width, self.height), self.picture,
         )  # fmt: skip
         # The camera's own sharpening; edges overshoot as they do in real recordings.
         soft, gain = cv2.GaussianBlur(self.picture, (5, 5), 1.1), camera.sharpening

@@ -13,6 +13,7 @@ from .meshes import TILE, Surface, blob, grid, join, tube, waves
 
 # Tissue surfaces, by owner.
 LIVER, LIVER_BACK, GALLBLADDER, DUCT, ARTERY, BED, CAVITY, BOWEL, FAT = range(9)
+NECK, FOLD, STRAND = range(16, 19)  # FAT + k: the lumps of fat
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,8 @@ class Camera:
     sharpening: float  # gain of the details
     lamp: tuple[float, float, float]  # mm from the lens
     focus: float  # mm; nearer things blur
+    glow: float  # share of a highlight's light that the lens scatters around it
+    shadow: float  # how dark the gaps behind near things are
     roll: float  # rad
 
 
@@ -67,6 +70,8 @@ def _camera(rng: np.random.Generator) -> Camera:
         sharpening=rng.uniform(0.4, 1.2),
         lamp=tuple(rng.normal(size=3) * (3.0, 3.0, 1.0)),
         focus=rng.uniform(45, 60),
+        glow=rng.uniform(0.0, 0.25),
+        shadow=rng.uniform(2.0, 6.0),
         roll=rng.normal() * 0.3,
     )
 
@@ -74,19 +79,20 @@ def _camera(rng: np.random.Generator) -> Camera:
 def _colours(rng: np.random.Generator) -> dict[int, np.ndarray]:
     """Linear RGB of each material, with a patient's own tint."""
     base = {
-        m.LIVER: (0.30, 0.085, 0.070),
+        m.LIVER: rng.choice([(0.30, 0.085, 0.070), (0.34, 0.12, 0.11), (0.30, 0.075, 0.045)]),
         m.GALLBLADDER: rng.choice([(0.42, 0.33, 0.36), (0.52, 0.30, 0.26), (0.50, 0.40, 0.30)]),
-        m.FAT: (0.66, 0.37, 0.19),
+        m.FAT: rng.choice([(0.66, 0.37, 0.19), (0.70, 0.46, 0.25), (0.66, 0.44, 0.34)]),
         m.DUCT: (0.62, 0.36, 0.30),
         m.ARTERY: (0.55, 0.22, 0.20),
-        m.BED: (0.46, 0.20, 0.13),
+        m.BED: rng.choice([(0.46, 0.20, 0.13), (0.50, 0.28, 0.22), (0.52, 0.30, 0.18)]),
         m.BOWEL: (0.58, 0.30, 0.26),
-        m.STEEL: (0.116, 0.11, 0.106),
+        m.STEEL: np.array((0.116, 0.11, 0.106)) * rng.uniform(0.8, 1.9),
         m.BLACK: (0.03, 0.03, 0.035),
         m.POLYMER: rng.choice([(0.75, 0.73, 0.68), (0.42, 0.30, 0.62), (0.70, 0.70, 0.72)]),
         m.DARK: (0.12, 0.035, 0.03),
+        m.MATT: np.array((0.20, 0.20, 0.195)) * rng.uniform(0.7, 1.4),
     }
-    tools = (m.STEEL, m.BLACK, m.POLYMER)
+    tools = (m.STEEL, m.BLACK, m.POLYMER, m.MATT)
     grey = rng.uniform(0, 0.25)
     tinted = {}
     for material, colour in base.items():
@@ -97,9 +103,9 @@ def _colours(rng: np.random.Generator) -> dict[int, np.ndarray]:
     return tinted
 
 
-def _sheet(centre, span, depth, material: int, part: int, tint=1.0) -> Surface:
+def _sheet(centre, span, depth, rows: int, material: int, part: int, tint=1.0) -> Surface:
     """Sheet that faces the scope: (x, y) on a grid of `span` about `centre`, z = depth(x, y)."""
-    y, x = np.meshgrid(np.linspace(-1, 1, 34), np.linspace(-1, 1, 44), indexing="ij")
+    y, x = np.meshgrid(np.linspace(-1, 1, rows), np.linspace(-1, 1, 4 * rows // 3), indexing="ij")
     x, y = centre[0] + span[0] * x, centre[1] + span[1] * y
     points = np.stack([x, y, depth(x, y)], -1)
     return grid(points, material, part, closed=False, tint=tint)
@@ -116,14 +122,14 @@ def _bed(target, clearance: float, rng: np.random.Generator) -> Surface:
         rough = waves(np.stack([x, y, 0 * x], -1), rng, 0.07)
         return _bed_depth(target, clearance, x, y) + 2.6 * rough
 
-    return _sheet(target, (62, 48), depth, m.BED, BED)
+    return _sheet(target, (62, 48), depth, 25, m.BED, BED)
 
 
 def _fat(target, axis, buried: float, clearance: float, rng: np.random.Generator) -> list[Surface]:
     """Mounds of fat on the bed around the target, close to it where the duct is buried."""
     lumps = []
-    for k in range(9):
-        size = rng.uniform(3.0, 6.5)
+    for k in range(7):
+        size = rng.uniform(2.5, 7.5)
         angle = rng.uniform(0, 2 * np.pi)
         away = size + rng.uniform(1.0, 4.0) + (1 - buried) * rng.uniform(2, 9)
         place = target + away * np.array([np.cos(angle), np.sin(angle), 0])
@@ -132,21 +138,48 @@ def _fat(target, axis, buried: float, clearance: float, rng: np.random.Generator
             place = target + axis * (size + rng.uniform(4, 8 + 6 * (1 - buried)))
             place += rng.normal(size=3) * (3, 3, 2)
             place[2] += 1.5 + (1 - buried) * 5
-        radii = size * rng.uniform(0.8, 1.6, 3) * (1.0, 1.0, 0.75)
+        radii = size * rng.uniform(0.8, 1.9, 3) * (1.0, 1.0, 0.6)
         # As high as a free lobule, yet it rises from the bed: none floats.
         top, floor = place[2] - radii[2], _bed_depth(target, clearance, *place[:2])
         place[2] = max(place[2], floor - 1.0)
         radii[2] = place[2] - top
         material = m.FAT if rng.random() < 0.7 else m.BED
+        rough = rng.uniform(0.05, 0.16)
         lumps.append(
-            blob(place, radii, material, FAT + k, rng, rough=0.16, frequency=1.8, rings=17)
+            blob(place, radii, material, FAT + k, rng, rough=rough, frequency=1.8, rings=17)
         )
     return lumps
 
 
-def _organs(target, rng: np.random.Generator) -> list[Surface]:
+def _folds(duct, target, clearance: float, rng: np.random.Generator) -> list[Surface]:
+    """The ligament that the duct runs into, and torn strands between the duct and the bed."""
+    along = np.linspace(0, 1, 15)[:, None]
+    start = duct[int(rng.integers(26, 31))] + (0, 0, 4)
+    path = start + rng.uniform((4, 22, 6), (34, 44, 14)) * along
+    thick = rng.uniform(3, 6) + rng.uniform(10, 20) * along[:, 0] ** 1.3
+    thick = thick * (1 + 0.1 * waves(5 * path / 40, rng, 0.6))
+    path[:, 2] += 0.75 * (thick - thick[0])  # it sinks into the bed as it widens
+    material = m.FAT if rng.random() < 0.75 else m.DUCT
+    parts = [tube(path, thick, material, FOLD, sides=24)]
+    for _ in range(int(rng.integers(3, 9))):
+        angle, away = rng.uniform(0, 2 * np.pi), rng.uniform(9, 20)
+        end = target + away * np.array([np.cos(angle), np.sin(angle), 0])
+        end[2] = _bed_depth(target, clearance, *end[:2])
+        first = duct[int(rng.integers(8, 33))]
+        path = first + (end - first) * along + rng.normal(size=3) * 3 * np.sin(np.pi * along)
+        radius = rng.uniform(0.25, 0.8) * (1 + 0.8 * np.abs(2 * along[:, 0] - 1) ** 3)
+        material = rng.choice([m.FAT, m.DUCT, m.BED])
+        parts.append(tube(path, radius, material, STRAND, sides=7))
+    return parts
+
+
+def _organs(target, neck, rng: np.random.Generator) -> list[Surface]:
     """Liver on the left and behind, gallbladder above, sometimes bowel in front below."""
     x, y, z = target
+    sac = np.array((x + rng.uniform(-22, 0), y - rng.uniform(29, 38), z + rng.uniform(4, 14)))
+    size_of_sac = (rng.uniform(16, 25), rng.uniform(20, 28), 17)
+    funnel = np.linspace(0, 1, 9)
+    narrowing = 13 - 10 * funnel**0.8
     size = rng.uniform(38, 52)
     organs = [
         blob(
@@ -157,16 +190,13 @@ def _organs(target, rng: np.random.Generator) -> list[Surface]:
             (x + rng.uniform(34, 54), y + rng.uniform(-30, 0), z + rng.uniform(38, 55)),
             (40, 46, 30), m.LIVER, LIVER_BACK, rng, rough=0.03,
         ),
-        blob(
-            (x + rng.uniform(-22, 0), y - rng.uniform(29, 38), z + rng.uniform(4, 14)),
-            (rng.uniform(16, 25), rng.uniform(20, 28), 17), m.GALLBLADDER, GALLBLADDER, rng,
-            rough=0.045,
-        ),
+        blob(sac, size_of_sac, m.GALLBLADDER, GALLBLADDER, rng, rough=0.045),
+        tube(sac + (neck - sac) * funnel[:, None], narrowing, m.GALLBLADDER, NECK, sides=20),
     ]  # fmt: skip
     if rng.random() < 0.45:
         place = (x + rng.uniform(-15, 20), y + rng.uniform(36, 44), z - rng.uniform(4, 18))
         organs.append(blob(place, (30, 16, 14), m.BOWEL, BOWEL, rng, rough=0.03))
-    cavity = _sheet((0, 0), (190, 140), lambda x, y: 150 + 0 * x, m.DARK, CAVITY, 0.6)
+    cavity = _sheet((0, 0), (190, 140), lambda x, y: 150 + 0 * x, 6, m.DARK, CAVITY, 0.6)
     return [*organs, cavity]
 
 
@@ -207,7 +237,8 @@ def patient(seed: np.random.SeedSequence, width: int) -> Patient:
             tube(duct, radius["duct"] * knobs, m.DUCT, DUCT),
             tube(artery, radius["artery"] * flare, m.ARTERY, ARTERY, sides=10),
             *_fat(target, axis, buried, clearance, rng),  # near things first: they are drawn first
-            *_organs(target, rng),
+            *_folds(duct, target, clearance, rng),
+            *_organs(target, neck, rng),
             _bed(target, clearance, rng),
         ]
     )
@@ -231,12 +262,14 @@ def opening_direction(axis: np.ndarray, roll: float) -> np.ndarray:
 
 def clipper_model(rng: np.random.Generator, *, polymer: bool) -> ClipperModel:
     """One of the makes of clip applier."""
+    spacing = rng.uniform(1.4, 2.5)
     return ClipperModel(
         polymer=polymer,
         length=rng.uniform(14, 20),
         gap=rng.uniform(3.5, 4.7) + 0.8 * polymer,
         bend=rng.choice([-1, 1]) * rng.uniform(0.3, 2.0),
-        width=rng.uniform(2.1, 2.9),
+        width=rng.uniform(1.6, 2.6),
+        height=rng.uniform(1.6, 2.2),
         shaft=rng.uniform(4.4, 5.2),
-        rings=tuple(-rng.uniform(7, 10) - np.arange(rng.integers(1, 4)) * rng.uniform(2.5, 6)),
+        rings=tuple(-rng.uniform(8, 12) - np.arange(rng.choice((1, 2, 2, 2, 3))) * spacing),
     )

@@ -111,13 +111,16 @@ def shade(data, triangles, owner, textures, materials, lamp, eye, axis, limits, 
         depth[y] = ZERO
         n = 0
         for x in range(limits[y, 0], limits[y, 1]):
-            start = n
+            start, last, g = n, -1, -1
             for s in range(cells):
                 sy, sx = y * SAMPLES + s // SAMPLES, x * SAMPLES + s % SAMPLES
                 t = owner[sy, sx]
                 if t < 0:
                     continue
-                g = start
+                if t == last:
+                    share[g] += ONE / np.float32(cells)
+                    continue
+                last, g = t, start
                 while g < n and parts[g - start] != triangles[t, 3]:
                     g += 1
                 if g == n:
@@ -136,29 +139,34 @@ def shade(data, triangles, owner, textures, materials, lamp, eye, axis, limits, 
 
 
 @njit(**OPTIONS)
-def develop(linear, curve, gain, field, border, noise, seed, out):
-    """Camera: exposure, tone `curve` (over 0..1), sensor noise, field of view; uint8 `out`."""
-    state = np.uint32(seed)
-    last = curve.shape[0] - 1
-    for y in range(out.shape[0]):
-        for x in range(out.shape[1]):
-            distance = np.sqrt((x - field[0]) ** 2 + (y - field[1]) ** 2)
-            inside = min(1.0, max(0.0, (field[2] - distance) * 0.7 + 0.5))
+def compose(linear, lost, soft, blur, glow):
+    """In place: `soft` (H, W, 3) where `blur` (H, W) is 1, darker by `lost`, and `glow` on top."""
+    for y in range(linear.shape[0]):
+        for x in range(linear.shape[1]):
+            kept, share = ONE - lost[y, x], blur[y, x]
             for k in range(3):
-                state ^= np.uint32(state << np.uint32(13))
-                state ^= np.uint32(state >> np.uint32(17))
-                state ^= np.uint32(state << np.uint32(5))
-                # The four bytes' sum is bell-shaped enough for a sensor: mean 510, deviation 148.
-                total = (
-                    (state & np.uint32(255))
-                    + ((state >> np.uint32(8)) & np.uint32(255))
-                    + ((state >> np.uint32(16)) & np.uint32(255))
-                    + (state >> np.uint32(24))
-                )
-                grain = (np.float32(total) - np.float32(510.0)) * np.float32(1 / 148.0) * noise
-                exposed = linear[y, x, k] * gain[k]
-                value = border[k]
-                if inside > 0.0:
-                    tone = curve[min(last, max(0, int(exposed * last)))]
-                    value = inside * (tone + grain) + (1 - inside) * border[k]
-                out[y, x, k] = np.uint8(min(255.0, max(0.0, value + 0.5)))
+                sharp = linear[y, x, k]
+                mixed = sharp + share * (soft[y, x, k] - sharp)
+                linear[y, x, k] = kept * mixed + glow[y, x, k]
+
+
+@njit(**OPTIONS)
+def develop(linear, curve, gain, field, border, grain, starts, out):
+    """Camera: exposure, tone `curve` (over 0..1), sensor noise, field of view; uint8 `out`.
+
+    Row y takes its noise from `grain`, from `starts[y]` on.
+    """
+    last = np.float32(curve.shape[0] - 1)
+    half, rim = np.float32(0.5), np.float32(0.7)
+    for y in range(out.shape[0]):
+        noise = starts[y]
+        down = np.float32(y) - field[1]
+        for x in range(out.shape[1]):
+            right = np.float32(x) - field[0]
+            distance = np.sqrt(right * right + down * down)
+            inside = min(ONE, max(ZERO, (field[2] - distance) * rim + half))
+            for k in range(3):
+                level = min(last, max(ZERO, linear[y, x, k] * gain[k] * last))
+                tone = curve[np.uint32(level)] + grain[noise + 3 * x + k]
+                value = inside * tone + (ONE - inside) * border[k]
+                out[y, x, k] = np.uint8(min(np.float32(255.0), max(ZERO, value + half)))

@@ -2,6 +2,8 @@
 
 from functools import lru_cache
 
+import numpy as np
+
 from . import instruments
 from .actions import Action
 from .instruments import ClipperModel
@@ -10,6 +12,7 @@ from .motion import Moment, Timeline, Tool
 from .scene import opening_direction
 
 LEFT_CLIP = 19  # owner of clips that were left: tissue, as far as a tip's visibility goes
+DENT = 7.0  # mm; how far around the applier the tissue gives way
 
 _clipper = lru_cache(maxsize=128)(instruments.clipper)
 _hook = lru_cache(maxsize=1)(instruments.hook)
@@ -37,7 +40,11 @@ class Stage:
 
     def surface(self, moment: Moment) -> Surface:
         """Everything that can be seen at a moment, as one surface."""
-        still = [s.shifted(moment.tissue) for s in self.tissue[: 1 + moment.clips]]
+        still = self.tissue[: 1 + moment.clips]
+        if moment.dent and np.abs(moment.dent[1]).max() > 0.05:
+            still = [s.dented(*moment.dent, DENT, moment.tissue) for s in still]
+        else:
+            still = [s.shifted(moment.tissue) for s in still]
         return join([*(self._tool(tool) for tool in moment.tools), *still])  # near things first
 
     def _tool(self, tool: Tool) -> Surface:
