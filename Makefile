@@ -7,7 +7,7 @@ BIN   := .venv/bin
 PY    := $(BIN)/python
 RUNS  := $(PY) -m clipassistnet.runs
 
-.PHONY: demo study test test-all lab record summary lint lock clean
+.PHONY: demo study test test-all lab record report summary lint lock clean
 .DELETE_ON_ERROR:
 
 demo: .venv/installed ## the whole study on simulated videos
@@ -28,6 +28,9 @@ lab: .venv/installed ## JupyterLab, once the smoke study is there
 
 record: .venv/installed ## copy a study on simulated or published videos to the tracked record
 	@$(RUNS) record --study $(STUDY)
+
+report: .venv/installed ## the study's tables, figures and model card on one HTML page
+	@$(RUNS) report --study $(STUDY)
 
 summary: .venv/installed ## the study's tables once more
 	@$(RUNS) summary --study $(STUDY)

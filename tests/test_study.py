@@ -131,6 +131,12 @@ def test_the_end_is_a_summary_beside_the_paper(project):
     for part in ("Table 2", "Table 3", "SIMULATED", "0.9107", "Frames per second", "figures"):
         assert part in output
     assert "09_jetson_deploy" in (project / "progress").read_text()
+    assert "papermill_runs/smoke/report.html" in output
+    report = (project / "papermill_runs" / "smoke" / "report.html").read_text()
+    table3 = pd.read_csv(project / "papermill_runs/smoke/08_ensemble_test/once/table3.csv")
+    [auroc] = table3.query("model == 'ensemble' and metric == 'auroc'")["estimate"]
+    assert f">{auroc:.4g}<" in report
+    assert report.count('<h2 id="n0') == 9
 
 
 def test_again_there_is_nothing_to_do(project):

@@ -47,6 +47,7 @@ def _parser() -> argparse.ArgumentParser:
     for name, text in (("simulate", "simulate the study's videos"), ("frames", "decode frames")):
         add(name, text).add_argument("--processes", type=int, default=os.cpu_count())
     add("check", "read the study's dataset folder and report every problem")
+    add("report", "write the study's tables, figures and model card as one HTML page")
     add("summary", "print the study's tables and where its notebooks lie")
     add("record", "copy a study on simulated or published videos to the tracked record")
     return parser
@@ -102,6 +103,13 @@ def _summary(options: argparse.Namespace, _: list[str]) -> int:
     return 0
 
 
+def _report(options: argparse.Namespace, _: list[str]) -> int:
+    from .. import report
+
+    print(f"report: {os.path.relpath(report.write(options.study))}")
+    return 0
+
+
 def _record(options: argparse.Namespace, _: list[str]) -> int:
     from .record import record
 
@@ -115,6 +123,7 @@ COMMANDS = {
     "simulate": _simulate,
     "frames": _frames,
     "check": _check,
+    "report": _report,
     "summary": _summary,
     "record": _record,
 }

@@ -55,6 +55,9 @@ def run(study: str, data: str | None, cores: int | None, extra: list[str]) -> in
     with lock:
         status = _snakemake(study, cores or len(os.sched_getaffinity(0)), extra)
     if status == 0:
+        from .. import report  # a second of imports, once everything is done
+
+        report.write(study)
         print(summary(study))
     return status
 
@@ -77,6 +80,8 @@ def summary(study: str) -> str:
     place = os.path.relpath(folder)
     parts.append(f"\nExecuted notebooks: {place}/<notebook>/<run>/notebook.ipynb")
     parts.append(f"Figures:            {place}/<notebook>/<run>/figures/")
+    if (folder / "report.html").exists():
+        parts.append(f"All on one page:    {place}/report.html")
     return "\n".join(parts)
 
 

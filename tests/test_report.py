@@ -1,0 +1,208 @@
+"""The report page says what the runs' artefacts say, and shows no patient."""
+
+import json
+import re
+
+import nbformat
+import numpy as np
+import pytest
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
+from safetensors.numpy import save_file
+
+from clipassistnet import report
+from clipassistnet.runs import RunError, file_digest
+from clipassistnet.runs.__main__ import main
+from test_share_pictures import noise, png
+
+TABLE = """<table><thead><tr><th></th><th>ours</th></tr><tr><th>quantity</th><th></th></tr></thead>
+<tbody><tr><th>videos</th><td>24</td></tr><tr><th>of</th><td>us</td></tr></tbody></table>"""
+
+
+def write_run(place, key="once", title="A title", cells=(), metrics=None, **record):
+    """A finished run: notebook.ipynb, run.json and the tables given as name=[row, ...]."""
+    folder = place / key
+    folder.mkdir(parents=True)
+    story = new_markdown_cell(
+        f"# {place.name[:2]} · {title}\n\nAs notebook 03 says, $T_{{ij}}$ & <b>x</b>."
+    )
+    nbformat.write(new_notebook(cells=[story, *cells]), folder / "notebook.ipynb")
+    told = {
+        "parameters": {},
+        "metrics": metrics or {},
+        "inputs": {},
+        "seed": 3,
+        "commit": "abc123",
+        "hardware": "a processor, 2 cores",
+        "python": "3.11.7",
+        "versions": {"torch": "2.15.0"},
+        "started": "2026-01-02T03:04:05+00:00",
+        "wall_s": 1800.0,
+    }
+    (folder / "run.json").write_text(json.dumps(told | record))
+    return folder
+
+
+def pictured(figure: str, seed: int, tags: tuple) -> nbformat.NotebookNode:
+    output = new_output("display_data", data={"image/png": png(noise(seed))})
+    source = f'run.figure(figure, "{figure}")'
+    return new_code_cell(source, outputs=[output], metadata={"tags": list(tags)})
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    """A project with one study `tiny`, whose data folder holds two videos."""
+    (tmp_path / "notebooks" / "studies").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "papermill_runs" / "tiny" / "data").mkdir(parents=True)
+    videos(tmp_path, "simulated")
+    return tmp_path
+
+
+def videos(project, source: str) -> None:
+    rows = f"video,source,licence\nv1,{source},CC BY 4.0\nv2,{source},CC BY 4.0\n"
+    (project / "papermill_runs" / "tiny" / "data" / "videos.csv").write_text(rows)
+
+
+@pytest.fixture
+def studied(project):
+    """Runs of notebooks 01, 05 (two) and 08."""
+    place = project / "papermill_runs" / "tiny"
+    digest = file_digest(place / "data" / "videos.csv")
+    table = new_output("execute_result", data={"text/html": TABLE, "text/plain": "x"})
+    printed = new_output("stream", name="stdout", text="2 < 3 videos\n")
+    cells = [
+        new_code_cell("secret_code = 1", outputs=[printed, table]),
+        pictured("curve", 1, ("shareable",)),
+        pictured("frames", 2, ()),
+    ]
+    agreement = write_run(
+        place / "01_annotation_agreement", cells=cells, inputs={"data/videos.csv": digest}
+    )
+    (agreement / "table1.csv").write_text(
+        "split,annotator,videos,frames\ntest,majority,7,123\ntest,A,7,99\n"
+    )
+    for fold in (0, 1):
+        folder = write_run(
+            place / "05_train_fold",
+            f"loss=bce,fold={fold}",
+            metrics={"validation_auroc": 0.8125 + fold / 100},
+            parameters={"backbone": "resnet50", "fold": fold, "loss": "bce"},
+            cells=[pictured("learning_curves", 3 + fold, ("shareable",))],
+        )
+        spec = {"spec": json.dumps({"weights_licence": "BSD-3-Clause"})}
+        save_file({"x": np.zeros(1)}, folder / "model.safetensors", metadata=spec)
+    test = write_run(place / "08_ensemble_test")
+    (test / "table3.csv").write_text(
+        "model,metric,estimate,low,high,paper\nensemble,auroc,0.87654,0.8,0.95,0.9107\n"
+        "fold 0,auroc,0.11111,0.1,0.2,-\n"
+    )
+    (test / "thresholds.csv").write_text(
+        "threshold from,sensitivity,threshold\nfrozen,0.9,0.4321\n"
+    )
+    (test / "absent.csv").write_text("threshold from,share called visible\nfrozen,0.25\n")
+    return project
+
+
+def page_of() -> str:
+    return report.write("tiny").read_text()
+
+
+def card_of(page: str) -> str:
+    text = re.sub(r"<[^>]+>", " ", page[page.index('id="card"') : page.index("</section>")])
+    return re.sub(r"\s+", " ", text)
+
+
+def test_the_card_says_what_the_artefacts_say(studied):
+    card = card_of(page_of())
+    for told in (
+        "2 trainings in this study.",
+        "backbone resnet50",
+        "majority 7 123",
+        "simulated (2 videos)",
+        "videos CC BY 4.0",
+        "pretrained weights BSD-3-Clause",
+        "ensemble auroc 0.8765 0.8 0.95 0.9107",
+        "frozen 0.9 0.4321",
+        "25.0% are called visible (threshold: frozen)",
+        "7 test videos",
+        "runs 4",
+        "wall time, hours 2 ",
+        "commit abc123",
+        "seed 3",
+        "Not a medical device",
+    ):
+        assert told in card, told
+    assert "0.1111" not in card
+    assert "has changed since" not in card
+
+
+def test_what_has_not_run_is_said_to_be_missing(studied):
+    card = card_of(page_of())
+    assert "Speed Not in this study: the notebook that tells has not run." in card
+    assert "Jetson" not in card
+
+
+def test_data_that_changed_since_are_told(studied):
+    (studied / "papermill_runs" / "tiny" / "data" / "videos.csv").write_text(
+        "video,source,licence\nv1,simulated,\n"
+    )
+    card = card_of(page_of())
+    assert "videos.csv has changed since these runs" in card
+    assert "videos not named" in card
+
+
+def test_a_chapter_is_prose_tables_and_figures_without_code(studied):
+    page = page_of()
+    assert '<h2 id="n01"><span>01</span>A title' in page
+    assert "secret_code" not in page
+    assert "2 &lt; 3 videos" in page
+    assert "<i>T<sub>ij</sub></i>" in page
+    assert '<a href="#n03">03</a>' in page
+    assert "&lt;b&gt;x&lt;/b&gt;" in page  # HTML in prose is shown, never run
+    assert "<tr><th>quantity</th><th>ours</th></tr></thead>" in page.replace("\n", "")
+    assert '<td class="n">24</td>' in page
+    assert "<td>us</td>" in page
+    assert "alt='curve'" in page
+
+
+def test_runs_of_one_notebook_stand_in_a_table_and_each_can_be_opened(studied):
+    page = page_of()
+    for told in ("loss=bce, fold=0", "loss=bce, fold=1", "0.8125", "0.8225"):
+        assert told in page
+    assert page.count("<details>") == 1
+    assert page.count('<h2 id="n05">') == 1
+
+
+def test_the_page_needs_and_runs_nothing(studied):
+    page = page_of()
+    for loaded in ("<script", "http://", "https://", "<link", "@import", "url("):
+        assert loaded not in page, loaded
+
+
+def test_simulated_figures_are_stamped_and_show_their_frames(studied):
+    page = page_of()
+    assert page.count("<img") == 4
+    assert page.count('<span class="badge">SIMULATED</span></h2>') == 3
+    assert "Every figure on this page was measured on simulated videos" in page
+    assert "that it works on real ones is not shown" in card_of(page)
+
+
+def test_no_frame_of_a_real_video_is_shown(studied):
+    videos(studied, "our theatre")
+    page = page_of()
+    assert page.count("<img") == 3
+    assert "picture withheld: 9 x 7 pixels" in page
+    assert "SIMULATED" not in page
+    assert "Frames of real videos are left out" in page
+
+
+def test_without_runs_it_names_the_command(project, capsys):
+    with pytest.raises(RunError, match="make study STUDY=tiny"):
+        report.write("tiny")
+    assert main(["report", "--study", "tiny"]) == 1
+    assert not (project / "papermill_runs" / "tiny" / "report.html").exists()
+
+
+def test_the_command_names_the_page(studied, capsys):
+    assert main(["report", "--study", "tiny"]) == 0
+    assert capsys.readouterr().out == "report: papermill_runs/tiny/report.html\n"
