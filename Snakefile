@@ -6,17 +6,18 @@
 # deletes a rule's outputs before it starts. Notebooks and code are params, by content, not inputs:
 # saving a notebook's outputs or a comment reruns nothing, nor does a fresh clone.
 import sys
+from functools import cache
 
-from clipassistnet.runs import data_folder, runs_folder
-from clipassistnet.runs.parameters import notebook_path, read_study, resolve
+from clipassistnet.runs import name_key, runs_folder
+from clipassistnet.runs.parameters import notebook_path, parse_given, read_study, resolve
+from clipassistnet.runs.plan import read_plan, weights_mark
 from clipassistnet.runs.provenance import code, fingerprint
-from clipassistnet.runs.study import data_mark, settings_of
+from clipassistnet.runs.study import data_mark
 
 STUDY = config["study"]
 OUT = runs_folder() / STUDY
 SETTINGS = read_study(STUDY)
-LOSSES, FOLDS, IMAGE_SIZE = settings_of(STUDY)
-FOLDS = range(FOLDS)
+PLAN = read_plan(STUDY)
 THREADS = SETTINGS.get("threads", 1)
 RUN = f"exec {sys.executable} -m clipassistnet.runs --child"  # exec: the run is Snakemake's own child
 
@@ -25,18 +26,34 @@ def done(notebook, key="once"):
     return f"{OUT}/{notebook}/{key}/.done"
 
 
+def trained(trainings):
+    return [done("05_train_fold", name_key(training._asdict())) for training in trainings]
+
+
+def found(trainings):
+    """Runs of the learning-rate finder, one a loss and recipe."""
+    pairs = dict.fromkeys((training.loss, training.recipe) for training in trainings)
+    return [done("04_learning_rate", f"loss={loss},recipe={recipe}") for loss, recipe in pairs]
+
+
 def mark(notebook):
-    """Parameters and code of a run: when they change, it is out of date."""
+    """Parameters, code and starting weights of a run: when they change, it is out of date."""
     path = notebook_path(notebook)
-    return lambda wildcards: fingerprint(
-        resolve(STUDY, path, {k: int(v) if k == "fold" else v for k, v in wildcards.items()}),
-        code(path),
-    )
+    used_code = cache(code)
+
+    def of_run(wildcards):
+        given = parse_given([f"{name}={value}" for name, value in wildcards.items()], path)
+        parameters = resolve(STUDY, path, given)
+        return fingerprint(parameters, used_code(path)) + weights_mark(parameters)
+
+    return of_run
 
 
 wildcard_constraints:
-    loss="|".join(LOSSES),
-    fold="|".join(map(str, FOLDS)),
+    loss="|".join({training.loss for training in PLAN.trainings}),
+    recipe="|".join(PLAN.recipes),
+    held_out="|".join({training.held_out for training in PLAN.trainings}),
+    fold="[0-9]+",
 
 
 localrules:
@@ -48,8 +65,8 @@ rule all:
         done("01_annotation_agreement"),
         done("02_video_folds"),
         done("03_augmentation"),
-        expand(done("04_learning_rate", "loss={loss}"), loss=LOSSES),
-        expand(done("05_train_fold", "loss={loss},fold={fold}"), loss=LOSSES, fold=FOLDS),
+        found(PLAN.trainings),
+        trained(PLAN.trainings),
         done("06_loss_comparison"),
         done("07_saliency"),
         done("08_ensemble_test"),
@@ -84,7 +101,7 @@ rule frames:
     output:
         touch(f"{OUT}/.frames.done"),
     params:
-        size=IMAGE_SIZE,
+        sizes=PLAN.sizes,
     threads: workflow.cores
     shell:
         "{RUN} frames --study {STUDY} --processes {threads}"
@@ -130,23 +147,26 @@ rule learning_rate:
         rules.frames.output,
         done("02_video_folds"),
     output:
-        touch(done("04_learning_rate", "loss={loss}")),
+        touch(done("04_learning_rate", "loss={loss},recipe={recipe}")),
     params:
         mark=mark("04_learning_rate"),
     threads: THREADS
     resources:
         gpu=1,
     shell:
-        "{RUN} run 04_learning_rate --study {STUDY} --threads {threads} -p loss={wildcards.loss}"
+        "{RUN} run 04_learning_rate --study {STUDY} --threads {threads}"
+        " -p loss={wildcards.loss} -p recipe={wildcards.recipe}"
 
 
 rule train_fold:
     input:
         rules.frames.output,
         done("02_video_folds"),
-        done("04_learning_rate", "loss={loss}"),
+        done("04_learning_rate", "loss={loss},recipe={recipe}"),
     output:
-        touch(done("05_train_fold", "loss={loss},fold={fold}")),
+        touch(
+            done("05_train_fold", "loss={loss},recipe={recipe},held_out={held_out},fold={fold}")
+        ),
     params:
         mark=mark("05_train_fold"),
     threads: THREADS
@@ -154,12 +174,13 @@ rule train_fold:
         gpu=1,
     shell:
         "{RUN} run 05_train_fold --study {STUDY} --threads {threads}"
-        " -p loss={wildcards.loss} -p fold={wildcards.fold}"
+        " -p loss={wildcards.loss} -p recipe={wildcards.recipe}"
+        " -p held_out={wildcards.held_out} -p fold={wildcards.fold}"
 
 
 rule loss_comparison:
     input:
-        expand(done("05_train_fold", "loss={loss},fold={fold}"), loss=LOSSES, fold=FOLDS),
+        trained(PLAN.trainings),
     output:
         touch(done("06_loss_comparison")),
     params:
@@ -170,7 +191,7 @@ rule loss_comparison:
 
 rule saliency:
     input:
-        expand(done("05_train_fold", "loss=bce,fold={fold}"), fold=FOLDS),
+        trained(training for training in PLAN.trainings if training.loss == "bce"),
     output:
         touch(done("07_saliency")),
     params:
@@ -184,7 +205,7 @@ rule saliency:
 
 rule ensemble_test:
     input:
-        expand(done("05_train_fold", "loss=bce,fold={fold}"), fold=FOLDS),
+        trained(training for training in PLAN.trainings if training.loss == "bce"),
     output:
         touch(done("08_ensemble_test")),
     params:

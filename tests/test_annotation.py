@@ -141,28 +141,42 @@ def test_fleiss_kappa_of_extremes():
         annotation.fleiss_kappa(np.array([[3, 0], [1, 1]]))
 
 
+def transition_of(annotations, annotator=""):
+    return annotation.transition(annotation.confusion(annotations, annotator))
+
+
 def test_label_transition_by_hand():
     # By majority 4 frames are visible (12 votes, 1 says invisible), 6 invisible (18 votes, 2 not).
     expected = [[11 / 12, 1 / 12], [2 / 18, 16 / 18]]
-    assert annotation.label_transition(TEN) == pytest.approx(np.array(expected))
+    assert transition_of(TEN) == pytest.approx(np.array(expected))
     # B calls one of the 4 visible invisible, and one of the 6 invisible visible.
     expected = [[3 / 4, 1 / 4], [1 / 6, 5 / 6]]
-    assert annotation.label_transition(TEN, "B") == pytest.approx(np.array(expected))
+    assert transition_of(TEN, "B") == pytest.approx(np.array(expected))
 
 
 def test_label_transition_uses_triple_annotated_frames_only():
     more = pd.concat([TEN, labelled("VI ", "---").assign(video="v2")])
-    assert (annotation.label_transition(more) == annotation.label_transition(TEN)).all()
+    assert (transition_of(more) == transition_of(TEN)).all()
     with pytest.raises(ValueError, match="no triple-annotated frame is visible by majority"):
-        annotation.label_transition(labelled("III", "VII"))
+        transition_of(labelled("III", "VII"))
     with pytest.raises(ValueError, match="annotator 'Z'"):
-        annotation.label_transition(TEN, "Z")
+        transition_of(TEN, "Z")
+
+
+def test_the_transition_of_some_videos_knows_no_others():
+    # By TEN, v1's majority is never doubted in v2: the matrix of v2 alone is the identity.
+    certain = labelled("VVV", "III").assign(video="v2")
+    counts = annotation.confusion(pd.concat([TEN, certain]))
+    assert annotation.transition(counts, ["v2"]) == pytest.approx(np.eye(2))
+    assert annotation.transition(counts, ["v1"]) == pytest.approx(transition_of(TEN))
+    with pytest.raises(ValueError, match="no triple-annotated frame is visible by majority"):
+        annotation.transition(counts, ["v3"])
 
 
 @FEW
 @given(st.lists(st.text("VI", min_size=3, max_size=3), max_size=30))
 def test_rows_of_the_transition_sum_to_one(words):
-    transition = annotation.label_transition(labelled("VVV", "III", *words))
+    transition = transition_of(labelled("VVV", "III", *words))
     assert transition.sum(axis=1) == pytest.approx([1, 1])
     assert (np.diag(transition) >= 2 / 3).all()  # at most one of three dissents
 
@@ -215,7 +229,7 @@ def test_real_labels_of_seven_patients(shared):
     assert found["fleiss_kappa"] == pytest.approx(pairwise_kappa(real))
     frames = annotation.consensus(real)
     assert (frames["dissent"] > 0).sum() == 32
-    transition = annotation.label_transition(real)
+    transition = transition_of(real)
     assert transition.sum(axis=1) == pytest.approx([1, 1])
     # Every dissenting vote is one of T's off-diagonal ones.
     votes = frames["label"].value_counts()[["visible", "invisible"]].to_numpy() * 3

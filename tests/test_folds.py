@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clipassistnet import folds
+from clipassistnet import crossvalidation, folds
 from clipassistnet.folds import LeakageError
-from folded_study import FEW, LABELS, MADE, studied, table, videos
+from folded_study import FEW, LABELS, MADE, labels_of, studied, table, videos
 
 
 def test_greedy_partition_by_hand():
@@ -163,6 +163,60 @@ def test_frames_without_a_clipper_are_in_the_test_part_only():
     train, validation, test = folds.split(MADE, LABELS, 2)
     assert "absent" not in {*train["label"], *validation["label"]}
     assert test.loc[test["label"] == "absent", "target"].tolist() == [1, 1]
+
+
+def test_the_all_frames_protocol_trains_and_validates_on_frames_without_a_clipper():
+    train, validation, test = folds.split(MADE, LABELS, 2, protocol="all")
+    for part in (train, validation, test):
+        absent = part[part["label"] == "absent"]
+        assert sorted(absent["video"]) == sorted(set(part["video"]))  # each video has one
+        assert (absent["target"] == 1).all()
+    with pytest.raises(ValueError, match="protocol 'clippers': expected one of clipper, all"):
+        folds.split(MADE, LABELS, 2, protocol="clippers")
+
+
+@FEW
+@given(videos(k=4), st.integers(0, 2), st.sampled_from(folds.PROTOCOLS))
+def test_nested_every_patient_is_judged_once_and_never_seen_by_its_judges(rows, inner, protocol):
+    labels = labels_of(rows.assign(frames=rows["frames"] % 40 + 2))
+    nested = folds.make(labels, rows.assign(split=""), 4, test_share=0, seed=0)
+    judged = []
+    for held_out, inner_folds in crossvalidation.ensembles(4, max(inner, 1)).items():
+        for fold in inner_folds:
+            parts = folds.split(nested, labels, fold, held_out, protocol)
+            patients = [set(part["patient"]) for part in parts]
+            assert sum(map(len, patients)) == len(set().union(*patients)) == len(set(rows.patient))
+        judged.append(parts[2])
+    judged = pd.concat(judged)
+    assert not judged.duplicated(["video", "frame"]).any()
+    assert len(judged) == len(labels)
+
+
+@pytest.mark.parametrize(
+    ("fold", "held_out", "message"),
+    [
+        (0, "0", "held_out '0': expected test"),
+        (0, "3", "held_out '3': expected test"),
+        (0, "test", None),
+    ],
+)
+def test_with_test_videos_nothing_else_is_held_out(fold, held_out, message):
+    if message is None:
+        assert set(folds.split(MADE, LABELS, fold, held_out)[2]["video"]) == {"v8", "v9"}
+        return
+    with pytest.raises(ValueError, match=message):
+        folds.split(MADE, LABELS, fold, held_out)
+
+
+def test_without_test_videos_a_fold_is_held_out_and_never_validates():
+    labels, table_of_videos = studied()
+    nested = folds.make(labels, table_of_videos, 3, test_share=0, seed=0)
+    with pytest.raises(
+        ValueError, match=r"held_out 'test': expected one of 0, 1, 2 \(there are no"
+    ):
+        folds.split(nested, labels, 0)
+    with pytest.raises(ValueError, match="fold '1': expected one of 0, 2"):
+        folds.split(nested, labels, 1, held_out=1)
 
 
 @pytest.mark.parametrize("fold", [3, -1, "test", "1.0", None])

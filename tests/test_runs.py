@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections import namedtuple
 from pathlib import Path
 
 import nbformat
@@ -209,15 +210,19 @@ def test_the_parameters_cell_holds_literals_only(project):
         parameters.declared(path)
 
 
-def test_given_parameters_are_typed():
-    assert parameters.parse_given(["loss=bce", "fold=0", "rate=1e-3", "all=true"]) == {
+def test_given_parameters_are_typed(project):
+    path = project / "notebooks" / "01_tiny.ipynb"
+    write_notebook(path, defaults='study = "tiny"\nheld_out = "test"')
+    given = ["loss=bce", "fold=0", "rate=1e-3", "all=true", "held_out=0"]
+    assert parameters.parse_given(given, path) == {
         "loss": "bce",
         "fold": 0,
         "rate": 1e-3,
         "all": True,
+        "held_out": "0",  # declared as text
     }
     with pytest.raises(RunError, match="expected name=value"):
-        parameters.parse_given(["fold"])
+        parameters.parse_given(["fold"], path)
 
 
 def test_a_run_depends_on_what_its_notebook_imports_and_on_nothing_else(project):
@@ -252,8 +257,12 @@ def test_an_interactive_run_never_writes_over_a_batch_run(project):
     assert run.folder == project / "papermill_runs" / "lab" / "05_x" / "loss=bce,fold=1"
 
 
-def write_run(project: Path, fold: int, **changed) -> None:
-    folder = project / "papermill_runs" / "tiny" / "05_x" / f"fold={fold}"
+Fold = namedtuple("Fold", "fold")
+Two = namedtuple("Two", "recipe fold")
+
+
+def write_run(project: Path, fold: int, key: str = "fold={}", **changed) -> None:
+    folder = project / "papermill_runs" / "tiny" / "05_x" / key.format(fold)
     folder.mkdir(parents=True)
     (folder / "p.csv").write_text("x")
     record = {
@@ -270,17 +279,32 @@ def test_aggregates_refuse_runs_that_disagree(project):
     write_run(project, 2, inputs={"02_video_folds/once/folds.csv": "b"})
     run = runs.start("06_tiny", "tiny")
     with pytest.raises(RunError) as caught:
-        run.inputs("05_x", "p.csv", fold=[0, 1, 2])
+        run.inputs("05_x", "p.csv", [Fold(0), Fold(1), Fold(2)])
     assert "parameter epochs: fold=0 has 4, fold=1 has 5" in str(caught.value)
     assert "input 02_video_folds/once/folds.csv: fold=0 has 'a'" in str(caught.value)
+
+
+def test_recipes_differ_in_parameters_but_not_in_data(project):
+    for fold in (0, 1):
+        write_run(project, fold, "recipe=paper,fold={}")
+        changed = {"parameters": {"fold": fold, "epochs": 9}}
+        write_run(project, fold, "recipe=long,fold={}", **changed)
+    keys = [Two(recipe, fold) for recipe in ("paper", "long") for fold in (0, 1)]
+    assert list(runs.start("06_tiny", "tiny").inputs("05_x", "p.csv", keys)) == keys
+    write_run(project, 2, "recipe=long,fold={}", parameters={"fold": 2, "epochs": 8})
+    with pytest.raises(RunError, match="parameter epochs: recipe=long,fold=0 has 9"):
+        runs.start("06_tiny", "tiny").inputs("05_x", "p.csv", [*keys, Two("long", 2)])
+    write_run(project, 0, "recipe=other,fold={}", inputs={"02_video_folds/once/folds.csv": "b"})
+    with pytest.raises(RunError, match=r"input 02_video_folds/once/folds\.csv: recipe=paper"):
+        runs.start("06_tiny", "tiny").inputs("05_x", "p.csv", [*keys, Two("other", 0)])
 
 
 def test_aggregates_only_warn_of_other_code(project):
     write_run(project, 0)
     write_run(project, 1, code={"notebook": "d"})
     with pytest.warns(UserWarning, match="different code"):
-        paths = runs.start("06_tiny", "tiny").inputs("05_x", "p.csv", fold=[0, 1])
-    assert list(paths) == [(0,), (1,)]
+        paths = runs.start("06_tiny", "tiny").inputs("05_x", "p.csv", [Fold(0), Fold(1)])
+    assert list(paths) == [Fold(0), Fold(1)]
 
 
 def test_a_gpu_is_held_by_one_run_at_a_time(monkeypatch, tmp_path):

@@ -3,6 +3,8 @@
 Works on the rows of annotations.csv: video, frame, annotator, label, and optionally cause.
 """
 
+from collections.abc import Collection
+
 import numpy as np
 import pandas as pd
 
@@ -98,20 +100,29 @@ def fleiss_kappa(counts: np.ndarray) -> float:
     return float((observed - chance) / (1 - chance)) if chance < 1 else float("nan")
 
 
-def label_transition(annotations: pd.DataFrame, annotator: str = "") -> np.ndarray:
-    """T[i, j] = P(observed j | true i), shape (2, 2), rows sum to 1, order visible, invisible.
+def confusion(annotations: pd.DataFrame, annotator: str = "") -> pd.DataFrame:
+    """Frames of each video by truth and observed label: video, truth, observed, frames.
 
     Truth is the majority of the triple-annotated frames, observed are the labels of all
-    annotators, or of the one named. Give it the annotations outside the fold that is judged. As an
-    annotator's own vote is part of the majority, T errs on the side of too little noise.
-    ValueError where one of the classes does not occur.
+    annotators, or of the one named. What `transition` is made from.
     """
     votes, _ = _triple(annotations)
     truth = votes.idxmax(axis=1).rename("truth")
     rows = _of(annotations, annotator) if annotator else annotations
-    rows = rows.join(truth, on=FRAME, how="inner")
-    counts = pd.crosstab(rows["truth"], rows["label"])
-    counts = counts.reindex(index=CLASSES, columns=CLASSES, fill_value=0).to_numpy(dtype=float)
+    rows = rows.join(truth, on=FRAME, how="inner").rename(columns={"label": "observed"})
+    return rows.groupby(["video", "truth", "observed"]).size().rename("frames").reset_index()
+
+
+def transition(confusion: pd.DataFrame, videos: Collection[str] | None = None) -> np.ndarray:
+    """T[i, j] = P(observed j | true i), shape (2, 2), rows sum to 1, order visible, invisible.
+
+    From the counts of `confusion`, of these videos alone where they are given: they must lie
+    outside the fold that is judged. As an annotator's own vote is part of the majority, T errs on
+    the side of too little noise. ValueError where one of the classes does not occur.
+    """
+    rows = confusion if videos is None else confusion[confusion["video"].isin(list(videos))]
+    counts = rows.pivot_table(index="truth", columns="observed", values="frames", aggfunc="sum")
+    counts = counts.reindex(index=CLASSES, columns=CLASSES).fillna(0).to_numpy(dtype=float)
     for name, total in zip(CLASSES, counts.sum(axis=1), strict=True):
         if not total:
             raise ValueError(f"no triple-annotated frame is {name} by majority: T has no such row")

@@ -14,6 +14,7 @@ import pandas as pd
 from clipassistnet.dataset.schema import CLASSES, LABELS
 
 COLUMNS = ["video", "patient", "frames", "subset"]
+PROTOCOLS = "clipper", "all"  # which frames train and validate: those with a clipper, or all
 
 
 class LeakageError(ValueError):
@@ -143,25 +144,57 @@ def read(path: str | Path, k: int) -> pd.DataFrame:
 
 
 def split(
-    folds: pd.DataFrame, labels: pd.DataFrame, fold: int | str
+    folds: pd.DataFrame,
+    labels: pd.DataFrame,
+    fold: int | str,
+    held_out: int | str = "test",
+    protocol: str = "clipper",
 ) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
-    """(train, validation, test) frames of one fold, each with patient and target (1 = invisible).
+    """(train, validation, judged) frames of one training, with patient and target (1 = invisible).
 
-    The target of a training frame is its training_label, of all others the label. Frames without
-    a clipper are in the test part only, their target 1 (the all-frames protocol).
+    `judged` are the frames of the subset `held_out`: the test videos, or one of the folds in nested
+    cross-validation. `fold` validates, all other folds train. The target of a training frame is its
+    training_label, of all others the label. Frames without a clipper count as invisible; `train`
+    and `validation` hold them in the protocol "all" alone, `judged` always.
     ValueError where there is no such fold, LeakageError where `check` finds anything.
     """
     check(folds, labels)
-    known = sorted(set(folds["subset"]) - {"test"}, key=int)
-    if str(fold) not in known:
-        raise ValueError(f"fold {fold!r}: expected one of {', '.join(known)}")
+    fold, held_out = _known(folds, str(fold), str(held_out))
+    if protocol not in PROTOCOLS:
+        raise ValueError(f"protocol {protocol!r}: expected one of {', '.join(PROTOCOLS)}")
     frames = labels.merge(folds[["video", "patient", "subset"]], on="video", validate="many_to_one")
-    frames["target"] = (frames["label"] != "visible").astype("int64")
-    subset, judged = frames.pop("subset"), frames["label"] != "absent"
-    train = frames[~subset.isin([str(fold), "test"]) & (frames["training_label"] != "absent")]
-    train = train.assign(target=(train["training_label"] == "invisible").astype("int64"))
-    parts = train, frames[(subset == str(fold)) & judged], frames[subset == "test"]
-    return tuple(part.reset_index(drop=True) for part in parts)
+    subset = frames.pop("subset")
+    train, validation, judged = (
+        frames[~subset.isin([fold, held_out, "test"])],
+        frames[subset == fold],
+        frames[subset == held_out],
+    )
+    if protocol == "clipper":
+        train = train[train["training_label"] != "absent"]
+        validation = validation[validation["label"] != "absent"]
+    return (
+        _with_target(train, "training_label"),
+        _with_target(validation, "label"),
+        _with_target(judged, "label"),
+    )
+
+
+def _known(folds: pd.DataFrame, fold: str, held_out: str) -> tuple[str, str]:
+    """The two subsets, if they may be told apart: ValueError for any other."""
+    numbers = sorted(set(folds["subset"]) - {"test"}, key=int)
+    tested = "test" in set(folds["subset"])
+    if held_out not in (["test"] if tested else numbers):
+        expected = "test" if tested else f"one of {', '.join(numbers)} (there are no test videos)"
+        raise ValueError(f"held_out {held_out!r}: expected {expected}")
+    if fold not in numbers or fold == held_out:
+        expected = ", ".join(number for number in numbers if number != held_out)
+        raise ValueError(f"fold {fold!r}: expected one of {expected}")
+    return fold, held_out
+
+
+def _with_target(frames: pd.DataFrame, column: str) -> pd.DataFrame:
+    target = (frames[column] != "visible").astype("int64")
+    return frames.assign(target=target).reset_index(drop=True)
 
 
 def _patients(videos: pd.DataFrame, k: int) -> pd.DataFrame:

@@ -101,9 +101,7 @@ def build(
 def _checked(transition: np.ndarray | None) -> np.ndarray:
     """The matrix, if it can be corrected for: rows sum to 1, labels better than chance."""
     if transition is None:
-        raise ValueError(
-            "forward_corrected needs a transition matrix (annotation.label_transition)"
-        )
+        raise ValueError("forward_corrected needs a transition matrix (annotation.transition)")
     matrix = np.asarray(transition, dtype=float)
     proper = matrix.shape == (2, 2) and (matrix >= 0).all() and np.allclose(matrix.sum(axis=1), 1)
     if not proper or np.linalg.det(matrix) <= 0:

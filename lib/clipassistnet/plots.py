@@ -126,6 +126,8 @@ def differences(table: pd.DataFrame, xlabel: str) -> Figure:
     axes.axvline(0, color="black", linestyle="--")
     axes.set(yticks=range(len(table)), yticklabels=table.index, xlabel=xlabel)
     axes.margins(y=0.3)
+    if table.empty:
+        axes.text(0.5, 0.5, "nothing to compare", ha="center", transform=axes.transAxes)
     return figure
 
 

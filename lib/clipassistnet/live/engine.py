@@ -15,7 +15,8 @@ def checkpoints(names: list[str]) -> list[str]:
     if missing:
         raise FileNotFoundError(
             f"no checkpoint {', '.join(missing)}: expected run folders such as "
-            "papermill_runs/<study>/05_train_fold/loss=bce,fold=0, or model.safetensors files"
+            "papermill_runs/<study>/05_train_fold/loss=bce,recipe=paper,held_out=test,fold=0, or "
+            "model.safetensors files"
         )
     return paths
 

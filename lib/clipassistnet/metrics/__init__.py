@@ -28,6 +28,7 @@ from clipassistnet.metrics.discrimination import (
     with_target,
 )
 from clipassistnet.metrics.intervals import Difference, Interval, corrected_resampled_ttest
+from clipassistnet.metrics.patients import by_patient
 from clipassistnet.metrics.resampling import bootstrap, paired_bootstrap
 
 __all__ = [
@@ -37,6 +38,7 @@ __all__ = [
     "Interval",
     "auroc",
     "bootstrap",
+    "by_patient",
     "compare",
     "corrected_resampled_ttest",
     "ensemble",
@@ -139,25 +141,34 @@ def fold_metrics(predictions: pd.DataFrame, column: str = "loss") -> pd.DataFram
 
 
 def table2(
-    predictions: pd.DataFrame, *, by: str = "video", resamples: int = 2000, seed: int = 0
+    predictions: pd.DataFrame,
+    *,
+    column: str = "loss",
+    by: str = "video",
+    within: str | None = "fold",
+    resamples: int = 2000,
+    seed: int = 0,
 ) -> pd.DataFrame:
     """Table 2: one row a loss and metric: loss, metric, folds, mean, sd, low, high.
 
-    `predictions` holds the pooled validation frames of all folds and losses: loss, fold, video,
-    frame, label or target, score. Mean and standard deviation (n - 1) run over folds; the interval
-    of the mean resamples videos within their fold. Where the checkpoint was chosen by these very
-    frames the values are optimistic.
+    `predictions` holds the frames of all folds once for each value of `column` (loss, or recipe):
+    that column, fold, video, frame, label or target, score. Mean and standard deviation (n - 1) run
+    over folds; the interval of the mean resamples videos within their fold. With `within=None`,
+    for folds that are too small for that, `pooled` is the metric of all frames together, and low
+    and high are its interval.
     """
-    predictions = _judged(predictions, "loss")
+    predictions = _judged(predictions, column)
     rows = []
-    for (loss, metric), folds in fold_metrics(predictions).groupby(["loss", "metric"], sort=False):
-        frames, values = predictions[predictions["loss"] == loss], folds["value"]
-        _, low, high = bootstrap(
-            frames, METRICS[metric], by=by, within="fold", resamples=resamples, seed=seed
+    by_fold = fold_metrics(predictions, column)
+    for (name, metric), folds in by_fold.groupby([column, "metric"], sort=False):
+        frames, values = predictions[predictions[column] == name], folds["value"]
+        interval = bootstrap(
+            frames, METRICS[metric], by=by, within=within, resamples=resamples, seed=seed
         )
-        row = {"loss": loss, "metric": metric, "folds": len(folds)}
+        row = {column: name, "metric": metric, "folds": len(folds)}
         row |= {"mean": values.mean(skipna=False), "sd": values.std(ddof=1, skipna=False)}
-        rows.append({**row, "low": low, "high": high})
+        row |= {} if within else {"pooled": interval.estimate}
+        rows.append({**row, "low": interval.low, "high": interval.high})
     return pd.DataFrame(rows)
 
 
@@ -190,9 +201,10 @@ def compare(
 ) -> pd.DataFrame:
     """Every other value of `column` minus the reference, paired over the same videos.
 
-    One row a value and metric: difference, low, high, p (paired bootstrap). With `within="fold"`
-    the differences are means over folds, and t and p_t of the corrected resampled t-test stand
-    beside them, its sizes counted in frames: the fold against all the others.
+    One row (none where there is no other) a value and metric: difference, low, high, p (paired
+    bootstrap). With `within="fold"` the differences are means over folds, and t and p_t of the
+    corrected resampled t-test stand beside them, its sizes counted in frames: the fold against all
+    the others.
     """
     predictions = _judged(predictions, column)
     names = [str(name) for name in predictions[column].unique()]
@@ -207,7 +219,8 @@ def compare(
             )
             row = {column: name, "reference": reference, "metric": metric, **paired._asdict()}
             rows.append({**row, **(_corrected(a, b, metric, column) if within == "fold" else {})})
-    return pd.DataFrame(rows)
+    empty = [column, "reference", "metric", *Difference._fields]
+    return pd.DataFrame(rows, columns=None if rows else empty)
 
 
 def _corrected(a: pd.DataFrame, b: pd.DataFrame, metric: str, column: str) -> dict[str, float]:

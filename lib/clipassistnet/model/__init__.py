@@ -56,10 +56,13 @@ def build(backbone: str, weights: str, *, trainable_stages: int = 0) -> FrameCla
 
     `backbone`: "resnet50" is torchvision's, the paper's; any other name is
     timm's. `weights`: "imagenet", "none", or a file (.safetensors, or .pth without code) of the
-    backbone's weights, whose head is dropped. `trainable_stages` n > 0 freezes all but the last n
-    stages and what follows them; 0 trains everything.
+    backbone's weights, whose head is dropped. A checkpoint of `save` is taken whole, head and all:
+    it answers the same question. `trainable_stages` n > 0 freezes all but the last n stages and
+    what follows them; 0 trains everything.
     Raises ModelError for an unknown backbone, weights that do not fit or cannot be had.
     """
+    if pretrained.is_checkpoint(weights):
+        return _go_on(backbone, weights, trainable_stages)
     network, mean, std = _network(backbone)
     state, licence, early_stride = pretrained.find(backbone, weights)
     spec = {
@@ -78,6 +81,16 @@ def build(backbone: str, weights: str, *, trainable_stages: int = 0) -> FrameCla
     if trainable_stages:
         _freeze(network, trainable_stages, backbone)
     return FrameClassifier(network, spec)
+
+
+def _go_on(backbone: str, checkpoint: str, trainable_stages: int) -> FrameClassifier:
+    """A network that was trained before, to be trained on."""
+    model = load(checkpoint)
+    if model.spec["backbone"] != backbone:
+        raise ModelError(f"{checkpoint}: a {model.spec['backbone']}, expected backbone {backbone}")
+    if trainable_stages:
+        _freeze(model.network, trainable_stages, backbone)
+    return model
 
 
 def _network(backbone: str) -> tuple[nn.Module, Sequence[float], Sequence[float]]:

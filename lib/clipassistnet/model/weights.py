@@ -96,6 +96,11 @@ def _timm_name(name: str, stages: list[tuple[int, int]]) -> str:
     return f"blocks.{stage}.{block}.{(other if stage else first)[layer]}.{parameter}"
 
 
+def is_checkpoint(weights: str) -> bool:
+    """Whether these weights are a file that model.save wrote: a whole classifier."""
+    return weights not in ("imagenet", "none") and "spec" in read(weights)[1]
+
+
 def read(path: str) -> tuple[dict[str, Tensor], dict[str, str]]:
     """Tensors and metadata of a weight file; nothing is ever unpickled but tensors."""
     if not os.path.isfile(path):

@@ -6,16 +6,17 @@ executes notebooks (parameters, engine, execute, study, record) is imported by n
 
 import csv
 import hashlib
-import itertools
 import json
 import os
 import warnings
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 BATCH = "CLIPASSISTNET_RUN"  # set by the runner: the folder that a batch run writes to
 ONCE = "once"  # folder of a run that has no key
+Key = TypeVar("Key")  # a named tuple
 
 
 class RunError(RuntimeError):
@@ -61,6 +62,11 @@ def data_folder(study: str) -> Path:
     return folder
 
 
+def frames_folder(study: str, size: int) -> Path:
+    """Folder of a study's frames, decoded at this size (an edge in pixels)."""
+    return runs_folder() / study / "frames" / str(size)
+
+
 def is_simulated(study: str) -> bool:
     """Whether all videos of a study are simulated, by the column source of its videos.csv."""
     with open(data_folder(study) / "videos.csv", newline="", encoding="utf-8-sig") as file:
@@ -95,19 +101,28 @@ class Run:
         """How this study's figures are headed beside the paper's."""
         return "ours (SIMULATED data)" if self.simulated else "ours"
 
-    @property
-    def frames(self) -> Path:
-        """Folder of decoded frames of the study; their manifests become an input."""
-        folder = runs_folder() / self.study / "frames"
+    def frames(self, size: int) -> Path:
+        """Folder of the study's frames decoded at this size; their manifests become an input."""
+        folder = frames_folder(self.study, size)
         manifests = sorted(folder.glob("*.json"))
         if not manifests:
             raise RunError(
-                f"study {self.study!r} has no decoded frames yet; "
+                f"study {self.study!r} has no frames of {size} pixels yet; "
                 f"make them with: make study STUDY={self.study}"
             )
         for path in manifests:
-            self._use(path, f"frames/{path.name}")
+            self._use(path, f"frames/{size}/{path.name}")
         return folder
+
+    def weights(self, weights: str) -> str:
+        """`weights` as the model takes them: a file, named from the project's root, is an input."""
+        if weights in ("imagenet", "none"):
+            return weights
+        path = root() / weights
+        if not path.is_file():
+            raise RunError(f"weights {weights!r}: no such file in {root()}")
+        self._use(path, f"weights/{weights}")
+        return os.path.relpath(path)
 
     def input(self, notebook: str, file: str, **key: Any) -> Path:
         """Path of a file that another notebook of this study made.
@@ -127,24 +142,26 @@ class Run:
         self._use(path, f"{notebook}/{folder.name}/{file}")
         return path
 
-    def inputs(self, notebook: str, file: str, **axes: list[Any]) -> dict[tuple, Path]:
-        """Paths of a file over every combination of keys, once their runs are seen to agree.
+    def inputs(self, notebook: str, file: str, keys: Iterable[Key]) -> dict[Key, Path]:
+        """Paths of a file over several runs of a notebook, once they are seen to agree.
 
         Args:
-            axes: the values of each key, e.g. loss=["bce"], fold=range(5).
-
-        Returns:
-            {(value, ...): path}, in the order of the product of the axes.
+            keys: named tuples, e.g. `crossvalidation.Training`, a field for each part of the key.
 
         Raises:
-            RunError: a run is missing, or two runs disagree on data, folds or parameters.
+            RunError: a run is missing, or two disagree on data, folds or parameters. What is in the
+                key may differ, and parameters may between recipes: that is what recipes are.
         """
-        paths, records = {}, {}
-        for values in itertools.product(*axes.values()):
-            key = dict(zip(axes, values, strict=True))
-            paths[values] = self.input(notebook, file, **key)
-            records[name_key(key)] = json.loads((paths[values].parent / "run.json").read_text())
-        _require_agreement(notebook, records, set(axes))
+        paths, recipes = {}, {}
+        for key in keys:
+            fields = key._asdict()
+            paths[key] = self.input(notebook, file, **fields)
+            record = json.loads((paths[key].parent / "run.json").read_text())
+            recipes.setdefault(fields.get("recipe"), {})[name_key(fields)] = record
+        for records in recipes.values():
+            _require_agreement(notebook, records, set(fields))
+        firsts = dict(next(iter(records.items())) for records in recipes.values())
+        _require_agreement(notebook, firsts, set(fields), recipes=True)
         return paths
 
     def table(self, frame: Any, name: str) -> Any:
@@ -192,17 +209,24 @@ def _is_plain_index(frame: Any) -> bool:
     return frame.index.name is None and frame.index.nlevels == 1 and frame.index.dtype.kind == "i"
 
 
-def _require_agreement(notebook: str, records: dict[str, dict], axes: set[str]) -> None:
-    """Refuse runs that differ in data, folds or parameters; a difference in code only warns."""
+def _require_agreement(
+    notebook: str, records: dict[str, dict], axes: set[str], recipes: bool = False
+) -> None:
+    """Refuse runs that differ in data, folds or parameters; a difference in code only warns.
+
+    Runs of several `recipes` have parameters, and perhaps inputs, of their own: what they share has
+    to be the same.
+    """
     (first, reference), *others = records.items()
     problems = []
     for name, record in others:
-        for part in ("parameters", "inputs"):
+        for part in ("inputs",) if recipes else ("parameters", "inputs"):
             a, b = _comparable(reference[part], axes), _comparable(record[part], axes)
-            differing = sorted(k for k in a.keys() | b.keys() if a.get(k) != b.get(k))
+            both = a.keys() & b.keys() if recipes else a.keys() | b.keys()
             problems += [
                 f"{part[:-1]} {k}: {first} has {a.get(k)!r}, {name} has {b.get(k)!r}"
-                for k in differing
+                for k in sorted(both)
+                if a.get(k) != b.get(k)
             ]
         if record["code"] != reference["code"]:
             warnings.warn(f"{notebook}: {first} and {name} ran with different code", stacklevel=3)
@@ -212,4 +236,9 @@ def _require_agreement(notebook: str, records: dict[str, dict], axes: set[str]) 
 
 def _comparable(part: dict[str, Any], axes: set[str]) -> dict[str, Any]:
     """Leave out the axes, and the inputs that differ with them (the learning rate of a loss)."""
-    return {k: v for k, v in part.items() if k not in axes and not any(f"{a}=" in k for a in axes)}
+    differs = tuple(f"{axis}=" for axis in axes)
+    return {
+        k: v
+        for k, v in part.items()
+        if k not in axes and (k.startswith("weights/") or not any(d in k for d in differs))
+    }

@@ -4,7 +4,7 @@ import argparse
 import os
 import sys
 
-from . import RunError, data_folder, runs_folder
+from . import RunError, data_folder, frames_folder, runs_folder
 from .process import die_with_parent
 
 
@@ -55,9 +55,10 @@ def _parser() -> argparse.ArgumentParser:
 
 def _run(options: argparse.Namespace, _: list[str]) -> int:
     from .execute import execute
-    from .parameters import parse_given
+    from .parameters import notebook_path, parse_given
 
-    folder = execute(options.study, options.notebook, parse_given(options.given), options.threads)
+    given = parse_given(options.given, notebook_path(options.notebook))
+    folder = execute(options.study, options.notebook, given, options.threads)
     if sys.stdout.isatty():
         print(f"done: {os.path.relpath(folder)}/notebook.ipynb")
     return 0
@@ -80,12 +81,11 @@ def _simulate(options: argparse.Namespace, _: list[str]) -> int:
 
 def _frames(options: argparse.Namespace, _: list[str]) -> int:
     from .. import dataset, frames
-    from .study import settings_of
+    from .plan import read_plan
 
-    *_, size = settings_of(options.study)
-    target = runs_folder() / options.study / "frames"
     data = dataset.read(data_folder(options.study))
-    frames.build(data, target, size, processes=options.processes)
+    for size in read_plan(options.study).sizes:
+        frames.build(data, frames_folder(options.study, size), size, processes=options.processes)
     return 0
 
 

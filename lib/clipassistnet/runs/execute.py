@@ -77,9 +77,10 @@ def is_current(folder: Path, study: str, mark: str) -> bool:
 
 def _digest_or_none(study: str, name: str) -> str | None:
     try:
-        inside = name.removeprefix("data/")
-        base = data_folder(study) if inside != name else runs_folder() / study
-        return file_digest(base / inside)
+        place, _, inside = name.partition("/")
+        bases = {"data": lambda: data_folder(study), "weights": root}
+        run = runs_folder() / study / name
+        return file_digest(bases[place]() / inside if place in bases else run)
     except (OSError, RunError):
         return None
 

@@ -7,15 +7,19 @@ with a default. So names and types are checked here, before anything starts.
 import ast
 import difflib
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from ..crossvalidation import PAPER, Training
 from . import RunError, root
 from .provenance import notebook_sources
 
-SECTIONS = {"description", "simulate", "threads", "parameters", "notebooks"}
+SECTIONS = {"description", "simulate", "source", "threads", "parameters", "recipes", "notebooks"}
+# What every training of a study shares, or the folds would not be those that are judged.
+SHARED = {"study", "folds_count", "inner_folds", "losses", "recipes", *Training._fields}
 
 
 def notebook_path(name: str) -> Path:
@@ -72,12 +76,14 @@ def read_study(name: str) -> dict[str, Any]:
 def resolve(study: str, notebook: Path, given: dict[str, Any]) -> dict[str, Any]:
     """Every parameter of a run, in the notebook's order.
 
+    From weak to strong: the notebook's defaults, the study's parameters, those of the run's recipe,
+    the study's for this notebook, and those given. `recipes` is the list of the study's recipes.
+
     Raises:
-        RunError: an unknown name or a value of the wrong type, all of them at once.
+        RunError: an unknown name or recipe, or a value of the wrong type, all of them at once.
     """
     settings = read_study(study)
-    defaults = declared(notebook)
-    common = {k: v for k, v in (settings.get("parameters") or {}).items() if k in defaults}
+    defaults, recipes = declared(notebook), recipes_of(settings)
     own = (settings.get("notebooks") or {}).get(notebook.stem) or {}
     given = {"study": study, **given}
     problems = [
@@ -85,20 +91,34 @@ def resolve(study: str, notebook: Path, given: dict[str, Any]) -> dict[str, Any]
         for name, value in given.items()
         if (problem := _parameter_problem(notebook.stem, defaults, name, value))
     ]
+    study_wide = {**(settings.get("parameters") or {}), "recipes": list(recipes)}
+    recipe = {**defaults, **study_wide, **own, **given}.get("recipe", PAPER)
+    if recipe not in recipes:
+        known = ", ".join(recipes)
+        problems.append(f"recipe {recipe!r}{_suggest(recipe, recipes)}; study {study} has {known}")
     if problems:
         raise RunError("\n".join(problems))
+    common = {k: v for k, v in {**study_wide, **recipes[recipe]}.items() if k in defaults}
     return {**defaults, **common, **own, **given}
 
 
-def parse_given(pairs: list[str]) -> dict[str, Any]:
-    """`["loss=bce", "fold=0"]` as typed values; what is no literal is a string."""
-    given = {}
+def recipes_of(settings: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """The recipes of a study that was read: {name: parameters that differ from the study's}."""
+    return {PAPER: {}} | {k: v or {} for k, v in (settings.get("recipes") or {}).items()}
+
+
+def parse_given(pairs: list[str], notebook: Path) -> dict[str, Any]:
+    """`["loss=bce", "fold=0"]` as typed values.
+
+    What the notebook declares as text stays text (held_out=0); else what is no literal is.
+    """
+    given, defaults = {}, declared(notebook)
     for pair in pairs:
         name, equals, text = pair.partition("=")
         if not equals:
             raise RunError(f"-p {pair}: expected name=value")
         try:
-            given[name] = json.loads(text)
+            given[name] = text if isinstance(defaults.get(name), str) else json.loads(text)
         except ValueError:
             given[name] = text
     return given
@@ -118,6 +138,8 @@ def _study_problems(study: dict[str, Any]) -> list[tuple[tuple, str]]:
     for name, value in (study.get("parameters") or {}).items():
         problem = _parameter_problem("any notebook", everywhere, name, value)
         problems += [(("parameters", name), problem)] if problem else []
+    for recipe, values in (study.get("recipes") or {}).items():
+        problems += _recipe_problems(recipe, values or {}, everywhere)
     for notebook, values in (study.get("notebooks") or {}).items():
         if notebook not in notebooks:
             hint = _suggest(notebook, notebooks)
@@ -126,6 +148,25 @@ def _study_problems(study: dict[str, Any]) -> list[tuple[tuple, str]]:
         for name, value in (values or {}).items():
             problem = _parameter_problem(notebook, notebooks[notebook], name, value)
             problems += [(("notebooks", notebook, name), problem)] if problem else []
+    return problems
+
+
+def _recipe_problems(
+    recipe: str, values: dict[str, Any], everywhere: dict[str, Any]
+) -> list[tuple[tuple, str]]:
+    """A recipe's name names folders; its parameters are those that trainings may differ in."""
+    problems = []
+    if not re.fullmatch("[a-z][a-z0-9_]*", str(recipe)):
+        expected = "expected small letters, digits and '_'"
+        problems.append((("recipes", recipe), f"recipe {recipe!r}: {expected}"))
+    if recipe == PAPER and values:
+        what = "recipe 'paper' has the study's own parameters: give them under parameters"
+        problems.append((("recipes", recipe), what))
+    for name, value in values.items():
+        problem = _parameter_problem(f"recipe {recipe}", everywhere, name, value)
+        if name in SHARED:
+            problem = f"recipe {recipe}: {name} is the same for all recipes of a study"
+        problems += [(("recipes", recipe, name), problem)] if problem else []
     return problems
 
 

@@ -10,19 +10,10 @@ from pathlib import Path
 import pandas as pd
 
 from . import RunError, is_simulated, name_key, root, runs_folder
-from .parameters import declared, notebook_path, read_study
+from .parameters import read_study
+from .plan import read_plan
 from .process import die_with_parent, try_lock
 from .provenance import gpus
-
-
-def settings_of(study: str) -> tuple[list[str], int, int]:
-    """Losses, number of folds and image size of a study: what the Snakefile is laid out by."""
-    given = read_study(study).get("parameters") or {}
-    both = {}
-    for notebook in ("02_video_folds", "05_train_fold", "06_loss_comparison"):
-        both.update(declared(notebook_path(notebook)))
-    both.update(given)
-    return both["losses"], both["folds_count"], both["image_size"]
 
 
 def data_mark(study: str) -> str:
@@ -36,25 +27,35 @@ def data_mark(study: str) -> str:
     return digest.hexdigest()
 
 
-def run(study: str, data: str | None, cores: int | None, extra: list[str]) -> int:
-    """Bring every run of a study up to date; returns Snakemake's exit status.
+def run(
+    study: str, data: str | None, cores: int | None, extra: list[str], tell: bool = True
+) -> int:
+    """Bring every run of a study up to date, and first what it needs of other studies.
+
+    Returns Snakemake's exit status.
 
     Args:
         data: dataset folder, remembered for the next time; not for a simulated study.
         cores: runs of one thread at a time, default the processor's.
         extra: further arguments for Snakemake, e.g. ["--executor", "slurm"].
+        tell: print the summary at the end.
 
     Raises:
         RunError: a wrong study file, missing data, or the study is running already.
     """
     folder = runs_folder() / study
     _keep_data(study, data)
+    for other, notebook, key in read_plan(study).needs:
+        print(f"first, from the study {other}: {notebook} {key}", flush=True)
+        target = runs_folder() / other / notebook / key / ".done"
+        if status := run(other, None, cores, [*extra, str(target)], tell=False):
+            return status
     lock = try_lock(folder / ".lock")
     if lock is None:
         raise RunError(f"study {study!r} is running already (its lock: {folder / '.lock'})")
     with lock:
         status = _snakemake(study, cores or len(os.sched_getaffinity(0)), extra)
-    if status == 0:
+    if status == 0 and tell:
         from .. import report  # a second of imports, once everything is done
 
         report.write(study)

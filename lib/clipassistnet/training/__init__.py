@@ -23,7 +23,8 @@ from clipassistnet.model import layers, weights
 class Settings:
     """What decides a training besides its data. Patience is counted in epochs.
 
-    The paper does not name its optimizer: Adam, with torch's defaults, is our choice.
+    No epochs at all: the network is judged as `weights` have it. The paper does not name its
+    optimizer: Adam, with torch's defaults, is our choice.
     """
 
     backbone: str
@@ -42,8 +43,8 @@ class Settings:
     workers: int = 0
 
     def __post_init__(self):
-        least = dict.fromkeys(("image_size", "batch_size", "accumulate", "epochs"), 1)
-        least |= dict.fromkeys(("trainable_stages", "seed", "workers"), 0)
+        least = dict.fromkeys(("image_size", "batch_size", "accumulate"), 1)
+        least |= dict.fromkeys(("trainable_stages", "epochs", "seed", "workers"), 0)
         wrong = [
             f"{name} {getattr(self, name)}, expected at least {bound}"
             for name, bound in least.items()
@@ -143,11 +144,13 @@ def fit(
     for name, table in (("training", train), ("validation", validation)):
         if table["target"].nunique() != 2:
             raise ValueError(f"{name}: frames of both classes expected, got {len(table)} of one")
-    from clipassistnet.training import trainer
-
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     classifier, loader = _begin(settings, train, cache)
+    if not settings.epochs:
+        return _as_it_is(settings, classifier, validation, cache, folder)
+    from clipassistnet.training import trainer
+
     held_out = FrameTable(cache, validation, **_statistics(classifier), augment=False)
     identity = _identity(settings, train, validation, cache, transition)
     loss = losses.build(settings.loss, train, transition)
@@ -158,6 +161,24 @@ def fit(
     best = model.load(folder / trainer.CHECKPOINT).to(device)
     (folder / trainer.LAST).unlink(missing_ok=True)
     return Fit(best, history, int(history["validation_auroc"].idxmax()))
+
+
+def _as_it_is(
+    settings: Settings, classifier: model.FrameClassifier, validation, cache, folder: Path
+) -> Fit:
+    """A network that was trained elsewhere, saved as it is, with one row of history."""
+    if not weights.is_checkpoint(settings.weights):
+        raise ValueError(f"epochs 0 with weights {settings.weights}: expected a whole checkpoint")
+    from sklearn.metrics import log_loss, roc_auc_score
+
+    score, target = predict(classifier, validation, cache), validation["target"]
+    row = dict.fromkeys(("train_loss", "learning_rate", "seconds"), float("nan"))
+    row |= {"epoch": 0, "validation_loss": log_loss(target, score)}
+    row["validation_auroc"] = roc_auc_score(target, score)
+    model.save(classifier, folder / "model.safetensors", **row)
+    history = pd.DataFrame([row])
+    history.to_csv(folder / "history.csv", index=False)
+    return Fit(classifier.eval(), history, 0)
 
 
 def find_learning_rate(
@@ -240,6 +261,8 @@ def _identity(settings: Settings, train, validation, cache, transition) -> str:
         digest.update(pd.util.hash_pandas_object(rows, index=False).to_numpy().tobytes())
     digest.update(repr(None if transition is None else np.asarray(transition).tolist()).encode())
     digest.update(cache.digest().encode() if hasattr(cache, "digest") else b"")
+    if Path(settings.weights).is_file():
+        digest.update(Path(settings.weights).read_bytes())
     from clipassistnet.training import trainer
 
     for module in (layers, losses, model, transforms, weights, trainer):

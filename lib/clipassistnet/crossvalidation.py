@@ -1,0 +1,77 @@
+"""Which networks a study trains, and which frames each of them judges.
+
+Two protocols, told apart by `inner_folds`:
+
+- 0, the paper's: test videos are held out once ("test"); each of the k folds validates one network
+  (early stopping, learning-rate schedule, checkpoint), and their ensemble judges the test videos.
+- n > 0, nested: there are no test videos. Each of the k folds is held out in turn, and the ensemble
+  of n networks judges it, each of them validated on another one of the remaining folds. No network
+  sees the fold that it judges, and each frame is judged once (Varma & Simon, BMC Bioinformatics 7,
+  2006).
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+TEST = "test"
+PAPER = "paper"  # the recipe that every study has, and the only one that runs with every loss
+
+
+class Training(NamedTuple):
+    """One network: its fields name the folder of its run."""
+
+    loss: str
+    recipe: str
+    held_out: str
+    fold: int
+
+
+def ensembles(folds_count: int, inner_folds: int) -> dict[str, list[int]]:
+    """The folds that validate the networks which judge each held-out subset.
+
+    In the nested protocol those that follow it, in a ring: every fold validates equally often.
+    ValueError where there are not enough folds.
+    """
+    if not 0 <= inner_folds < folds_count - 1:
+        raise ValueError(
+            f"inner_folds {inner_folds} of {folds_count} folds: expected 0 (the paper's protocol) "
+            f"to {folds_count - 2} (one is held out, and one at least trains)"
+        )
+    if not inner_folds:
+        return {TEST: list(range(folds_count))}
+    ring = range(1, inner_folds + 1)
+    return {str(o): [(o + step) % folds_count for step in ring] for o in range(folds_count)}
+
+
+def trainings(
+    losses: Sequence[str], recipes: Sequence[str], folds_count: int, inner_folds: int
+) -> list[Training]:
+    """Every training of a study: all losses by the paper's recipe, BCE by all others."""
+    pairs = [(loss, PAPER) for loss in losses] * (PAPER in recipes)
+    pairs += [("bce", recipe) for recipe in recipes if recipe != PAPER]
+    judged = ensembles(folds_count, inner_folds).items()
+    return [
+        Training(loss, recipe, held_out, fold)
+        for loss, recipe in pairs
+        for held_out, folds in judged
+        for fold in folds
+    ]
+
+
+def explain(inner_folds: int) -> str:
+    """What the figures of `predictions.out_of_fold` are worth: a sentence for a reader."""
+    if inner_folds:
+        return (
+            f"Nested cross-validation: each fold is judged by {inner_folds} networks (the mean of "
+            "their scores) that neither trained on it nor were stopped or chosen by it."
+        )
+    return (
+        "OPTIMISTIC: each fold is judged by the one network that did not train on it, but whose "
+        "checkpoint was chosen by it."
+    )
+
+
+def first(folds_count: int, inner_folds: int) -> tuple[str, int]:
+    """(held-out subset, fold) of the training that is shown where one stands for all."""
+    held_out, folds = next(iter(ensembles(folds_count, inner_folds).items()))
+    return held_out, folds[0]

@@ -1,0 +1,76 @@
+"""What a study consists of, read from its file once: its trainings, pixels and other needs."""
+
+from dataclasses import dataclass
+from functools import cache
+from pathlib import PurePosixPath
+from typing import Any
+
+from ..crossvalidation import Training, trainings
+from . import RunError, file_digest, name_key, root, runs_folder
+from .parameters import notebook_path, read_study, recipes_of, resolve
+
+TRAIN = "05_train_fold"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Laid out from a study's file by `read_plan`; the Snakefile follows it.
+
+    `sizes` are the edges of the decoded frames. `needs` are the runs of other studies whose
+    networks this study starts from: (study, notebook, key).
+    """
+
+    recipes: list[str]
+    trainings: list[Training]
+    sizes: list[int]
+    needs: list[tuple[str, str, str]]
+
+
+def read_plan(study: str) -> Plan:
+    """The plan of a study.
+
+    Raises:
+        RunError: a wrong study file, impossible folds, or a need that no study meets.
+    """
+    recipes = list(recipes_of(read_study(study)))
+    train = [resolve(study, notebook_path(TRAIN), {"recipe": recipe}) for recipe in recipes]
+    needs = {need for settings in train if (need := _need(study, settings["weights"]))}
+    sizes = sorted({settings["image_size"] for settings in train})
+    return Plan(recipes, _trainings(study, recipes), sizes, sorted(needs))
+
+
+def weights_mark(parameters: dict[str, Any]) -> str:
+    """Digest of the weight file that a run starts from, where its parameters name one."""
+    path = root() / parameters.get("weights", "none")
+    return _digest(path) if path.is_file() else ""
+
+
+_digest = cache(file_digest)
+
+
+def _trainings(study: str, recipes: list[str]) -> list[Training]:
+    shared = resolve(study, notebook_path("06_loss_comparison"), {})
+    try:
+        return trainings(shared["losses"], recipes, shared["folds_count"], shared["inner_folds"])
+    except ValueError as error:
+        raise RunError(f"{study}.yaml: {error}") from error
+
+
+def _need(study: str, weights: str) -> tuple[str, str, str] | None:
+    """The run of another study that makes these weights; None for others."""
+    place = PurePosixPath(runs_folder().relative_to(root()).as_posix())
+    path = PurePosixPath(weights)
+    if not path.is_relative_to(place):
+        return None
+    parts = path.relative_to(place).parts
+    if len(parts) != 4 or parts[0] == study or parts[1] != TRAIN:
+        expected = f"{place}/<another study>/{TRAIN}/<run>/model.safetensors"
+        raise RunError(f"{study}.yaml: weights {weights!r}: expected {expected}")
+    other, notebook, key, _ = parts
+    known = [name_key(t._asdict()) for t in _trainings(other, [*recipes_of(read_study(other))])]
+    if key not in known:
+        raise RunError(
+            f"{study}.yaml: weights {weights!r}: study {other!r} has no training {key}; "
+            f"it has {known[0]} and {len(known) - 1} more"
+        )
+    return other, notebook, key
