@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from clipassistnet.simulate.motion import Timeline
-from clipassistnet.simulate.realism import SIZE, appearance, exactness, probes, samples
+from clipassistnet.simulate.realism import SIZE, appearance, exactness, probes, samples, transfer
 from clipassistnet.simulate.render import Renderer
 from clipassistnet.simulate.scene import clipper_model, patient
 from clipassistnet.simulate.stage import Stage
@@ -99,6 +99,39 @@ def test_a_probe_is_judged_on_patients_it_never_saw():
     assert learnt < 0.7  # who a patient is tells nothing of another one
     signal = np.column_stack([identity, target * 2 + rng.normal(size=200) * 0.1])
     assert probes.held_out(signal, target, patients)[0] > 0.95
+
+
+def toy(rng, videos, count):
+    """Samples in which a tip is seen where the picture has a striped square somewhere."""
+    table = pd.DataFrame({"video": [videos[k % len(videos)] for k in range(count)]})
+    table = table.assign(patient=table["video"], frame=range(count))
+    table["target"] = rng.permutation(np.arange(count) % 2)
+    found = rng.integers(60, 110, (count, 64, 64, 3)).astype(np.uint8)
+    for picture, target in zip(found, table["target"], strict=True):
+        x, y = rng.integers(2, 20, 2)
+        picture[y : y + 40, x : x + 40 : 1 if target else 8] = 240
+    return samples.Samples(None, None, table, found)
+
+
+def test_transfer_learns_from_simulated_frames_and_scores_real_ones(monkeypatch):
+    rng = np.random.default_rng(0)
+    for name, value in {"SIZE": 64, "SEEDS": 2, "VERSIONS": 1, "EPOCHS": 8, "BATCH": 8}.items():
+        monkeypatch.setattr(transfer, name, value)
+    scored = transfer.learn(toy(rng, ["s1", "s2", "s3"], 64), toy(rng, ["v01", "v03"], 24))
+    assert scored.groupby("seed").size().tolist() == [24, 24]
+    for column in ("score", "adapted"):
+        mean, low, high = transfer.over_seeds(scored, column)["all"]
+        assert 0.9 < low <= mean <= high
+    assert not np.allclose(scored["score"], scored["adapted"])
+
+
+def test_transfer_is_judged_on_the_patients_that_guided_no_choice():
+    rows = pd.DataFrame({"video": ["v01", "v01", "v03", "v03"] * 2, "target": [0, 1] * 4})
+    rows = rows.assign(patient=rows["video"], seed=[0] * 4 + [1] * 4)
+    rows["score"] = [0.1, 0.2, 0.4, 0.3, 0.1, 0.2, 0.3, 0.4]
+    found = transfer.over_seeds(rows, "score")
+    assert found["judges"] == (1.0, 1.0, 1.0)
+    assert found["development"] == (0.5, 0.0, 1.0)
 
 
 def test_thinned_keeps_at_most_so_many_a_patient():

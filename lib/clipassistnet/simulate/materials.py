@@ -17,7 +17,7 @@ _TABLE = {
     STEEL: (0.05, 1.30, 0.40, 0.015, 1.0),
     BLACK: (0.10, 0.15, 0.45, 0.05, 0.0),
     POLYMER: (0.40, 0.20, 0.40, 0.05, 0.0),
-    DARK: (0.25, 0.20, 0.40, 0.40, 0.0),
+    DARK: (0.25, 0.02, 0.50, 0.20, 0.0),
     MATT: (0.15, 0.60, 0.50, 0.03, 0.8),
 }
 PARAMETERS = np.array([_TABLE[m] for m in sorted(_TABLE)], np.float32)
@@ -86,7 +86,9 @@ def textures(rng: np.random.Generator, pixels: int, colours: dict[int, np.ndarra
     tiles = {}
     for material, colour in colours.items():
         shade = 1 + 0.14 * broad + 0.04 * middle + 0.03 * fine
-        tiles[material] = _pack(colour * shade[..., None], smooth, wet)
+        # The liver's wet sheen differs most between patients: from matt to mirror-like.
+        gloss = wet * rng.uniform(0.2, 1.3) if material == LIVER else wet
+        tiles[material] = _pack(colour * shade[..., None], smooth, gloss)
     spilt, drawn = rng.uniform(1.6, 3.6), rng.uniform(0.2, 0.7)  # blood; how far vessels show
     base = colours[GALLBLADDER] * (1 + 0.12 * broad + 0.05 * fine)[..., None]
     base = _mix(base, red, drawn * vessels + 0.12 * np.maximum(other - 0.6, 0))

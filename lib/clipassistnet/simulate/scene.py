@@ -49,8 +49,8 @@ class Patient:
 
 
 def _camera(rng: np.random.Generator) -> Camera:
-    if rng.random() < 0.85:
-        radius = rng.uniform(0.38, 0.48)
+    if rng.random() < 0.9:
+        radius = rng.uniform(0.36, 0.47)
         field = (0.5 + rng.normal() * 0.02, 0.5 + rng.normal() * 0.01, radius)
     else:
         field = (0.5, 0.5, 2.0)
@@ -104,7 +104,7 @@ def patient(seed: np.random.SeedSequence, width: int) -> Patient:
     """Draw a patient. `width` (pixels of the picture) sets the resolution of the textures."""
     rng = np.random.default_rng(seed)
     camera = _camera(rng)
-    target = np.array([rng.uniform(-8, 8), rng.uniform(-4, 8), rng.uniform(58, 74)])
+    target = np.array([rng.uniform(-8, 8), rng.uniform(-6, 6), rng.uniform(60, 84)])
     away = np.array([rng.uniform(70, 110), rng.uniform(-35, 80), -rng.uniform(35, 75)])
     axis = -away / np.linalg.norm(away)
     roll = rng.choice([-1, 1]) * rng.uniform(0.5, 1.0)

@@ -13,7 +13,7 @@ from clipassistnet.transforms import preprocess
 
 from . import BACKBONE, SIZE
 
-A_PATIENT = 24  # frames of a simulated patient that are learnt from; neighbours add little
+A_PATIENT = 12  # frames of a simulated patient that are learnt from; neighbours add little
 
 
 def features(pictures: np.ndarray) -> np.ndarray:
