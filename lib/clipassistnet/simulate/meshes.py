@@ -47,22 +47,6 @@ class Surface:
         data[:, PLACE] = self.data[:, PLACE] @ rotation + translation.astype(np.float32)
         return Surface(data, self.triangles)
 
-    def dented(
-        self, place: np.ndarray, push: np.ndarray, width: float, translation: np.ndarray
-    ) -> "Surface":
-        """The surface that gives way by `push` (3,) mm at `place`, less around it, then moved."""
-        away = self.vertices - place.astype(np.float32)
-        share = np.exp(np.einsum("ij,ij->i", away, away) / np.float32(-2 * width**2))
-        data = self.data.copy()
-        data[:, PLACE] += share[:, None] * push.astype(np.float32) + translation.astype(np.float32)
-        return Surface(data, self.triangles)
-
-    def shifted(self, translation: np.ndarray) -> "Surface":
-        """The surface moved by `translation` (3,) in mm."""
-        data = self.data.copy()
-        data[:, PLACE] += translation.astype(np.float32)
-        return Surface(data, self.triangles)
-
 
 @lru_cache(maxsize=64)
 def _grid_triangles(rows: int, columns: int) -> np.ndarray:

@@ -34,7 +34,7 @@ class Moment:
     tissue: np.ndarray  # (3,) shift of all tissue, mm
     tools: tuple[Tool, ...]
     clips: int  # how many actions have left their clip
-    dent: tuple[np.ndarray, np.ndarray] | None  # where the applier presses, and how far, mm
+    dent: tuple[np.ndarray, np.ndarray]  # where the applier presses on the tissue, how far; mm
 
 
 def _split(total: int, parts: int, rng: np.random.Generator) -> np.ndarray:
@@ -156,7 +156,9 @@ class Timeline:
             tools.append(self._aimed(self.worker, "hook", self.work[frame], 12.0, opening))
         clips = sum(frame >= action.leave for action in self.actions)
         action = self.action_at(frame)
-        dent = (action.place, action.presses[frame - action.start]) if action else None
+        dent = (middle, np.zeros(3))
+        if action is not None:
+            dent = (action.place, action.presses[frame - action.start])
         return Moment(view, tissue, tuple(tools), clips, dent)
 
     def _aimed(self, kind: str, trocar: str, tip: np.ndarray, reach: float, opening: float) -> Tool:

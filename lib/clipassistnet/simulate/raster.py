@@ -1,4 +1,4 @@
-"""Compiled kernels: project vertices, rasterise triangles into a visibility buffer.
+"""Compiled kernels: move and project vertices, rasterise triangles into a visibility buffer.
 
 The visibility buffer holds the depth and the triangle of every subpixel (SAMPLES x SAMPLES a
 pixel). Shading comes after, once for each surface in a pixel, which gives anti-aliased edges at
@@ -12,6 +12,20 @@ SAMPLES = 2
 NEAR = 4.0  # mm; a triangle that reaches closer to the lens is dropped
 # Without "numpy" every division is checked for zero, and no loop becomes SIMD.
 OPTIONS = {"cache": True, "fastmath": True, "nogil": True, "error_model": "numpy"}
+
+
+@njit(**OPTIONS)
+def settle(data, shift, place, push, width):
+    """Move places (columns 3 to 5 of `data`, mm) by `shift`, and about `place` by `push` as well.
+
+    The push fades over `width` mm: so tissue gives way to what presses on it.
+    """
+    scale = np.float32(-0.5 / (width * width))
+    for i in range(data.shape[0]):
+        x, y, z = data[i, 3] - place[0], data[i, 4] - place[1], data[i, 5] - place[2]
+        share = np.exp((x * x + y * y + z * z) * scale)
+        for k in range(3):
+            data[i, 3 + k] += shift[k] + share * push[k]
 
 
 @njit(**OPTIONS)

@@ -121,11 +121,14 @@ class Renderer:
         glow = np.maximum(small - np.float32(0.6 / max(self.exposure, 1e-3)), 0)
         glow = cv2.GaussianBlur(glow * np.float32(camera.glow), (0, 0), self.width / 150)
         layers = (self._shadow(near), soft, blur, glow)
-        shading.compose(self.linear, *(cv2.resize(layer, size) for layer in layers))
+        layers = (cv2.resize(layer, size) for layer in layers)
+        shading.compose(self.linear, self.limits, *layers)
         if np.hypot(*view.tool_speed) > 1.0:
             samples = raster.SAMPLES
             tool = self.surface.part[self.owner[::samples, ::samples]] >= CLIPPER
-            _streak(self.linear, view.tool_speed, tool & (self.owner[::samples, ::samples] >= 0))
+            tool &= self.owner[::samples, ::samples] >= 0
+            if tool.any():
+                _streak(self.linear, view.tool_speed, tool)
         if np.hypot(*view.camera_speed) > 1.0:
             _streak(self.linear, view.camera_speed, None)
         if view.smoke > 0:
@@ -144,7 +147,7 @@ class Renderer:
         self.exposure += (wanted - self.exposure) * (0.06 if self.exposure else 1.0)
         gain = self.exposure * np.asarray(camera.balance, np.float32)
         shading.develop(
-            self.linear, self.curve, gain.astype(np.float32), self.field,
+            self.linear, self.limits, self.curve, gain.astype(np.float32), self.field,
             np.asarray(camera.border, np.float32), self.grain,
             self.rng.integers(0, _GRAINS - 3 * self.width, self.height), self.picture,
         )  # fmt: skip
@@ -163,9 +166,13 @@ def _streak(linear: np.ndarray, speed: tuple[float, float], mask: np.ndarray | N
     ends = [tuple(round(float(middle + s * h) * 16) for h in half) for s in (-1, 1)]
     cv2.line(kernel, *ends, 1.0, 1, cv2.LINE_AA, 4)
     kernel /= kernel.sum()
-    blurred = cv2.filter2D(linear, -1, kernel, borderType=cv2.BORDER_REFLECT)
     if mask is None:
-        linear[:] = blurred
+        linear[:] = cv2.filter2D(linear, -1, kernel, borderType=cv2.BORDER_REFLECT)
         return
-    share = np.minimum(1, 2 * cv2.filter2D(mask.astype(np.float32), -1, kernel))[..., None]
-    linear += share * (blurred - linear)
+    box = tuple(
+        slice(max(0, places.min() - size), places.max() + size + 1) for places in np.nonzero(mask)
+    )
+    part, mask = linear[box], mask[box].astype(np.float32)
+    blurred = cv2.filter2D(part, -1, kernel, borderType=cv2.BORDER_REFLECT)
+    share = np.minimum(1, 2 * cv2.filter2D(mask, -1, kernel))[..., None]
+    part += share * (blurred - part)

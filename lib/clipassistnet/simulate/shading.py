@@ -139,10 +139,13 @@ def shade(data, triangles, owner, textures, materials, lamp, eye, axis, limits, 
 
 
 @njit(**OPTIONS)
-def compose(linear, lost, soft, blur, glow):
-    """In place: `soft` (H, W, 3) where `blur` (H, W) is 1, darker by `lost`, and `glow` on top."""
+def compose(linear, limits, lost, soft, blur, glow):
+    """In place: `soft` (H, W, 3) where `blur` (H, W) is 1, darker by `lost`, and `glow` on top.
+
+    Nothing changes beyond the `limits` (H, 2) of the columns.
+    """
     for y in range(linear.shape[0]):
-        for x in range(linear.shape[1]):
+        for x in range(limits[y, 0], limits[y, 1]):
             kept, share = ONE - lost[y, x], blur[y, x]
             for k in range(3):
                 sharp = linear[y, x, k]
@@ -151,10 +154,11 @@ def compose(linear, lost, soft, blur, glow):
 
 
 @njit(**OPTIONS)
-def develop(linear, curve, gain, field, border, grain, starts, out):
+def develop(linear, limits, curve, gain, field, border, grain, starts, out):
     """Camera: exposure, tone `curve` (over 0..1), sensor noise, field of view; uint8 `out`.
 
-    Row y takes its noise from `grain`, from `starts[y]` on.
+    Row y takes its noise from `grain`, from `starts[y]` on. Beyond the `limits` (H, 2) of the
+    columns there is nothing but the border's colour.
     """
     last = np.float32(curve.shape[0] - 1)
     half, rim = np.float32(0.5), np.float32(0.7)
@@ -162,6 +166,10 @@ def develop(linear, curve, gain, field, border, grain, starts, out):
         noise = starts[y]
         down = np.float32(y) - field[1]
         for x in range(out.shape[1]):
+            if x < limits[y, 0] or x >= limits[y, 1]:
+                for k in range(3):
+                    out[y, x, k] = np.uint8(border[k])
+                continue
             right = np.float32(x) - field[0]
             distance = np.sqrt(right * right + down * down)
             inside = min(ONE, max(ZERO, (field[2] - distance) * rim + half))

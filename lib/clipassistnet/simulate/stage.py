@@ -4,7 +4,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from . import instruments
+from . import instruments, raster
 from .actions import Action
 from .instruments import ClipperModel
 from .meshes import Surface, join
@@ -40,12 +40,12 @@ class Stage:
 
     def surface(self, moment: Moment) -> Surface:
         """Everything that can be seen at a moment, as one surface."""
-        still = self.tissue[: 1 + moment.clips]
-        if moment.dent and np.abs(moment.dent[1]).max() > 0.05:
-            still = [s.dented(*moment.dent, DENT, moment.tissue) for s in still]
-        else:
-            still = [s.shifted(moment.tissue) for s in still]
-        return join([*(self._tool(tool) for tool in moment.tools), *still])  # near things first
+        tools = [self._tool(tool) for tool in moment.tools]
+        whole = join([*tools, *self.tissue[: 1 + moment.clips]])  # near things first
+        still = whole.data[sum(len(tool.data) for tool in tools) :]
+        dent = (np.float32(vector) for vector in moment.dent)
+        raster.settle(still, np.float32(moment.tissue), *dent, np.float32(DENT))
+        return whole
 
     def _tool(self, tool: Tool) -> Surface:
         if tool.kind == "clipper":

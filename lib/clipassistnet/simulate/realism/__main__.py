@@ -9,7 +9,7 @@ import pandas as pd
 
 from clipassistnet.metrics import auroc
 
-from . import DEVELOPMENT, appearance, drawing, exactness, probes, samples, transfer
+from . import DEVELOPMENT, appearance, drawing, exactness, probes, samples, speed, transfer
 
 _A_PATIENT = 16  # frames at most of a patient, where real is told from simulated
 
@@ -57,6 +57,9 @@ def _figures(
     agree = (truth["label"] == truth["fine_label"]).mean()
     note = f"{len(truth)} tips, labels agree {agree:.1%}"
     yield _row("5 error of the visible share", error.mean(), note, 0.0, error.max())
+    size = f"frames of {speed.WIDTH} x {speed.HEIGHT} a second of one core"
+    yield _row("speed, drawing", speed.drawing(), size)
+    yield _row("speed, whole video", speed.whole(), f"{size}, with patient, truth and H.264")
     if train:
         scored = transfer.learn(simulated, real)
         scored.to_csv(out / "transfer.csv", index=False)
