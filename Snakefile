@@ -9,10 +9,10 @@ import sys
 from functools import cache
 
 from clipassistnet.runs import name_key, runs_folder
+from clipassistnet.runs.data import data_mark
 from clipassistnet.runs.parameters import notebook_path, parse_given, read_study, resolve
 from clipassistnet.runs.plan import read_plan, weights_mark
 from clipassistnet.runs.provenance import code, fingerprint
-from clipassistnet.runs.study import data_mark
 
 STUDY = config["study"]
 OUT = runs_folder() / STUDY

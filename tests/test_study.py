@@ -186,6 +186,40 @@ def test_the_users_own_videos_go_the_same_way(project):
     assert "SIMULATED" in (place / "01_annotation_agreement/once/agreement.csv").read_text()
 
 
+@pytest.mark.slow
+def test_a_nested_study_with_recipes_from_its_videos_to_the_device(project):
+    """All nine notebooks; a recipe starts from a network of the smoke study, another has none."""
+    weights = "papermill_runs/smoke/05_train_fold/loss=bce,recipe=paper,held_out=test,fold=0"
+    weights += "/model.safetensors"
+    study = yaml.safe_load((project / "notebooks" / "studies" / "smoke.yaml").read_text())
+    del study["simulate"]
+    study["parameters"] |= {"folds_count": 3, "inner_folds": 1, "test_share": 0.0}
+    study["parameters"] |= {"losses": ["bce"], "learning_rates": {"bce": 1e-3}}
+    study["recipes"] = {
+        "all_frames": {"protocol": "all"},
+        "simulated_first": {"weights": weights, "image_size": 64},
+        "simulated_only": {"weights": weights, "epochs": 0},
+    }
+    (project / "notebooks" / "studies" / "nested.yaml").write_text(yaml.safe_dump(study))
+    data = project / "nested_data"
+    shutil.copytree(project / "papermill_runs" / "smoke" / "data", data)
+    videos = pd.read_csv(data / "videos.csv").assign(split="")
+    videos.to_csv(data / "videos.csv", index=False)
+    command = [*COMMAND[:5], "nested", "--data", str(data)]
+    result = subprocess.run(command, cwd=project, capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+    assert "first, from the study smoke: 05_train_fold" in result.stdout
+    place = project / "papermill_runs" / "nested"
+    assert len(list(place.glob("05_train_fold/*/run.json"))) == 3 * 4
+    only = place.glob("05_train_fold/*simulated_only*/model.safetensors")
+    assert len({path.read_bytes() for path in only}) == 1  # one network, never trained here
+    recipes = pd.read_csv(place / "06_loss_comparison" / "once" / "recipes.csv")
+    assert recipes["recipe"].nunique() == 4
+    before = {path: path.stat().st_mtime_ns for path in place.glob("0?_*/*/run.json")}
+    assert subprocess.run(command, cwd=project, capture_output=True).returncode == 0
+    assert {path: path.stat().st_mtime_ns for path in before} == before
+
+
 def test_the_record_is_small_and_names_no_machine(project):
     command = [*COMMAND[:3], "record", "--study", "smoke"]
     result = subprocess.run(command, cwd=project, capture_output=True, text=True)

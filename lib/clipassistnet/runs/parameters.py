@@ -17,7 +17,7 @@ from ..crossvalidation import PAPER, Training
 from . import RunError, root
 from .provenance import notebook_sources
 
-SECTIONS = {"description", "simulate", "source", "threads", "parameters", "recipes", "notebooks"}
+SECTIONS = {"description", "simulate", "threads", "parameters", "recipes", "notebooks"}
 # What every training of a study shares, or the folds would not be those that are judged.
 SHARED = {"study", "folds_count", "inner_folds", "losses", "recipes", *Training._fields}
 
@@ -138,7 +138,12 @@ def _study_problems(study: dict[str, Any]) -> list[tuple[tuple, str]]:
     for name, value in (study.get("parameters") or {}).items():
         problem = _parameter_problem("any notebook", everywhere, name, value)
         problems += [(("parameters", name), problem)] if problem else []
-    for recipe, values in (study.get("recipes") or {}).items():
+    if "recipes" in (study.get("parameters") or {}):
+        problems.append((("parameters", "recipes"), "recipes is a section of its own"))
+    recipes = study.get("recipes") or {}
+    if not isinstance(recipes, dict):
+        return [*problems, (("recipes",), "recipes: expected a mapping of names to parameters")]
+    for recipe, values in recipes.items():
         problems += _recipe_problems(recipe, values or {}, everywhere)
     for notebook, values in (study.get("notebooks") or {}).items():
         if notebook not in notebooks:

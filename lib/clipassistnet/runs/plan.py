@@ -5,7 +5,7 @@ from functools import cache
 from pathlib import PurePosixPath
 from typing import Any
 
-from ..crossvalidation import Training, trainings
+from ..crossvalidation import TEST, Training, trainings
 from . import RunError, file_digest, name_key, root, runs_folder
 from .parameters import notebook_path, read_study, recipes_of, resolve
 
@@ -34,9 +34,31 @@ def read_plan(study: str) -> Plan:
     """
     recipes = list(recipes_of(read_study(study)))
     train = [resolve(study, notebook_path(TRAIN), {"recipe": recipe}) for recipe in recipes]
+    listed = _trainings(study, recipes)
+    _refuse_leaks(study, listed, dict(zip(recipes, train, strict=True)))
     needs = {need for settings in train if (need := _need(study, settings["weights"]))}
     sizes = sorted({settings["image_size"] for settings in train})
-    return Plan(recipes, _trainings(study, recipes), sizes, sorted(needs))
+    return Plan(recipes, listed, sizes, sorted(needs))
+
+
+def _refuse_leaks(study: str, listed: list[Training], settings: dict[str, dict]) -> None:
+    """In a nested study nothing may come from patients who are judged, not even in part."""
+    problems = set()
+    for loss, recipe, held_out, _ in listed:
+        if held_out == TEST:
+            continue
+        if loss not in settings[recipe]["learning_rates"]:
+            problems.add(
+                f"recipe {recipe}: no learning_rates for {loss}: the finder would choose one rate "
+                "for all folds, on patients that some of them judge"
+            )
+        if loss == "forward_corrected" and settings[recipe]["transition_from"] == "test":
+            problems.add(
+                f"recipe {recipe}: transition_from test: the label noise would be that of the "
+                "patients who are judged; expected training"
+            )
+    if problems:
+        raise RunError("\n".join(f"{study}.yaml: {problem}" for problem in sorted(problems)))
 
 
 def weights_mark(parameters: dict[str, Any]) -> str:

@@ -1,30 +1,16 @@
 """A whole study: Snakemake under one OS lock, and the summary at its end."""
 
-import hashlib
-import json
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import pandas as pd
 
 from . import RunError, is_simulated, name_key, root, runs_folder
-from .parameters import read_study
+from .data import keep_data
 from .plan import read_plan
 from .process import die_with_parent, try_lock
 from .provenance import gpus
-
-
-def data_mark(study: str) -> str:
-    """What the study's data are made from: the simulator's settings, or the user's CSV files."""
-    settings = read_study(study)
-    if "simulate" in settings:
-        return json.dumps(settings["simulate"], sort_keys=True)
-    digest = hashlib.sha256()
-    for path in sorted(_given_data(study).glob("*.csv")):
-        digest.update(path.name.encode() + path.read_bytes())
-    return digest.hexdigest()
 
 
 def run(
@@ -35,7 +21,8 @@ def run(
     Returns Snakemake's exit status.
 
     Args:
-        data: dataset folder, remembered for the next time; not for a simulated study.
+        data: dataset folder, or a public set as unpacked (see `keep_data`), remembered for the next
+            time; not for a simulated study.
         cores: runs of one thread at a time, default the processor's.
         extra: further arguments for Snakemake, e.g. ["--executor", "slurm"].
         tell: print the summary at the end.
@@ -44,7 +31,7 @@ def run(
         RunError: a wrong study file, missing data, or the study is running already.
     """
     folder = runs_folder() / study
-    _keep_data(study, data)
+    keep_data(study, data)
     for other, notebook, key in read_plan(study).needs:
         print(f"first, from the study {other}: {notebook} {key}", flush=True)
         target = runs_folder() / other / notebook / key / ".done"
@@ -102,26 +89,3 @@ def _snakemake(study: str, cores: int, extra: list[str]) -> int:
             return process.wait()
         except KeyboardInterrupt:  # Snakemake has it too, and ends its runs; wait for it
             print("interrupted: ending the runs; the same command goes on from here")
-
-
-def _keep_data(study: str, data: str | None) -> None:
-    path = runs_folder() / study / "study.json"
-    simulated = "simulate" in read_study(study)
-    if data:
-        if simulated:
-            raise RunError(f"study {study!r} simulates its data; DATA is for other studies")
-        if not (Path(data) / "videos.csv").exists():
-            raise RunError(f"DATA={data}: expected a dataset folder with videos.csv")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps({"data": str(Path(data).resolve())}))
-    elif not simulated:
-        _given_data(study)
-
-
-def _given_data(study: str) -> Path:
-    path = runs_folder() / study / "study.json"
-    if not path.exists():
-        raise RunError(
-            f"study {study!r} needs data: make study STUDY={study} DATA=<dataset folder>"
-        )
-    return Path(json.loads(path.read_text())["data"])

@@ -1,0 +1,155 @@
+"""Notebooks 06 and 08 in a nested study: every frame judged once, by who never saw its patient.
+
+Their code runs here in this process, on predictions made up for the purpose.
+"""
+
+import json
+import os
+import shutil
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+from sklearn.metrics import roc_auc_score
+
+from clipassistnet import folds
+from clipassistnet.runs import BATCH, name_key, parameters, plan, provenance
+
+ROOT = Path(__file__).resolve().parents[1]
+STUDY = {
+    "parameters": {
+        "folds_count": 4,
+        "inner_folds": 2,
+        "losses": ["bce", "video_weighted"],
+        "learning_rates": {"bce": 1e-3, "video_weighted": 1e-3},
+        "resamples": 50,
+    },
+    "recipes": {"paper": {}, "all_frames": {"protocol": "all"}},
+}
+FRAMES = {"a": 40, "b": 30, "c": 20, "d": 10}  # of each video, each a fold of its own
+LABELS = ["visible", "invisible", "invisible", "absent", "visible"]
+
+
+def frames_of(video: str, rng: np.random.Generator, shift: float) -> pd.DataFrame:
+    """A network's scores of a video; `shift` is the network's own bias."""
+    count = FRAMES[video]
+    label = [LABELS[i % len(LABELS)] for i in range(count)]
+    score = 0.3 + shift + 0.25 * (np.array(label) != "visible") + rng.normal(0, 0.1, count)
+    return pd.DataFrame({"video": video, "frame": range(count), "label": label, "score": score})
+
+
+def write_training(folder: Path, training, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    parts = {"validation": training.fold, "test": int(training.held_out)}
+    shift = 0.05 * training.fold
+    tables = [frames_of("abcd"[i], rng, shift).assign(split=name) for name, i in parts.items()]
+    folder.mkdir(parents=True)
+    pd.concat(tables).to_parquet(folder / "predictions.parquet")
+    record = {"parameters": {}, "inputs": {}, "code": {}}
+    (folder / "run.json").write_text(json.dumps(record))
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory):
+    """A nested study whose trainings are done."""
+    project = tmp_path_factory.mktemp("nested")
+    shutil.copytree(ROOT / "notebooks", project / "notebooks")
+    (project / "notebooks" / "studies" / "own.yaml").write_text(yaml.safe_dump(STUDY))
+    place = project / "papermill_runs" / "own"
+    for folder in ("data", "02_video_folds/once"):
+        (place / folder).mkdir(parents=True)
+    (place / "data" / "videos.csv").write_text("video,source\na,somewhere\n")
+    rows = [(v, f"patient {v}", count, str(i)) for i, (v, count) in enumerate(FRAMES.items())]
+    table = pd.DataFrame(rows, columns=folds.COLUMNS)
+    folds.write(table, place / "02_video_folds" / "once" / "folds.csv")
+    before = os.getcwd()
+    os.chdir(project)
+    for seed, training in enumerate(plan.read_plan("own").trainings):
+        write_training(place / "05_train_fold" / name_key(training._asdict()), training, seed)
+    yield project
+    os.chdir(before)
+
+
+def run_here(notebook: str, project: Path) -> Path:
+    """Execute a notebook's cells in this process; returns the folder it wrote to."""
+    folder = project / notebook
+    folder.mkdir()
+    path = parameters.notebook_path(notebook)
+    space = {}
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv(BATCH, str(folder))
+        for source, tags in provenance.notebook_sources(path):
+            exec(source, space)
+            if "parameters" in tags:
+                space.update(parameters.resolve("own", path, {}))
+    plt.close("all")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def tested(project) -> Path:
+    return run_here("08_ensemble_test", project)
+
+
+def pooled(project: Path, loss: str, recipe: str) -> pd.DataFrame:
+    """The judged frames of the study, averaged by hand."""
+    place = project / "papermill_runs" / "own" / "05_train_fold"
+    runs = place.glob(f"loss={loss},recipe={recipe},*/predictions.parquet")
+    rows = pd.concat([pd.read_parquet(path).query("split == 'test'") for path in runs])
+    table = rows.groupby(["video", "frame", "label"])["score"].agg(["mean", "size"]).reset_index()
+    assert (table["size"] == 2).all()  # networks
+    assert len(table) == sum(FRAMES.values())
+    return table.assign(target=table["label"] != "visible", score=table["mean"])
+
+
+def test_losses_and_recipes_are_compared_on_held_out_frames(project, capsys):
+    folder = run_here("06_loss_comparison", project)
+    assert "Nested cross-validation: each fold is judged by 2 networks" in capsys.readouterr().out
+    table2 = pd.read_csv(folder / "table2.csv").query("metric == 'auroc'").set_index("loss")
+    for loss in ("bce", "video_weighted"):
+        frames = pooled(project, loss, "paper").query("label != 'absent'")
+        expected = roc_auc_score(frames["target"], frames["score"])
+        assert table2.loc[loss, "pooled"] == pytest.approx(expected, abs=1e-4)
+        by_video = [roc_auc_score(f["target"], f["score"]) for _, f in frames.groupby("video")]
+        assert table2.loc[loss, "mean"] == pytest.approx(np.mean(by_video), abs=1e-4)
+    recipes = pd.read_csv(folder / "recipes.csv").query("metric == 'auroc'")
+    assert sorted(recipes["judged"] + " " + recipes["recipe"]) == [
+        "all frames all_frames",
+        "all frames paper",
+        "clipper frames all_frames",
+        "clipper frames paper",
+    ]
+    frames = pooled(project, "bce", "all_frames")
+    [found] = recipes.query("recipe == 'all_frames' and judged == 'all frames'")["pooled"]
+    assert found == pytest.approx(roc_auc_score(frames["target"], frames["score"]), abs=1e-4)
+    assert pd.read_csv(folder / "recipes_minus_paper.csv")["recipe"].unique() == ["all_frames"]
+
+
+def test_the_ensembles_judge_every_frame_once(project, tested):
+    frames = pooled(project, "bce", "paper").query("label != 'absent'")
+    expected = roc_auc_score(frames["target"], frames["score"])
+    table3 = pd.read_csv(tested / "table3.csv").query("metric == 'auroc'").set_index("model")
+    assert list(table3.index) == ["member 0", "member 1", "ensemble"]
+    assert table3.loc["ensemble", "estimate"] == pytest.approx(expected, abs=1e-4)
+    by_patient = pd.read_csv(tested / "by_patient.csv").set_index("judged")
+    assert by_patient.loc["all frames", "auroc"] == pytest.approx(expected, abs=1e-4)
+    rest = frames[frames["video"] != "a"]
+    assert by_patient.loc["all frames but patient a's", "auroc"] == pytest.approx(
+        roc_auc_score(rest["target"], rest["score"]), abs=1e-4
+    )
+    assert by_patient.loc["patient d", "frames"] == 8  # of ten, two without a clipper
+
+
+def test_each_fold_has_a_frozen_threshold_of_its_own(project, tested):
+    frozen = json.loads((tested / "result.json").read_text())["metrics"]["frozen_thresholds"]
+    assert sorted(frozen) == ["0", "1", "2", "3"]
+    frames = pooled(project, "bce", "paper").query("label != 'absent'")
+    own = frames["video"].map(dict(zip("abcd", "0123", strict=True))).map(frozen)
+    found = pd.read_csv(tested / "thresholds.csv").set_index("threshold from")
+    told = found.loc["frozen (out-of-fold)"]
+    assert told["tp"] == (frames["target"] & (frames["score"] >= own)).sum()
+    assert told["fp"] == (~frames["target"] & (frames["score"] >= own)).sum()
+    assert told["threshold"] == pytest.approx(np.median(list(frozen.values())), abs=1e-4)

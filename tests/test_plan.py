@@ -1,0 +1,153 @@
+"""What a study's file makes of it: recipes, trainings, needs of other studies, its data."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+import yaml
+
+from clipassistnet.runs import RunError, data_folder, parameters, plan
+from clipassistnet.runs.data import keep_data
+
+ROOT = Path(__file__).resolve().parents[1]
+RATES = {"bce": 1e-3, "forward_corrected": 1e-3}
+NESTED = {
+    "folds_count": 4,
+    "inner_folds": 2,
+    "learning_rates": RATES,
+    "transition_from": "training",
+}
+TRAIN = "05_train_fold"
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    """The project's notebooks, and a study `own` to be written by `study`."""
+    shutil.copytree(ROOT / "notebooks", tmp_path / "notebooks")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def study(project: Path, name: str = "own", **sections) -> str:
+    (project / "notebooks" / "studies" / f"{name}.yaml").write_text(yaml.safe_dump(sections))
+    return name
+
+
+def resolved(name: str, **given):
+    return parameters.resolve(name, parameters.notebook_path(TRAIN), given)
+
+
+def test_a_recipe_changes_its_own_parameters_and_no_others(project):
+    name = study(
+        project,
+        parameters={"epochs": 4, "image_size": 32},
+        recipes={"long": {"epochs": 9}},
+        notebooks={TRAIN: {"image_size": 48}},
+    )
+    plain, long = resolved(name), resolved(name, recipe="long")
+    assert (plain["epochs"], long["epochs"]) == (4, 9)
+    # From weak to strong: study, recipe, the study's for this notebook, by hand.
+    assert long["image_size"] == plain["image_size"] == 48
+    assert resolved(name, recipe="long", epochs=2)["epochs"] == 2
+    changed = {key for key in plain if plain[key] != long[key]}
+    assert changed == {"recipe", "epochs"}
+
+
+def test_notebooks_that_compare_recipes_are_given_their_names(project):
+    name = study(project, recipes={"long": {"epochs": 9}})
+    path = parameters.notebook_path("06_loss_comparison")
+    assert parameters.resolve(name, path, {})["recipes"] == ["paper", "long"]
+    assert parameters.resolve("smoke", path, {})["recipes"] == ["paper"]
+
+
+def test_an_unknown_recipe_is_named(project):
+    name = study(project, recipes={"long": {}})
+    with pytest.raises(RunError, match=r"recipe 'lang' \(did you mean 'long'\?\); study own has"):
+        resolved(name, recipe="lang")
+
+
+@pytest.mark.parametrize(
+    ("sections", "message"),
+    [
+        ({"recipes": {"Long one": {}}}, r"own.yaml:2: recipe 'Long one': expected small letters"),
+        ({"recipes": {"paper": {"epochs": 3}}}, "recipe 'paper' has the study's own parameters"),
+        ({"recipes": {"long": {"folds_count": 3}}}, "folds_count is the same for all recipes"),
+        ({"recipes": {"long": {"epoch": 3}}}, r"own.yaml:3: .*'epoch' \(did you mean 'epochs'"),
+        ({"recipes": {"long": {"epochs": "3"}}}, "epochs = '3' is str, expected int"),
+        ({"recipes": ["long"]}, "recipes: expected a mapping"),
+        ({"parameters": {"recipes": ["long"]}}, "recipes is a section of its own"),
+    ],
+)
+def test_wrong_recipes_stop_before_anything_starts(project, sections, message):
+    with pytest.raises(RunError, match=message):
+        parameters.read_study(study(project, **sections))
+
+
+def test_a_nested_study_lists_every_training_once(project):
+    name = study(project, parameters=NESTED, recipes={"long": {"epochs": 9, "image_size": 32}})
+    found = plan.read_plan(name)
+    assert len(found.trainings) == len(set(found.trainings)) == 4 * 2 * 3
+    assert found.sizes == [32, 64]
+    assert found.needs == []
+    assert all(training.held_out != str(training.fold) for training in found.trainings)
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"inner_folds": 3}, "own.yaml: inner_folds 3 of 4 folds: expected 0"),
+        ({"learning_rates": {"bce": 1e-3}}, "recipe paper: no learning_rates for forward_corr"),
+        ({"transition_from": "test"}, "transition_from test: the label noise would be that of"),
+    ],
+)
+def test_a_nested_study_takes_nothing_from_who_is_judged(project, changed, message):
+    with pytest.raises(RunError, match=message):
+        plan.read_plan(study(project, parameters={**NESTED, **changed}))
+
+
+def test_weights_of_another_study_are_a_need(project):
+    key = "loss=bce,recipe=paper,held_out=test,fold=1"
+    weights = f"papermill_runs/smoke/{TRAIN}/{key}/model.safetensors"
+    name = study(project, recipes={"simulated_first": {"weights": weights}})
+    assert plan.read_plan(name).needs == [("smoke", TRAIN, key)]
+
+
+@pytest.mark.parametrize(
+    ("weights", "message"),
+    [
+        (f"smoke/{TRAIN}/loss=bce,fold=1/model.safetensors", "'smoke' has no training loss=bce,f"),
+        ("smoke/model.safetensors", "expected papermill_runs/<another study>/05_train_fold/<run>"),
+        (f"nothing/{TRAIN}/x/model.safetensors", "no study 'nothing'"),
+    ],
+)
+def test_a_need_that_no_study_meets_is_refused(project, weights, message):
+    recipes = {"simulated_first": {"weights": f"papermill_runs/{weights}"}}
+    with pytest.raises(RunError, match=message):
+        plan.read_plan(study(project, recipes=recipes))
+
+
+def test_other_weights_make_a_training_out_of_date(project):
+    for name in "ab":
+        (project / name).write_text(name)
+    assert plan.weights_mark({"weights": "a"}) != plan.weights_mark({"weights": "b"}) != ""
+    assert plan.weights_mark({"weights": "imagenet"}) == ""
+    assert plan.weights_mark({}) == ""
+
+
+def test_a_public_set_as_unpacked_is_imported(project, shared, capsys):
+    name = study(project)
+    keep_data(name, str(shared / "data" / "m2cai16-tool-locations"))
+    folder = data_folder(name)
+    assert folder == project / "papermill_runs" / "own" / "data"
+    assert "316 frames of 7 videos" in capsys.readouterr().out
+    before = (folder / "annotations.csv").read_bytes()
+    keep_data(name, str(shared / "data" / "m2cai16-tool-locations"))  # and again
+    assert (folder / "annotations.csv").read_bytes() == before
+
+
+def test_a_folder_of_something_else_is_refused(project):
+    (project / "pictures").mkdir()
+    with pytest.raises(RunError, match=r"(?s)DATA=pictures: expected.*clipassistnet\.importers"):
+        keep_data(study(project), "pictures")
+    with pytest.raises(RunError, match="study 'smoke' simulates its data"):
+        keep_data("smoke", "pictures")
