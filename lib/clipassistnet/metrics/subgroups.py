@@ -1,0 +1,103 @@
+"""For whom it works: clipper, cause of invisibility, patient, length of the video, agreement."""
+
+import warnings
+
+import numpy as np
+import pandas as pd
+
+from clipassistnet.metrics.discrimination import auroc, one_class, rates, with_target
+from clipassistnet.metrics.resampling import bootstrap
+
+GROUPINGS = "clipper", "cause", "length", "agreement", "patient"
+
+
+def describe(
+    predictions: pd.DataFrame,
+    videos: pd.DataFrame,
+    annotations: pd.DataFrame,
+    labels: pd.DataFrame,
+) -> pd.DataFrame:
+    """Predictions with a target and the columns of GROUPINGS, "" where one is not known.
+
+    - clipper, patient: of the video (videos.csv)
+    - cause: of an invisible frame, named by most of those who called it invisible (ties: the first
+      by name); "not given" where they named none; "" of a visible frame
+    - length: tertile of the video's judged frames, by videos
+    - agreement: "unanimous", "disputed", or "one annotator" (labels of notebook 01)
+    """
+    table = predictions if "target" in predictions else with_target(predictions)
+    known = videos.set_index("video")
+    table = table.assign(
+        clipper=table["video"].map(known["clipper"]).fillna(""),
+        patient=table["video"].map(known["patient"]),
+        length=table["video"].map(_tertiles(table.groupby("video").size())),
+    )
+    frame = ["video", "frame"]
+    agreement = np.select(
+        [labels["annotators"] == 1, labels["dissent"] > 0],
+        ["one annotator", "disputed"],
+        "unanimous",
+    )
+    agreement = labels[frame].assign(agreement=agreement)
+    table = table.merge(agreement, on=frame, how="left", validate="one_to_one")
+    table = table.merge(_causes(annotations), on=frame, how="left", validate="one_to_one")
+    cause = table["cause"].fillna("not given").where(table["target"] == 1, "")
+    return table.assign(cause=cause, agreement=table["agreement"].fillna(""))
+
+
+def subgroups(
+    frames: pd.DataFrame,
+    threshold: float,
+    *,
+    by: str = "video",
+    resamples: int = 2000,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """One row a subgroup, "all" first: grouping, group, frames, videos, auroc, low, high, rates.
+
+    `frames` as from `describe`. A cause has invisible frames only: its AUROC is that against all
+    visible frames, and it has no specificity. Intervals are over videos, nan where there is one
+    alone; sensitivity and specificity are those at `threshold`.
+    """
+    rows = [{"grouping": "all", "group": "all", **_judge(frames, threshold, by, resamples, seed)}]
+    for grouping in GROUPINGS:
+        for group in sorted(set(frames[grouping]) - {""}):
+            part = frames[frames[grouping] == group]
+            judged = part
+            if grouping == "cause":
+                judged = pd.concat([part, frames[frames["target"] == 0]])
+            row = _judge(judged, threshold, by, resamples, seed)
+            if grouping == "cause":
+                row |= {"frames": len(part), "videos": part["video"].nunique()}
+                row["specificity"] = np.nan
+            rows.append({"grouping": grouping, "group": group, **row})
+    return pd.DataFrame(rows)
+
+
+def _judge(frames: pd.DataFrame, threshold: float, by: str, resamples: int, seed: int) -> dict:
+    found = rates(frames["target"], frames["score"], threshold)
+    row = {"frames": len(frames), "videos": frames["video"].nunique()}
+    row |= dict.fromkeys(("auroc", "low", "high"), np.nan)
+    if not one_class(frames["target"].to_numpy()):
+        with warnings.catch_warnings():  # a subgroup may be too small for an interval: it is nan
+            warnings.simplefilter("ignore")
+            interval = bootstrap(frames, auroc, by=by, resamples=resamples, seed=seed)
+        row |= dict(zip(("auroc", "low", "high"), interval, strict=True))
+    return row | {name: found[name] for name in ("sensitivity", "specificity")}
+
+
+def _causes(annotations: pd.DataFrame) -> pd.DataFrame:
+    rows = annotations[annotations["label"] == "invisible"]
+    if "cause" not in rows:
+        return pd.DataFrame(columns=["video", "frame", "cause"])
+    rows = rows[~rows["cause"].fillna("").isin(["", "none"])]
+    votes = rows.groupby(["video", "frame", "cause"]).size().reset_index(name="votes")
+    votes = votes.sort_values(["votes", "cause"], ascending=[False, True])
+    return votes.drop_duplicates(["video", "frame"])[["video", "frame", "cause"]]
+
+
+def _tertiles(frames: pd.Series) -> pd.Series:
+    """ "shortest", "middle" or "longest" third of the videos (index) by their frames."""
+    rank = frames.rank(method="first") - 1
+    third = (rank * 3 // len(frames)).astype(int)
+    return third.map({0: "1 shortest third", 1: "2 middle third", 2: "3 longest third"})
