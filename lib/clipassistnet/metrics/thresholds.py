@@ -1,0 +1,135 @@
+"""Where to set the threshold: what each choice costs, and for which scorer it is guaranteed.
+
+`frames` hold each judged frame once: video, frame, target, score, and `held_out`, the subset that
+names the networks which scored it ("test", or a fold in a nested study). None of these networks
+saw a frame of that subset.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+
+from clipassistnet.metrics.conformal import threshold_with_guarantee, videos_needed
+from clipassistnet.metrics.discrimination import rates, ratio
+from clipassistnet.metrics.events import Setting, alarms, per_video_events, rates_of_events, raw
+from clipassistnet.metrics.resampling import bootstrap
+
+GRID = np.linspace(0.01, 1, 100)
+
+
+def rate_table(
+    frames: pd.DataFrame,
+    shown: Mapping[str, np.ndarray],
+    *,
+    by: str = "video",
+    resamples: int = 2000,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """One row a choice and rate: threshold from, rate, estimate, low, high; 95 % over videos.
+
+    Rates are sensitivity, specificity, ppv and npv, the last two at the prevalence of these
+    frames. `shown` names the choices: {name: whether each frame raises the warning (frames,)}.
+    """
+    target = frames["target"].to_numpy() == 1
+    rows = []
+    for name, alarm in shown.items():
+        parts = {
+            "sensitivity": (alarm & target, target),
+            "specificity": (~alarm & ~target, ~target),
+            "ppv": (alarm & target, alarm),
+            "npv": (~alarm & ~target, ~alarm),
+        }
+        for rate, (part, whole) in parts.items():
+            counted = frames[[by]].assign(part=part, whole=whole)
+            interval = bootstrap(
+                counted, ratio, by=by, columns=("part", "whole"), resamples=resamples, seed=seed
+            )
+            rows.append({"threshold from": name, "rate": rate, **interval._asdict()})
+    return pd.DataFrame(rows)
+
+
+def guarantee_table(
+    frames: pd.DataFrame,
+    single: pd.DataFrame,
+    alphas: Sequence[float] = (0.05, 0.1, 0.2),
+    *,
+    by: str = "video",
+) -> pd.DataFrame:
+    """Thresholds by conformal risk control, and what each is worth.
+
+    One row a scorer and alpha: alpha, scorer, calibrated on, units (videos or patients that
+    calibrate it), needed, threshold, standing: "guaranteed" for that scorer on new videos like
+    these, "heuristic" where it was calibrated with another scorer's scores, or how many units are
+    needed. `single` holds out-of-fold frames, each scored by one network alone.
+    """
+    rows = []
+    for alpha in alphas:
+        for held_out, part in frames.groupby("held_out", sort=False):
+            scorer = f"the ensemble that judges {_subset(held_out)}"
+            row = {
+                "alpha": alpha,
+                "scorer": scorer,
+                "calibrated on": "what it judges, unseen by it",
+            }
+            rows.append(row | _standing(part, alpha, by, "guaranteed"))
+        row = {"alpha": alpha, "scorer": "any of the ensembles"}
+        row["calibrated on"] = "out-of-fold scores of single networks"
+        rows.append(row | _standing(single, alpha, by, "heuristic"))
+    return pd.DataFrame(rows)
+
+
+def guaranteed_alarms(
+    frames: pd.DataFrame, alpha: float, *, by: str = "video"
+) -> np.ndarray | None:
+    """Whether each frame raises the warning at the threshold that all other videos guarantee.
+
+    Each video (or patient) is judged by a threshold calibrated on the others that the same networks
+    judge, so that no frame judges itself; None where they are too few for `alpha`.
+    """
+    found = pd.Series(False, frames.index)
+    for _, part in frames.groupby("held_out", sort=False):
+        for _, own in part.groupby(by):
+            others = part.drop(own.index)
+            if others.loc[others["target"] == 1, by].nunique() < videos_needed(alpha):
+                return None
+            threshold = threshold_with_guarantee(others, alpha, by=by).threshold
+            found[own.index] = own["score"] >= threshold
+    return found.to_numpy()
+
+
+def weigh(frames: pd.DataFrame, setting: Setting, grid: np.ndarray = GRID) -> pd.DataFrame:
+    """What a threshold buys and costs: threshold, sensitivity, specificity, ppv, npv, false alarms.
+
+    One row a threshold of the grid. False alarms are counted a minute of clipper time, for the bare
+    threshold ("raw") and for the alarm of `live` with the hysteresis and duration of `setting`.
+    `frames` as from `events.timed`.
+    """
+    rows = []
+    for threshold in map(float, grid):
+        found = rates(frames["target"], frames["score"], threshold)
+        row = {name: found[name] for name in ("sensitivity", "specificity", "ppv", "npv")}
+        narrow = Setting(
+            threshold, min(setting.hysteresis, threshold / 2), setting.minimum_duration
+        )
+        for name, alarm in (("raw", raw(frames, threshold)), ("live", alarms(frames, narrow))):
+            measures = rates_of_events(per_video_events(frames, alarm))
+            row[f"false alarms a minute, {name}"] = measures["false alarms a minute"]
+        rows.append({"threshold": threshold, **row})
+    return pd.DataFrame(rows)
+
+
+def _standing(frames: pd.DataFrame, alpha: float, by: str, standing: str) -> dict:
+    found = threshold_with_guarantee(frames, alpha, by=by)
+    if np.isnan(found.threshold):
+        standing = f"too few: {found.needed} are needed, {found.videos} are there"
+    return {
+        "units": found.videos,
+        "needed": found.needed,
+        "threshold": found.threshold,
+        "standing": standing,
+    }
+
+
+def _subset(held_out: str) -> str:
+    return "the test videos" if held_out == "test" else f"fold {held_out}"
