@@ -69,23 +69,46 @@ def test_measures_by_hand():
     video = events.per_video_events(TIMED, on).iloc[0]
     assert video["minutes"] == pytest.approx(2 / 60)
     assert (video["events"], video["found"]) == (2, 1)
-    # Warnings: frame 1, frame 3, frame 5, frame 9. Only that of frame 3 holds an invisible frame.
-    assert video["false_alarms"] == 3
+    # Frames 1, 5 and 9 warn of a visible tip, 0.2 s each and next to an event: within the grace.
+    assert video["false_alarms"] == 0
     assert video["changes"] == 7  # of nine neighbours only 6-7 and 7-8 agree
     assert video["false_minutes"] == pytest.approx(0.6 / 60)
     measures = events.rates_of_events(events.per_video_events(TIMED, on))
     assert measures["event sensitivity"] == 0.5
     assert measures["mean seconds to alarm"] == pytest.approx(0.2)
-    assert measures["false alarms a minute"] == pytest.approx(90)
     assert measures["share of time under a false alarm"] == pytest.approx(0.3)
     assert measures["changes a minute"] == pytest.approx(210)
 
 
-def test_a_warning_that_runs_into_an_event_is_not_false():
-    table = events.timed(frames("0011", [0.1, 0.9, 0.9, 0.9]), FPS)
-    video = events.per_video_events(table, events.raw(table, 0.5)).iloc[0]
-    assert (video["false_alarms"], video["found"], video["delay"]) == (0, 1, 0)
-    assert video["false_minutes"] == pytest.approx(0.2 / 60)
+@pytest.mark.parametrize(
+    ("targets", "alarm", "false_alarms"),
+    [
+        ("000000", "010110", 2),  # nothing to warn of: each run is one
+        ("000111", "001111", 0),  # early by 0.2 s
+        ("000111", "111111", 1),  # early by 0.6 s
+        ("110000", "111100", 0),  # late by 0.4 s
+        ("110000", "111110", 1),  # late by 0.6 s
+        ("110000", "110010", 1),  # next to no event
+        ("100000100000", "111111111111", 2),  # always on: once each time the tip is seen
+        ("1111", "0000", 0),
+    ],
+)
+def test_false_alarms_by_hand(targets, alarm, false_alarms):
+    table = events.timed(frames(targets, [0.5] * len(targets)), FPS)
+    on = np.array([c == "1" for c in alarm])
+    found = events.per_video_events(table, on)
+    assert found["false_alarms"].tolist() == [false_alarms]
+    wrong = sum(t == "0" and a == "1" for t, a in zip(targets, alarm, strict=True))
+    assert found["false_minutes"].tolist() == pytest.approx([wrong * 0.2 / 60])
+    measures = events.rates_of_events(found)
+    expected = false_alarms / (len(targets) * 0.2 / 60)
+    assert measures["false alarms a minute"] == pytest.approx(expected)
+
+
+def test_a_gap_parts_a_false_alarm_from_an_event():
+    table = frames("0011", [0.9] * 4).assign(frame=[0, 5, 100, 105])
+    timed = events.timed(table, FPS)
+    assert events.per_video_events(timed, events.raw(timed, 0.5))["false_alarms"].tolist() == [1]
 
 
 def test_the_alarm_of_live_bridges_short_contradictions():
@@ -106,8 +129,8 @@ def test_each_clip_begins_with_the_alarm_on():
     assert found.tolist() == [True, False, True, False]
 
 
-@settings(max_examples=30, deadline=None, derandomize=True)
-@given(st.lists(st.tuples(st.booleans(), st.integers(0, 10)), min_size=1, max_size=40))
+@settings(max_examples=20, deadline=None, derandomize=True)
+@given(st.lists(st.tuples(st.booleans(), st.integers(0, 10)), min_size=2, max_size=40))
 def test_events_and_false_alarms_add_up(pairs):
     targets = "".join("1" if t else "0" for t, _ in pairs)
     table = events.timed(frames(targets, [s / 10 for _, s in pairs]), FPS)
@@ -117,13 +140,13 @@ def test_events_and_false_alarms_add_up(pairs):
         found = events.per_video_events(table, on).iloc[0]
         assert found["events"] == len(runs)
         assert found["found"] <= found["events"]
-        # Each warning is false or touches an event, and there are at most half as many as frames.
-        assert found["false_alarms"] + found["found"] <= len(pairs)
+        wrong = "".join("1" if a and t == "0" else "0" for a, t in zip(on, targets, strict=True))
+        assert found["false_alarms"] <= len([run for run in wrong.split("0") if run])
         assert found["changes"] == np.sum(on[1:] != on[:-1])
     everything = events.per_video_events(table, np.ones(len(table), bool)).iloc[0]
     assert everything["found"] == len(runs)
     assert everything["delay"] == 0
-    assert everything["false_alarms"] == (not runs)
+    assert everything["false_minutes"] == pytest.approx(targets.count("0") * 0.2 / 60)
     nothing = events.per_video_events(table, np.zeros(len(table), bool)).iloc[0]
     assert (nothing["found"], nothing["false_alarms"], nothing["changes"]) == (0, 0, 0)
 
@@ -133,15 +156,17 @@ def test_choose_takes_the_quietest_setting_that_finds_the_events():
     targets = "000000" + "111" + "000000"
     scores = [0.1, 0.1, 0.9, 0.1, 0.1, 0.1, 0.9, 0.9, 0.9, 0.1, 0.1, 0.9, 0.1, 0.1, 0.1]
     table = events.timed(frames(targets, scores), FPS)
-    options = [events.Setting(0.5), events.Setting(0.5, 0.0, 0.2), events.Setting(0.95)]
+    on = events.Setting(0.05)
+    options = [on, events.Setting(0.5), events.Setting(0.5, 0.0, 0.2), events.Setting(0.95)]
     ranked = events.choose(table, options, sensitivity=1.0, delay=0.3)
-    best = events.Setting(*ranked.loc[0, list(events.Setting._fields)])
-    assert best == (0.5, 0.0, 0.2)
-    assert ranked["meets"].tolist() == [True, True, False]
-    assert ranked["event sensitivity"].tolist() == [1, 1, 0]
-    # Where none meets the aim, the one that finds most leads, and says that it does not meet it.
+    # The bare threshold flickers (six changes, the labels make two); always on is wrong for long.
+    assert events.Setting(*ranked.loc[0, list(events.Setting._fields)]) == (0.5, 0.0, 0.2)
+    assert events.Setting(*ranked.loc[1, list(events.Setting._fields)]) == on
+    assert ranked["meets"].tolist() == [True, True, False, False]
+    assert ranked["event sensitivity"].tolist() == [1, 1, 1, 0]
+    # Where none meets the aims, the quietest of those that find enough leads, and says so.
     hopeless = events.choose(table, options, sensitivity=1.0, delay=-1)
-    assert hopeless["event sensitivity"].tolist() == [1, 1, 0]
+    assert events.Setting(*hopeless.loc[0, list(events.Setting._fields)]) == (0.5, 0.0, 0.0)
     assert not hopeless["meets"].any()
 
 

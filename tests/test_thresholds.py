@@ -66,11 +66,11 @@ def test_guaranteed_alarms_judge_each_video_by_the_others():
 
 
 def test_weighing_by_hand():
-    table = events.timed(frames([0.9, 0.2]), pd.Series({"test0": 25.0}))
+    table = events.timed(frames([0.9, 0.2, 0.9]), pd.Series({"test0": 25.0}))
     found = thresholds.weigh(table, events.Setting(0.5, 0.0, 0.0), np.array([0.25, 0.5]))
-    assert found["sensitivity"].tolist() == [0.5, 0.5]
+    assert found["sensitivity"].tolist() == pytest.approx([2 / 3, 2 / 3])
     assert found["specificity"].tolist() == [0, 1]
-    assert found["ppv"].tolist() == pytest.approx([1 / 3, 1])
-    # Four frames of .2 s. At .25 one warning covers frame 0, another the two visible frames: false.
-    assert found["false alarms a minute, raw"].tolist() == pytest.approx([75, 0])
-    assert found["false alarms a minute, live"].tolist() == pytest.approx([75, 0])
+    assert found["ppv"].tolist() == pytest.approx([2 / 5, 1])
+    # Six frames of .2 s. At .25 the last three warn of a visible tip, for .6 s: one false alarm.
+    assert found["false alarms a minute, raw"].tolist() == pytest.approx([50, 0])
+    assert found["false alarms a minute, live"].tolist() == pytest.approx([50, 0])

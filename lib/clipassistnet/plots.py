@@ -171,15 +171,52 @@ def score_histogram(predictions: pd.DataFrame, thresholds: dict[str, float]) -> 
     return figure
 
 
-def trade_off(table: pd.DataFrame, thresholds: dict[str, float]) -> Figure:
-    """Sensitivity, specificity, PPV and NPV over the threshold, with the chosen ones marked."""
-    shown = table.melt("threshold", ["sensitivity", "specificity", "ppv", "npv"], "measure")
-    figure, axes = plt.subplots(figsize=(7, 3.4))
-    sns.lineplot(shown, x="threshold", y="value", hue="measure", ax=axes)
-    for (name, value), style in zip(thresholds.items(), ("--", ":", "-."), strict=False):
-        axes.axvline(value, color="black", linestyle=style, label=name)
-    axes.set(ylabel="", ylim=(0, 1.02))
+def weigh(table: pd.DataFrame, thresholds: dict[str, float]) -> Figure:
+    """What each threshold buys and costs (`thresholds.weigh`): rates above, false alarms below."""
+    figure, (above, below) = plt.subplots(2, 1, figsize=(7, 5.4), sharex=True)
+    rates = table.melt("threshold", ["sensitivity", "specificity", "ppv", "npv"], "measure")
+    sns.lineplot(rates, x="threshold", y="value", hue="measure", ax=above)
+    alarms = {name: name.partition(", ")[2] for name in table if name.startswith("false alarms")}
+    counts = table.rename(columns=alarms).melt("threshold", [*alarms.values()], "alarm")
+    sns.lineplot(counts, x="threshold", y="value", style="alarm", color="black", ax=below)
+    for axes in (above, below):
+        for (name, value), style in zip(thresholds.items(), ("--", ":", "-."), strict=False):
+            label = name if axes is above else None
+            axes.axvline(value, color="grey", linestyle=style, label=label)
+        axes.legend(bbox_to_anchor=(1, 1), loc="upper left")
+    above.set(ylabel="share", ylim=(0, 1.02))
+    below.set(ylabel="false alarms a minute", xlabel="threshold of p(invisible)", ylim=(0, None))
+    return figure
+
+
+def reliability(bins: dict[str, pd.DataFrame]) -> Figure:
+    """Share of invisible frames by score, with intervals over videos; the diagonal is honest."""
+    figure, axes = plt.subplots(figsize=(5, 4.4))
+    axes.plot([0, 1], [0, 1], color="black", linestyle=":")
+    for (name, table), colour in zip(bins.items(), sns.color_palette(), strict=False):
+        known = table["low"].notna()
+        limits = table.loc[known, ["low", "high"]].to_numpy().T
+        axes.vlines(table.loc[known, "score"], *limits, color=colour, alpha=0.5)
+        axes.plot(table["score"], table["invisible"], marker="o", color=colour, label=name)
+    axes.set(xlabel="p(invisible), mean of the bin", ylabel="share that is invisible")
+    axes.set(xlim=(0, 1), ylim=(0, 1), aspect="equal")
     axes.legend(bbox_to_anchor=(1, 1), loc="upper left")
+    return figure
+
+
+def forest(table: pd.DataFrame, xlabel: str) -> Figure:
+    """AUROC of each subgroup with its interval (`subgroups.subgroups`), all frames as a line."""
+    shown = table[table["auroc"].notna()].iloc[::-1].reset_index(drop=True)
+    figure, axes = plt.subplots(figsize=(7.5, 0.3 * len(shown) + 1.2))
+    colours = dict(zip(table["grouping"].unique(), sns.color_palette(), strict=False))
+    for place, row in shown.iterrows():
+        colour = colours[row["grouping"]]
+        axes.hlines(place, row["low"], row["high"], color=colour)  # nothing where they are nan
+        axes.scatter(row["auroc"], place, color=colour, s=30, zorder=3)
+    axes.axvline(table["auroc"].iloc[0], color="black", linestyle=":")
+    names = shown["grouping"] + ": " + shown["group"].astype(str) + " (n = "
+    axes.set(yticks=shown.index, yticklabels=names + shown["frames"].astype(str) + ")")
+    axes.set(xlabel=xlabel, ylim=(-0.7, len(shown) - 0.3))
     return figure
 
 
