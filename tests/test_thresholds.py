@@ -74,3 +74,44 @@ def test_weighing_by_hand():
     # Six frames of .2 s. At .25 the last three warn of a visible tip, for .6 s: one false alarm.
     assert found["false alarms a minute, raw"].tolist() == pytest.approx([50, 0])
     assert found["false alarms a minute, live"].tolist() == pytest.approx([50, 0])
+
+
+def test_medians_over_videos_by_hand():
+    table = frames([0.9, 0.2], [0.8, 0.7], [0.1, 0.2])
+    shown = {"first": (table["score"] >= 0.25).to_numpy(), "frozen": np.ones(len(table), bool)}
+    found = thresholds.video_medians(table, shown)
+    assert found["median sensitivity over test videos"] == 0.5  # of .5, 1 and 0
+    assert found["median specificity over test videos"] == 0
+    # Of warnings 1 of 3, 2 of 4 and 0 of 2 are right.
+    assert found["median PPV over test videos"] == pytest.approx(1 / 3)
+    assert found["median sensitivity over test videos, frozen"] == 1
+
+
+def test_frames_without_a_clipper_by_hand():
+    table = pd.DataFrame(
+        {
+            "video": list("aabb") * 2,
+            "label": ["absent", "visible", "absent", "absent", "invisible", *["visible"] * 3],
+            "score": [0.1, 0.2, 0.6, 0.8, 0.7, 0.1, 0.1, 0.2],
+        }
+    )
+    shown = {"here": (table["score"] >= 0.5).to_numpy()}
+    found = thresholds.absent_table(table, shown, resamples=50).set_index("figure")["estimate"]
+    assert found["called visible, threshold here"] == pytest.approx(1 / 3)
+    # .6 beats the 4 of five that are lower, .8 all five, .1 ties with two: (4 + 5 + 1) / 15.
+    assert found["AUROC: no clipper by p(invisible)"] == pytest.approx(10 / 15)
+    none = table[table["label"] != "absent"]
+    assert thresholds.absent_table(none, {}).empty
+
+
+def test_each_subset_has_an_alarm_of_its_own():
+    clear = frames([0.9] * 5, [0.8] * 5, held_out="0")
+    low = clear.assign(score=clear["score"] / 2, held_out="1")
+    fps = pd.Series(25.0, clear["video"].unique())
+    settings = thresholds.frozen_settings(pd.concat([clear, low]), fps)
+    assert set(settings) == {"0", "1"}
+    assert settings["1"].threshold < settings["0"].threshold
+    judged = events.timed(clear.assign(held_out="0"), fps)
+    on = thresholds.frozen_alarms(judged, settings)
+    assert on.tolist() == events.alarms(judged, settings["0"]).tolist()
+    assert on[judged["target"] == 1].all()

@@ -63,6 +63,16 @@ def beside(ours: dict[str, Any], heading: str) -> pd.DataFrame:
     return pd.DataFrame(rows).set_index("quantity")
 
 
+def of_ensemble(table3: pd.DataFrame) -> list:
+    """The paper's values for the rows of Table 3 (model, metric): the ensemble's, else a dash."""
+    known = {
+        ("ensemble", "auroc"): PAPER["ensemble AUROC"],
+        ("ensemble", "specificity_at_95"): PAPER["ensemble specificity at 95 % sensitivity"],
+    }
+    rows = zip(table3["model"], table3["metric"], strict=True)
+    return [known.get(row, MISSING) for row in rows]
+
+
 def _text(value: Any) -> str:
     if value is None or value != value:
         return MISSING

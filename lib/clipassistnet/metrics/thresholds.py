@@ -10,9 +10,20 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
+from clipassistnet.metrics import per_video_rates
 from clipassistnet.metrics.conformal import threshold_with_guarantee, videos_needed
-from clipassistnet.metrics.discrimination import rates, ratio
-from clipassistnet.metrics.events import Setting, alarms, per_video_events, rates_of_events, raw
+from clipassistnet.metrics.discrimination import auroc, rates, ratio
+from clipassistnet.metrics.events import (
+    Setting,
+    alarms,
+    choose,
+    grid,
+    per_video_events,
+    rates_of_events,
+    raw,
+    timed,
+)
+from clipassistnet.metrics.intervals import Interval
 from clipassistnet.metrics.resampling import bootstrap
 
 GRID = np.linspace(0.01, 1, 100)
@@ -47,6 +58,76 @@ def rate_table(
             )
             rows.append({"threshold from": name, "rate": rate, **interval._asdict()})
     return pd.DataFrame(rows)
+
+
+def video_medians(frames: pd.DataFrame, shown: Mapping[str, np.ndarray]) -> dict[str, float]:
+    """Medians over videos of sensitivity, specificity, PPV and NPV, named as in `published`.
+
+    The first of `shown` has the paper's threshold, by which the paper's own medians are named;
+    the others' names follow theirs.
+    """
+    medians = {}
+    for place, (name, alarm) in enumerate(shown.items()):
+        found = per_video_rates(frames.assign(score=alarm.astype(float)), 0.5)
+        suffix = f", {name}" if place else ""
+        for rate in ("sensitivity", "specificity", "ppv", "npv"):
+            title = rate.upper() if rate in ("ppv", "npv") else rate
+            medians[f"median {title} over test videos{suffix}"] = found[rate].median()
+    return medians
+
+
+def absent_table(
+    frames: pd.DataFrame,
+    shown: Mapping[str, np.ndarray],
+    *,
+    by: str = "video",
+    resamples: int = 2000,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """How scores behave without a clipper: figure, estimate, low, high; no row without such frames.
+
+    For each of `shown` the share of frames without a clipper that it calls visible; then the AUROC
+    of p(invisible) as a sign that there is no clipper, which is what arming by itself would need.
+
+    Args:
+        frames: video, frame, label (visible, invisible, absent), score.
+        shown: {name: whether each frame raises the warning (frames,)}.
+    """
+    absent = (frames["label"] == "absent").to_numpy()
+    table = frames.assign(target=absent.astype(int), absent=absent)
+    options = {"by": by, "resamples": resamples, "seed": seed}
+    rows = []
+    if absent.any():
+        for name, alarm in shown.items():
+            table["called"] = ~alarm & absent
+            interval = bootstrap(table, ratio, columns=("called", "absent"), **options)
+            rows.append({"figure": f"called visible, threshold {name}", **interval._asdict()})
+    if absent.any() and not absent.all():
+        interval = bootstrap(table, auroc, **options)
+        rows.append({"figure": "AUROC: no clipper by p(invisible)", **interval._asdict()})
+    return pd.DataFrame(rows, columns=["figure", *Interval._fields])
+
+
+def frozen_settings(validation: pd.DataFrame, fps: pd.Series) -> dict[str, Setting]:
+    """The alarm for each held-out subset, chosen by `events.choose` on other frames.
+
+    `validation` holds the frames on which the networks that judge the subset were validated, none
+    of which lies in it: held_out, video, frame, label or target, score. `fps`: index video.
+    """
+    settings = {}
+    for held_out, frames in validation.groupby("held_out", sort=False):
+        frames = timed(frames, fps)
+        best = choose(frames, grid(frames)).iloc[0]
+        settings[held_out] = Setting(*(float(best[name]) for name in Setting._fields))
+    return settings
+
+
+def frozen_alarms(frames: pd.DataFrame, settings: Mapping[str, Setting]) -> np.ndarray:
+    """Whether the alarm is on, each frame by the setting of its subset; `frames` from `timed`."""
+    found = pd.Series(False, frames.index)
+    for held_out, part in frames.groupby("held_out", sort=False):
+        found[part.index] = alarms(part, settings[held_out])
+    return found.to_numpy()
 
 
 def guarantee_table(
@@ -98,15 +179,15 @@ def guaranteed_alarms(
     return found.to_numpy()
 
 
-def weigh(frames: pd.DataFrame, setting: Setting, grid: np.ndarray = GRID) -> pd.DataFrame:
+def weigh(frames: pd.DataFrame, setting: Setting, levels: np.ndarray = GRID) -> pd.DataFrame:
     """What a threshold buys and costs: threshold, sensitivity, specificity, ppv, npv, false alarms.
 
-    One row a threshold of the grid. False alarms are counted a minute of clipper time, for the bare
+    One row a threshold of `levels`. False alarms are counted a minute of clipper time, for the bare
     threshold ("raw") and for the alarm of `live` with the hysteresis and duration of `setting`.
     `frames` as from `events.timed`.
     """
     rows = []
-    for threshold in map(float, grid):
+    for threshold in map(float, levels):
         found = rates(frames["target"], frames["score"], threshold)
         row = {name: found[name] for name in ("sensitivity", "specificity", "ppv", "npv")}
         narrow = Setting(
