@@ -216,6 +216,32 @@ def test_accumulated_gradients_weigh_every_frame_alike(data, tmp_path):
         assert torch.allclose(one, other, atol=1e-6)
 
 
+def test_a_checkpoint_is_trained_on_head_and_all(data, finished, tmp_path):
+    first, folder = finished
+    checkpoint = str(folder / "model.safetensors")
+    settings = tiny_settings()
+    start = model.build(settings.backbone, checkpoint, trainable_stages=1)
+    assert same(weights_of(first.model), weights_of(start))
+    frozen = [name for name, p in start.named_parameters() if not p.requires_grad]
+    assert "network.conv_stem.weight" in frozen
+    further = fit(data, tmp_path, epochs=1, weights=checkpoint)
+    assert not same(weights_of(first.model), weights_of(further.model))
+    with pytest.raises(model.ModelError, match="a tf_efficientnet_lite0, expected backbone resnet"):
+        model.build("resnet50", checkpoint)
+
+
+def test_without_epochs_a_checkpoint_is_judged_as_it_is(data, finished, tmp_path):
+    first, folder = finished
+    checkpoint = str(folder / "model.safetensors")
+    found = fit(data, tmp_path, epochs=0, weights=checkpoint)
+    assert same(weights_of(first.model), weights_of(found.model))
+    assert same(weights_of(first.model), weights_of(model.load(tmp_path / "model.safetensors")))
+    best = first.history["validation_auroc"].max()
+    assert found.history["validation_auroc"].tolist() == pytest.approx([best])
+    with pytest.raises(ValueError, match="epochs 0 with weights imagenet: expected a whole"):
+        fit(data, tmp_path / "new", epochs=0)
+
+
 def test_augmentation_depends_on_seed_epoch_and_row_alone(data):
     cache, train, _ = data
 
@@ -353,8 +379,8 @@ def test_bars_are_for_people(monkeypatch):
 
 def test_bad_settings_and_tables(data, tmp_path):
     cache, train, validation = data
-    with pytest.raises(ValueError, match=r"epochs 0, expected at least 1; learning_rate -1"):
-        tiny_settings(epochs=0, learning_rate=-1)
+    with pytest.raises(ValueError, match=r"epochs -1, expected at least 0; learning_rate -1"):
+        tiny_settings(epochs=-1, learning_rate=-1)
     one = validation[validation["target"] == 1]
     with pytest.raises(ValueError, match="validation: frames of both classes expected"):
         training.fit(tiny_settings(), train, one, cache, None, tmp_path)
