@@ -61,7 +61,9 @@ def statistics(compared: pd.DataFrame, path: Path) -> None:
         axes.plot(mean, k, "o", color=plots.INVISIBLE)
     axes.axvspan(0, 1, color=plots.VISIBLE, alpha=0.15)
     axes.set_yticks(range(len(compared)), compared["statistic"])
-    axes.set(xlabel="0 to 1: lowest to highest real patient; dots: simulated mean, 5 to 95 %")
+    axes.set_xlabel(
+        "0 to 1: lowest to highest real patient\ndots: simulated mean; lines: 5 to 95 %"
+    )
     axes.set_xlim(-2, 3)
-    figure.savefig(path)
+    figure.savefig(path, bbox_inches="tight")
     plt.close(figure)
