@@ -33,7 +33,7 @@ def bars(values: pd.Series, xlabel: str, reference: tuple[float, str] | None = N
         axes.axvline(reference[0], color="black", linestyle="--", label=reference[1])
         axes.legend(bbox_to_anchor=(1, 1), loc="upper left")
     axes.set(xlabel=xlabel, ylabel="")
-    axes.margins(x=0.12)
+    axes.margins(x=0.16)
     return figure
 
 
