@@ -7,7 +7,7 @@ BIN   := .venv/bin
 PY    := $(BIN)/python
 RUNS  := $(PY) -m clipassistnet.runs
 
-.PHONY: demo study test test-all lab record report summary lint lock clean
+.PHONY: demo study test test-all reliability lab record report summary lint lock clean
 .DELETE_ON_ERROR:
 
 demo: .venv/installed ## the whole study on simulated videos
@@ -20,11 +20,16 @@ test: .venv/installed ## the tests
 	@OMP_NUM_THREADS=1 $(PY) -m pytest -q -n auto --dist loadfile $(ARGS)
 
 test-all: .venv/installed ## the tests, the slow ones too
-	@OMP_NUM_THREADS=1 $(PY) -m pytest -q -n auto --dist loadfile -m "" $(ARGS)
+	@OMP_NUM_THREADS=1 $(PY) -m pytest -q -n auto --dist loadfile -m "" \
+	  --junitxml=build/test-all.xml $(ARGS)
+
+reliability: .venv/installed ## the last `make test-all` as the README's table of faults
+	@$(PY) tests/faults.py build/test-all.xml README.md
 
 lab: .venv/installed ## JupyterLab, once the smoke study is there
 	@$(RUNS) study --study smoke
-	@$(BIN)/jupyter lab --notebook-dir=. notebooks $(ARGS)
+	@$(BIN)/jupyter lab --ServerApp.root_dir=. \
+	  --LabApp.default_url=/lab/tree/notebooks/01_annotation_agreement.ipynb $(ARGS)
 
 record: .venv/installed ## copy a study on simulated or published videos to the tracked record
 	@$(RUNS) record --study $(STUDY)

@@ -1,6 +1,8 @@
 """Fixtures for every test."""
 
+import json
 import os
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -23,3 +25,9 @@ def shared() -> Path:
 def tiny_dataset(tmp_path_factory) -> Path:
     """Folder of eight tiny videos with every table (see tiny_videos); treat it as read-only."""
     return write_dataset(tmp_path_factory.mktemp("tiny") / "dataset")
+
+
+@pytest.fixture
+def seen(record_property):
+    """Call it with a Fault: it goes into pytest's record, and from there into the README."""
+    return lambda fault: record_property("fault", json.dumps(asdict(fault)))

@@ -17,7 +17,7 @@ from ..runs import file_digest
 from .artefacts import Made, Rows
 
 SETTINGS = ("backbone", "weights", "image_size", "trainable_stages", "batch_size", "accumulate")
-SETTINGS += ("epochs", "folds_count", "loss", "learning_rates")
+SETTINGS += ("epochs", "folds_count", "loss", "recipe", "learning_rates")
 SPEED = ("device", "backend", "precision", "frames", "flips", "p50_ms", "p95_ms")
 SPEED += ("frames_per_second",)
 

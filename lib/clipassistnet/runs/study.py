@@ -43,9 +43,10 @@ def run(
     with lock:
         status = _snakemake(study, cores or len(os.sched_getaffinity(0)), extra)
     if status == 0 and tell:
-        from .. import report  # a second of imports, once everything is done
+        if any(folder.glob("0?_*/*/run.json")):  # none where only data or frames were asked for
+            from .. import report  # a second of imports, once everything is done
 
-        report.write(study)
+            report.write(study)
         print(summary(study))
     return status
 
