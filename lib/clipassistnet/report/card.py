@@ -17,7 +17,8 @@ from ..runs import file_digest
 from .artefacts import Made, Rows
 
 SETTINGS = ("backbone", "weights", "image_size", "trainable_stages", "batch_size", "accumulate")
-SETTINGS += ("epochs", "folds_count", "loss", "recipe", "learning_rates")
+SETTINGS += ("epochs", "folds_count", "inner_folds", "loss", "recipe", "protocol")
+SETTINGS += ("learning_rates",)
 SPEED = ("device", "backend", "precision", "frames", "flips", "p50_ms", "p95_ms")
 SPEED += ("frames_per_second",)
 
@@ -41,7 +42,7 @@ def card(made: dict[str, list[Made]], data: Path, simulated: bool) -> list[Part]
     """
     parts = [
         _model(made.get("05_train_fold", [])),
-        _use(),
+        _use(made.get("05_train_fold", [])),
         _data(_only(made, "01_annotation_agreement"), data),
         _licences(made.get("05_train_fold", []), data),
         _ensemble(_only(made, "08_ensemble_test")),
@@ -79,16 +80,16 @@ def _model(trainings: list[Made]) -> Part:
     return Part("The model", [sentence, f"{len(trainings)} trainings in this study."], rows)
 
 
-def _use() -> Part:
-    return Part(
-        "Intended use",
-        [
-            "Research on feedback during clipping. Not a medical device: no decision about a "
-            "patient may rest on it.",
-            "Frames with a clip applier in the picture. Frames without one were not trained on, so "
-            "warnings are to be armed only while clipping.",
-        ],
-    )
+def _use(trainings: list[Made]) -> Part:
+    seen = {run.record["parameters"].get("protocol", "clipper") for run in trainings}
+    sentences = [
+        "Research on feedback during clipping. Not a medical device: no decision about a patient "
+        "may rest on it.",
+        "Frames with a clip applier in the picture; warnings are to be armed only while clipping.",
+    ]
+    if seen == {"clipper"}:
+        sentences[1] += " Frames without one were not trained on."
+    return Part("Intended use", sentences)
 
 
 def _data(agreement: Made | None, folder: Path) -> Part:
@@ -130,7 +131,9 @@ def _ensemble(test: Made | None) -> Part:
     if test is None:
         return Part("What it achieves", [])
     rows = [row for row in test.table("table3") if row["model"] == "ensemble"]
-    sentences = ["On test videos that no network trained on; 95 % intervals resample patients."]
+    sentences = [
+        "On frames of patients that none of its networks saw; 95 % intervals resample patients."
+    ]
     return Part("What it achieves", sentences, rows, measured=True)
 
 

@@ -45,9 +45,11 @@ class Teller:
         title = re.sub(r"^# *(\d+ *· *)?", "", heading)
         chapter = Chapter(name[:2], title, self._told(notebook, prose=True))
         if others:
+            rows = [{**run.record["metrics"], "wall_s": run.record["wall_s"]} for run in runs]
+            names = dict.fromkeys(name for row in rows for name in row)
             chapter.results = [
-                {"run": run.key, **run.record["metrics"], "wall_s": run.record["wall_s"]}
-                for run in runs
+                {"run": run.key, **{name: row.get(name, "") for name in names}}
+                for run, row in zip(runs, rows, strict=True)
             ]
             told = ((run.key, self._told(self._read(run), prose=False)) for run in others)
             chapter.others = list(told)
