@@ -25,8 +25,14 @@ ENCODED = re.compile(r"(?:[A-Za-z0-9+/]{60,}={0,2}\s*){2,}")
 
 
 def figures_of(source: str) -> set[str]:
-    """Names of the figures that a code cell writes with `run.figure(figure, name)`."""
-    calls = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Call)]
+    """Names of the figures that a code cell writes with `run.figure(figure, name)`.
+
+    None where the cell is no plain Python (a notebook of the user's own, with magics).
+    """
+    try:
+        calls = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Call)]
+    except SyntaxError:
+        return set()
     return {
         call.args[1].value
         for call in calls
