@@ -1,0 +1,123 @@
+"""The locator: maps to boxes, crops, training, and its form for conversion."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from clipassistnet import deploy, locator
+from clipassistnet.metrics import auroc
+
+SHARE = st.floats(0, 0.6)
+SIDE = st.floats(0.1, 0.4)
+
+
+def picture(box, seed, side=64):
+    """A noisy dark frame with a bright box (shares of the frame), or without one (None)."""
+    frame = np.random.default_rng(seed).integers(0, 60, (side, side, 3), dtype=np.uint8)
+    if box is not None:
+        x0, y0, x1, y1 = (np.array(box) * side).astype(int)
+        frame[y0:y1, x0:x1] += np.array([180, 180, 120], dtype=np.uint8)
+    return frame
+
+
+def scenes(count, seed):
+    """Frames (N, 64, 64, 3) and their boxes; every fourth has none."""
+    rng = np.random.default_rng(seed)
+    corner, side = rng.uniform(0, 0.5, (count, 2)), rng.uniform(0.25, 0.5, (count, 2))
+    boxes = np.hstack([corner, corner + side])
+    boxes[::4] = np.nan
+    frames = [picture(None if np.isnan(b).any() else b, seed + i) for i, b in enumerate(boxes)]
+    return np.stack(frames), boxes
+
+
+@given(x=SHARE, y=SHARE, width=SIDE, height=SIDE)
+@settings(max_examples=50, deadline=None)
+def test_decoding_undoes_encoding(x, y, width, height):
+    box = torch.tensor([[x, y, x + width, y + height]])
+    confidence, distances = locator.encode(box, torch.empty(1, 5, 16, 16))
+    maps = torch.cat([20 * confidence - 10, distances], dim=1)
+    found, presence = locator.decode(maps)
+    assert torch.allclose(found, box, atol=1e-4)
+    assert presence > 0.9
+
+
+def test_a_frame_without_an_applier_asks_for_no_confidence():
+    boxes = torch.tensor([[0.2, 0.2, 0.6, 0.5], [torch.nan] * 4])
+    confidence, distances = locator.encode(boxes, torch.empty(2, 5, 16, 16))
+    assert confidence[0].max() > 0.9
+    assert not confidence[1].any()
+    assert not distances[1].any()
+    assert torch.isfinite(locator.loss(torch.zeros(2, 5, 16, 16), boxes))
+
+
+def test_a_crop_is_what_lies_in_the_box():
+    frame = np.zeros((40, 80, 3), np.uint8)
+    frame[10:20, 40:60] = 200
+    inside = locator.crop(frame, np.array([0.5, 0.25, 0.75, 0.5]), 16)
+    assert inside.shape == (16, 16, 3)
+    assert (inside == 200).all()
+    twice_as_wide = locator.crop(frame, np.array([0.25, 0.25, 0.75, 0.5]), 16)
+    assert not twice_as_wide[:, :8].any()
+    assert (twice_as_wide[:, 8:] == 200).all()
+
+
+@pytest.mark.parametrize("box", [[0.5, 0.5, 0.5, 0.5], [1, 1, 1, 1], [0.6, 0.6, 0.4, 0.4]])
+def test_a_box_of_no_size_is_a_small_crop(box):
+    assert locator.crop(picture(None, 0), np.array(box, float), 8).shape == (8, 8, 3)
+
+
+@pytest.fixture(scope="module")
+def trained():
+    return locator.fit(*scenes(24, seed=0), seed=0, epochs=40)
+
+
+def test_it_finds_in_new_frames_what_it_was_shown(trained):
+    frames, truth = scenes(16, seed=100)
+    boxes, presence = trained.find(frames)
+    shown = ~np.isnan(truth).any(axis=1)
+    assert auroc(shown.astype(int), presence) > 0.9
+    centre = np.array([0.3, 0.3, 0.7, 0.7])
+    error, guess = (np.abs(found - truth)[shown].mean() for found in (boxes, centre))
+    assert error < guess / 2
+
+
+def test_only_the_head_is_trained(trained):
+    torch.manual_seed(0)
+    fresh = locator.Locator()
+    for part, moved in (("trunk", False), ("head", True)):
+        before, after = (getattr(x, part).state_dict().values() for x in (fresh, trained))
+        assert any(not torch.equal(a, b) for a, b in zip(before, after, strict=True)) == moved
+
+
+@pytest.mark.parametrize("box", [[np.nan] * 4, [0.5, 0.2, 0.4, 0.6], [0.1, np.nan, 0.4, 0.6]])
+def test_training_refuses_boxes_that_are_none(box):
+    with pytest.raises(ValueError, match="box"):
+        locator.fit(np.zeros((1, 32, 32, 3), np.uint8), np.array([box]), seed=0)
+
+
+def test_it_converts(trained):
+    assert deploy.operations(deploy.convertible(trained.plain()), 256) <= deploy.CONVERTERS
+
+
+class OneFrame:
+    size = 64
+
+    def get(self, video, frame):
+        return picture([0.25, 0.25, 0.5, 0.5], seed=frame)
+
+    def digest(self):
+        return "cache"
+
+
+def test_crops_stand_in_for_the_frame_cache():
+    boxes = pd.DataFrame({"video": ["v01"], "frame": [7]}).assign(x0=0.25, y0=0.25, x1=0.5, y1=0.5)
+    crops = locator.Crops(OneFrame(), boxes, 32)
+    assert crops.get("v01", 7).shape == (32, 32, 3)
+    assert crops.get("v01", 7).min() >= 120
+    moved = locator.Crops(OneFrame(), boxes.assign(x0=0.2), 32)
+    assert crops.digest() != moved.digest()
+    with pytest.raises(KeyError):
+        crops.get("v01", 8)
