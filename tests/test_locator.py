@@ -7,7 +7,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from clipassistnet import deploy, locator
+from clipassistnet import crops, dataset, deploy, frames, locator
+from clipassistnet.dataset import DatasetError
 from clipassistnet.metrics import auroc
 
 SHARE = st.floats(0, 0.6)
@@ -102,6 +103,13 @@ def test_it_converts(trained):
     assert deploy.operations(deploy.convertible(trained.plain()), 256) <= deploy.CONVERTERS
 
 
+def test_a_saved_locator_finds_the_same(trained, tmp_path):
+    locator.save(trained, tmp_path / "locator.safetensors")
+    loaded = locator.load(tmp_path / "locator.safetensors")
+    frames = scenes(2, seed=5)[0]
+    assert np.array_equal(loaded.find(frames)[0], trained.find(frames)[0])
+
+
 class OneFrame:
     size = 64
 
@@ -114,10 +122,58 @@ class OneFrame:
 
 def test_crops_stand_in_for_the_frame_cache():
     boxes = pd.DataFrame({"video": ["v01"], "frame": [7]}).assign(x0=0.25, y0=0.25, x1=0.5, y1=0.5)
-    crops = locator.Crops(OneFrame(), boxes, 32)
-    assert crops.get("v01", 7).shape == (32, 32, 3)
-    assert crops.get("v01", 7).min() >= 120
-    moved = locator.Crops(OneFrame(), boxes.assign(x0=0.2), 32)
-    assert crops.digest() != moved.digest()
+    one = crops.Crops(OneFrame(), boxes, 32)
+    assert one.get("v01", 7).shape == (32, 32, 3)
+    assert one.get("v01", 7).min() >= 120
+    moved = crops.Crops(OneFrame(), boxes.assign(x0=0.2), 32)
+    assert one.digest() != moved.digest()
     with pytest.raises(KeyError):
-        crops.get("v01", 8)
+        one.get("v01", 8)
+
+
+class Scenes:
+    """A cache of pictures with a box in all but every fourth frame, and its true boxes."""
+
+    size = 64
+
+    def __init__(self, videos, count):
+        pictures, truth = scenes(len(videos) * count, seed=7)
+        self.table = pd.DataFrame([(v, f) for v in videos for f in range(count)])
+        self.table.columns = ["video", "frame"]
+        keys = self.table.itertuples(index=False, name=None)
+        self.pictures = dict(zip(keys, pictures, strict=True))
+        boxes = pd.concat([self.table, pd.DataFrame(truth, columns=locator.CORNERS)], axis=1)
+        self.truth = boxes.dropna()
+
+    def get(self, video, frame):
+        return self.pictures[video, frame]
+
+
+def test_training_frames_are_cropped_by_their_boxes_and_judged_ones_by_found_ones(
+    trained, monkeypatch
+):
+    cache = Scenes(["v01", "v02"], 8)
+    seen = []
+    monkeypatch.setattr(locator, "fit", lambda *shown, seed: seen.append(shown) or trained)
+    train, judged = (cache.table[cache.table["video"] == v] for v in ("v01", "v02"))
+    _, cropped = crops.located(cache, cache.truth, train, judged, size=16, seed=0)
+    assert len(cropped.boxes) == 16
+    truth = {(v, f): box for v, f, *box in cache.truth.itertuples(index=False)}
+    equal = {key: np.allclose(cropped.boxes[key], box) for key, box in truth.items()}
+    assert all(same == (video == "v01") for (video, _), same in equal.items())
+    pictures, boxes = seen[0]
+    assert len(pictures) == len(boxes) == 8  # of the training video alone, with and without a box
+    with pytest.raises(ValueError, match="v01"):
+        crops.located(cache, cache.truth, train, train, size=16, seed=0)
+
+
+def test_boxes_in_pixels_become_shares_of_the_frame(monkeypatch):
+    monkeypatch.setattr(frames, "original", lambda *_: np.zeros((50, 100, 3), np.uint8))
+    rows = [("v01", 3, "Clipper", 10, 20, 20, 30), ("v01", 3, "Clipper", 50, 0, 100, 25)]
+    rows += [("v01", 4, "Grasper", 0, 0, 9, 9)]
+    columns = ["video", "frame", "tool", *locator.CORNERS]
+    data = dataset.Dataset(None, None, None, boxes=pd.DataFrame(rows, columns=columns))
+    assert crops.boxes(data).to_numpy().tolist() == [["v01", 3, 0.5, 0.0, 1.0, 0.5]]
+    data = dataset.Dataset(None, None, None, boxes=pd.DataFrame(rows[2:], columns=columns))
+    with pytest.raises(DatasetError, match="no box of a Clipper"):
+        crops.boxes(data)

@@ -84,10 +84,14 @@ def test_wrong_recipes_stop_before_anything_starts(project, sections, message):
 
 
 def test_a_nested_study_lists_every_training_once(project):
-    name = study(project, parameters=NESTED, recipes={"long": {"epochs": 9, "image_size": 32}})
+    name = study(
+        project,
+        parameters=NESTED,
+        recipes={"long": {"epochs": 9, "image_size": 32, "cropped_from": 128}},
+    )
     found = plan.read_plan(name)
     assert len(found.trainings) == len(set(found.trainings)) == 4 * 2 * 3
-    assert found.sizes == [32, 64]
+    assert found.sizes == [32, 64, 128]
     assert found.needs == []
     assert all(training.held_out != str(training.fold) for training in found.trainings)
 

@@ -1,16 +1,14 @@
 """Where the clip applier is, so that the classifier looks at it alone.
 
 A locator is a frozen ImageNet network with a small head that finds the applier's box. It learns
-from boxes (the dataset folder's boxes.csv) and needs none afterwards. `Crops` stands in for the
-frame cache and holds what lies in the boxes; the live loop crops by the same function.
+from boxes (the dataset folder's boxes.csv) and needs none afterwards.
 
-Runs on Python 3.8 with torch, timm, numpy and OpenCV alone; pandas is imported where needed.
+Runs on Python 3.8 with torch, timm, numpy and OpenCV alone.
 """
 
 from __future__ import annotations
 
 import copy
-import hashlib
 import json
 
 import numpy as np
@@ -20,7 +18,8 @@ from torch.nn import functional as F
 
 from clipassistnet import model, transforms
 from clipassistnet.model import layers
-from clipassistnet.model.weights import LITE0
+from clipassistnet.model import weights as pretrained
+from clipassistnet.model.weights import LITE0, ModelError
 
 CORNERS = ["x0", "y0", "x1", "y1"]
 STRIDE, CHANNELS = 16, 112  # of the trunk's last maps
@@ -180,8 +179,7 @@ def train_head(locator: Locator, maps: Tensor, boxes: np.ndarray, *, seed: int, 
 def crop(frame: np.ndarray, box: np.ndarray, size: int) -> np.ndarray:
     """What lies in a box (x0, y0, x1, y1 as shares of the frame), resized to (size, size, 3).
 
-    Its aspect is not kept: the applier fills the picture, however it lies. Training and the live
-    loop both crop by this function.
+    Its aspect is not kept: the applier fills the picture, however it lies.
     """
     side = np.array(frame.shape[1::-1])
     middle, half = (box[:2] + box[2:]) / 2, np.maximum(box[2:] - box[:2], SMALLEST) / 2
@@ -190,24 +188,20 @@ def crop(frame: np.ndarray, box: np.ndarray, size: int) -> np.ndarray:
     return transforms.resize(np.ascontiguousarray(frame[low[1] : high[1], low[0] : high[0]]), size)
 
 
-class Crops:
-    """The crops of a frame cache, in its place: `get`, `size`, `digest`.
+def save(locator: Locator, path) -> None:
+    """Write weights and spec as one safetensors file."""
+    from safetensors.torch import save_file
 
-    `boxes`: table with video, frame and x0, y0, x1, y1 as shares of the frame, one row a frame.
-    KeyError for a frame without one.
-    """
+    state = {name: t.detach().cpu().contiguous() for name, t in locator.state_dict().items()}
+    save_file(state, path, metadata={"locator": json.dumps(locator.spec)})
 
-    def __init__(self, cache, boxes, size: int):
-        self.cache, self.size = cache, size
-        rows = boxes[["video", "frame", *CORNERS]].itertuples(index=False)
-        self.boxes = {(video, int(frame)): np.array(box) for video, frame, *box in rows}
 
-    def get(self, video: str, frame: int) -> np.ndarray:
-        return crop(self.cache.get(video, frame), self.boxes[video, frame], self.size)
-
-    def digest(self) -> str:
-        boxes = [
-            [*key, *box] for key, box in sorted((k, b.tolist()) for k, b in self.boxes.items())
-        ]
-        content = json.dumps([self.cache.digest(), self.size, boxes])
-        return hashlib.sha256(content.encode()).hexdigest()
+def load(path) -> Locator:
+    """The locator that `save` wrote, in eval mode. ModelError where the file is something else."""
+    state, notes = pretrained.read(str(path))
+    if "locator" not in notes:
+        raise ModelError(f"{path}: not a locator of clipassistnet.locator.save")
+    spec = json.loads(notes["locator"])
+    locator = Locator("none", spec["image_size"], spec["width"])
+    locator.load_state_dict(state)
+    return locator.eval()

@@ -37,8 +37,8 @@ def read_plan(study: str) -> Plan:
     listed = _trainings(study, recipes)
     _refuse_leaks(study, listed, dict(zip(recipes, train, strict=True)))
     needs = {need for settings in train if (need := _need(study, settings["weights"]))}
-    sizes = sorted({settings["image_size"] for settings in train})
-    return Plan(recipes, listed, sizes, sorted(needs))
+    edges = {settings[edge] for settings in train for edge in ("image_size", "cropped_from")}
+    return Plan(recipes, listed, sorted(edges - {0}), sorted(needs))
 
 
 def _refuse_leaks(study: str, listed: list[Training], settings: dict[str, dict]) -> None:
