@@ -7,7 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from clipassistnet import crops, dataset, deploy, frames, locator
+from clipassistnet import crops, dataset, deploy, frames, locator, model
 from clipassistnet.dataset import DatasetError
 from clipassistnet.metrics import auroc
 
@@ -177,3 +177,12 @@ def test_boxes_in_pixels_become_shares_of_the_frame(monkeypatch):
     data = dataset.Dataset(None, None, None, boxes=pd.DataFrame(rows[2:], columns=columns))
     with pytest.raises(DatasetError, match="no box of a Clipper"):
         crops.boxes(data)
+
+
+def test_a_network_that_judges_crops_is_not_deployed_on_whole_frames():
+    network = model.build("tf_efficientnet_lite0", "none")
+    network.spec.update(image_size=32, cropped=False)
+    model.EnsembleModule([network])
+    network.spec["cropped"] = crops.Crops.cropped
+    with pytest.raises(model.ModelError, match="crops"):
+        model.EnsembleModule([network])

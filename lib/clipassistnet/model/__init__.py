@@ -27,7 +27,8 @@ IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 class FrameClassifier(nn.Module):
     """A network with two logits, class 1 = tip invisible, and `spec`, what has to be known of it.
 
-    spec: backbone, image_size, mean, std, weights, weights_licence, early_stride.
+    spec: backbone, image_size, mean, std, weights, weights_licence, early_stride;
+    once trained, cropped (whether it judges crops, see crops.py).
     """
 
     def __init__(self, network: nn.Module, spec: dict[str, Any]):
@@ -191,6 +192,11 @@ class EnsembleModule(nn.Module):
             raise ModelError(
                 "ensemble: expected members of one known image size, mean and standard deviation, "
                 f"got {sorted(inputs)}"
+            )
+        if any(m.spec.get("cropped") for m in models):
+            raise ModelError(
+                "ensemble: its members judge crops around a located clip applier, and deployment "
+                "shows whole frames so far; take members of another recipe"
             )
         shares = torch.tensor(
             [1.0] * len(models) if weights is None else list(weights), dtype=torch.float32

@@ -232,6 +232,7 @@ def _begin(settings: Settings, train: pd.DataFrame, cache):
         settings.backbone, settings.weights, trainable_stages=settings.trainable_stages
     )
     classifier.spec["image_size"] = settings.image_size
+    classifier.spec["cropped"] = getattr(cache, "cropped", False)
     table = FrameTable(cache, train, **_statistics(classifier), augment=True, seed=settings.seed)
     side = table[0][0].shape[-1]
     if side != settings.image_size:
