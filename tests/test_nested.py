@@ -8,6 +8,7 @@ import os
 import shutil
 from pathlib import Path
 
+import cv2
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
@@ -15,7 +16,8 @@ import pytest
 import yaml
 from sklearn.metrics import roc_auc_score
 
-from clipassistnet import folds
+from clipassistnet import annotation, dataset, folds, frames
+from clipassistnet.dataset.schema import TABLES
 from clipassistnet.runs import BATCH, name_key, parameters, plan, provenance
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -52,6 +54,28 @@ def write_training(folder: Path, training, seed: int) -> None:
     (folder / "run.json").write_text(json.dumps(record))
 
 
+def write_data(place: Path) -> None:
+    """The dataset folder with black pictures, their cache, and the labels of notebook 01."""
+    for video, count in FRAMES.items():
+        for frame in range(count):
+            picture = np.zeros((36, 64, 3), np.uint8)
+            cv2.imwrite(str(place / "data" / f"{video}_{frame}.jpg"), picture)
+    videos = [
+        (v, v + "_{frame}.jpg", f"patient {v}", "", 5, "", "", "somewhere", "") for v in FRAMES
+    ]
+    labels = pd.concat([frames_of(v, np.random.default_rng(0), 0) for v in FRAMES])
+    annotations = labels.drop(columns="score").assign(annotator="A")
+    dataset.write(
+        place / "data",
+        videos=pd.DataFrame(videos, columns=list(TABLES["videos"].columns)),
+        annotations=annotations[["video", "frame", "annotator", "label"]],
+    )
+    frames.build(dataset.read(place / "data"), place / "frames" / "64", 64)
+    agreed = place / "01_annotation_agreement" / "once"
+    agreed.mkdir(parents=True)
+    annotation.consensus(annotations).to_csv(agreed / "labels.csv", index=False)
+
+
 @pytest.fixture(scope="module")
 def project(tmp_path_factory):
     """A nested study whose trainings are done."""
@@ -61,7 +85,7 @@ def project(tmp_path_factory):
     place = project / "papermill_runs" / "own"
     for folder in ("data", "02_video_folds/once"):
         (place / folder).mkdir(parents=True)
-    (place / "data" / "videos.csv").write_text("video,source\na,somewhere\n")
+    write_data(place)
     rows = [(v, f"patient {v}", count, str(i)) for i, (v, count) in enumerate(FRAMES.items())]
     table = pd.DataFrame(rows, columns=folds.COLUMNS)
     folds.write(table, place / "02_video_folds" / "once" / "folds.csv")
@@ -110,10 +134,10 @@ def test_losses_and_recipes_are_compared_on_held_out_frames(project, capsys):
     assert "Nested cross-validation: each fold is judged by 2 networks" in capsys.readouterr().out
     table2 = pd.read_csv(folder / "table2.csv").query("metric == 'auroc'").set_index("loss")
     for loss in ("bce", "video_weighted"):
-        frames = pooled(project, loss, "paper").query("label != 'absent'")
-        expected = roc_auc_score(frames["target"], frames["score"])
+        judged = pooled(project, loss, "paper").query("label != 'absent'")
+        expected = roc_auc_score(judged["target"], judged["score"])
         assert table2.loc[loss, "pooled"] == pytest.approx(expected, abs=1e-4)
-        by_video = [roc_auc_score(f["target"], f["score"]) for _, f in frames.groupby("video")]
+        by_video = [roc_auc_score(f["target"], f["score"]) for _, f in judged.groupby("video")]
         assert table2.loc[loss, "mean"] == pytest.approx(np.mean(by_video), abs=1e-4)
     recipes = pd.read_csv(folder / "recipes.csv").query("metric == 'auroc'")
     assert sorted(recipes["judged"] + " " + recipes["recipe"]) == [
@@ -122,21 +146,21 @@ def test_losses_and_recipes_are_compared_on_held_out_frames(project, capsys):
         "clipper frames all_frames",
         "clipper frames paper",
     ]
-    frames = pooled(project, "bce", "all_frames")
+    judged = pooled(project, "bce", "all_frames")
     [found] = recipes.query("recipe == 'all_frames' and judged == 'all frames'")["pooled"]
-    assert found == pytest.approx(roc_auc_score(frames["target"], frames["score"]), abs=1e-4)
+    assert found == pytest.approx(roc_auc_score(judged["target"], judged["score"]), abs=1e-4)
     assert pd.read_csv(folder / "recipes_minus_paper.csv")["recipe"].unique() == ["all_frames"]
 
 
 def test_the_ensembles_judge_every_frame_once(project, tested):
-    frames = pooled(project, "bce", "paper").query("label != 'absent'")
-    expected = roc_auc_score(frames["target"], frames["score"])
+    judged = pooled(project, "bce", "paper").query("label != 'absent'")
+    expected = roc_auc_score(judged["target"], judged["score"])
     table3 = pd.read_csv(tested / "table3.csv").query("metric == 'auroc'").set_index("model")
     assert list(table3.index) == ["member 0", "member 1", "ensemble"]
     assert table3.loc["ensemble", "estimate"] == pytest.approx(expected, abs=1e-4)
     by_patient = pd.read_csv(tested / "by_patient.csv").set_index("judged")
     assert by_patient.loc["all frames", "auroc"] == pytest.approx(expected, abs=1e-4)
-    rest = frames[frames["video"] != "a"]
+    rest = judged[judged["video"] != "a"]
     assert by_patient.loc["all frames but patient a's", "auroc"] == pytest.approx(
         roc_auc_score(rest["target"], rest["score"]), abs=1e-4
     )
@@ -146,10 +170,10 @@ def test_the_ensembles_judge_every_frame_once(project, tested):
 def test_each_fold_has_a_frozen_threshold_of_its_own(project, tested):
     frozen = json.loads((tested / "result.json").read_text())["metrics"]["frozen_thresholds"]
     assert sorted(frozen) == ["0", "1", "2", "3"]
-    frames = pooled(project, "bce", "paper").query("label != 'absent'")
-    own = frames["video"].map(dict(zip("abcd", "0123", strict=True))).map(frozen)
-    found = pd.read_csv(tested / "thresholds.csv").set_index("threshold from")
-    told = found.loc["frozen (out-of-fold)"]
-    assert told["tp"] == (frames["target"] & (frames["score"] >= own)).sum()
-    assert told["fp"] == (~frames["target"] & (frames["score"] >= own)).sum()
-    assert told["threshold"] == pytest.approx(np.median(list(frozen.values())), abs=1e-4)
+    judged = pooled(project, "bce", "paper").query("label != 'absent'")
+    own = judged["video"].map(dict(zip("abcd", "0123", strict=True))).map(frozen)
+    warned = judged["score"] >= own
+    found = pd.read_csv(tested / "thresholds.csv").set_index(["threshold from", "rate"])["estimate"]
+    told = found["frozen (out-of-fold)"]
+    assert told["sensitivity"] == pytest.approx(warned[judged["target"]].mean(), abs=1e-4)
+    assert told["specificity"] == pytest.approx((~warned[~judged["target"]]).mean(), abs=1e-4)
