@@ -7,7 +7,7 @@ BIN   := .venv/bin
 PY    := $(BIN)/python
 RUNS  := $(PY) -m clipassistnet.runs
 
-.PHONY: demo study test test-all reliability lab record report summary lint lock clean
+.PHONY: demo study test test-all benchmark reliability lab record report summary lint lock clean
 .DELETE_ON_ERROR:
 
 demo: .venv/installed ## the whole study on simulated videos
@@ -25,6 +25,9 @@ test-all: .venv/installed ## the tests, the slow ones too
 
 reliability: .venv/installed ## the last `make test-all` as the README's table of faults
 	@$(PY) tests/faults.py build/test-all.xml README.md
+
+benchmark: .venv/installed ## five ResNet-50 on this CPU, against eager PyTorch and the peak
+	@OMP_NUM_THREADS=$(shell nproc) $(PY) -m clipassistnet.deploy benchmark $(ARGS)
 
 lab: .venv/installed ## JupyterLab, once the smoke study is there
 	@$(RUNS) study --study smoke

@@ -8,6 +8,7 @@
 import sys
 from functools import cache
 
+from clipassistnet.crossvalidation import DISTILLED, members
 from clipassistnet.runs import name_key, runs_folder
 from clipassistnet.runs.data import data_mark
 from clipassistnet.runs.parameters import notebook_path, parse_given, read_study, resolve
@@ -18,6 +19,7 @@ STUDY = config["study"]
 OUT = runs_folder() / STUDY
 SETTINGS = read_study(STUDY)
 PLAN = read_plan(STUDY)
+STUDENTS = [PLAN.student] if PLAN.student else []
 THREADS = SETTINGS.get("threads", 1)
 RUN = f"exec {sys.executable} -m clipassistnet.runs --child"  # exec: the run is Snakemake's own child
 
@@ -36,6 +38,17 @@ def found(trainings):
     return [done("04_learning_rate", f"loss={loss},recipe={recipe}") for loss, recipe in pairs]
 
 
+def training_needs(wildcards):
+    """What a network needs: its finder's run, and a student its teachers'."""
+    rate = "bce" if wildcards.loss == DISTILLED else wildcards.loss
+    finder = done("04_learning_rate", f"loss={rate},recipe={wildcards.recipe}")
+    if wildcards.loss != DISTILLED:
+        return [finder]
+    shared = resolve(STUDY, notebook_path("09_jetson_deploy"), {})
+    folds = shared["folds_count"], shared["inner_folds"]
+    return [finder, *trained(members(wildcards.recipe, wildcards.held_out, *folds))]
+
+
 def mark(notebook):
     """Parameters, code and starting weights of a run: when they change, it is out of date."""
     path = notebook_path(notebook)
@@ -50,7 +63,7 @@ def mark(notebook):
 
 
 wildcard_constraints:
-    loss="|".join({training.loss for training in PLAN.trainings}),
+    loss="|".join({training.loss for training in PLAN.trainings + STUDENTS}),
     recipe="|".join(PLAN.recipes),
     held_out="|".join({training.held_out for training in PLAN.trainings}),
     fold="[0-9]+",
@@ -66,7 +79,7 @@ rule all:
         done("02_video_folds"),
         done("03_augmentation"),
         found(PLAN.trainings),
-        trained(PLAN.trainings),
+        trained(PLAN.trainings + STUDENTS),
         done("06_loss_comparison"),
         done("07_saliency"),
         done("08_ensemble_test"),
@@ -162,7 +175,7 @@ rule train_fold:
     input:
         rules.frames.output,
         done("02_video_folds"),
-        done("04_learning_rate", "loss={loss},recipe={recipe}"),
+        training_needs,
     output:
         touch(
             done("05_train_fold", "loss={loss},recipe={recipe},held_out={held_out},fold={fold}")
@@ -219,6 +232,7 @@ rule jetson_deploy:
         done("08_ensemble_test"),
         done("07_saliency"),
         done("06_loss_comparison"),
+        trained(STUDENTS),
     output:
         touch(done("09_jetson_deploy")),
     params:

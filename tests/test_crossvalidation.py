@@ -5,12 +5,21 @@ import pandas as pd
 import pytest
 
 from clipassistnet import crossvalidation, metrics, predictions
-from clipassistnet.crossvalidation import Training
+from clipassistnet.crossvalidation import Training, members, student
 
 
 def test_the_papers_protocol_is_one_ensemble_of_all_folds():
     assert crossvalidation.ensembles(5, 0) == {"test": [0, 1, 2, 3, 4]}
     assert crossvalidation.first(5, 0) == ("test", 0)
+
+
+def test_a_student_learns_from_the_ensemble_that_judges_its_subset():
+    # By hand: nested with 4 folds and 2 inner ones, fold 0 is held out first, 1 and 2 validate.
+    single = student("paper", 4, 2)
+    assert single == ("distilled", "paper", "0", 1)
+    teachers = members("paper", single.held_out, 4, 2)
+    assert teachers == [("bce", "paper", "0", 1), ("bce", "paper", "0", 2)]
+    assert student("paper", 3, 0) == ("distilled", "paper", "test", 0)
 
 
 def test_nested_the_next_folds_in_the_ring_validate():

@@ -12,36 +12,22 @@ import torch.nn.functional as F
 from torch import nn
 
 from clipassistnet import deploy
-from clipassistnet.deploy import backends, conversion, predictor
-from clipassistnet.model import EnsembleModule, build
+from clipassistnet.deploy import backends, openvino_engine, predictor, torch2trt_engine
+from clipassistnet.model import EnsembleModule
 from clipassistnet.transforms import preprocess
+from tiny_ensembles import SIZE, blobs, member, tiny_ensemble
 
-SIZE = 64
 STATES = deploy.available()
-
-
-def member(backbone: str) -> nn.Module:
-    """An untrained network with widened logits, so that its scores differ between frames."""
-    model = build(backbone, "none")
-    model.spec["image_size"] = SIZE
-    head = [layer for layer in model.modules() if isinstance(layer, nn.Linear)][-1]
-    with torch.no_grad():
-        head.weight.mul_(30)
-    return model
 
 
 @pytest.fixture(scope="module")
 def ensemble() -> EnsembleModule:
-    torch.manual_seed(0)
-    return EnsembleModule([member("test_resnet") for _ in range(2)], [3.0, 1.0]).eval()
+    return tiny_ensemble()
 
 
 @pytest.fixture(scope="module")
 def frames() -> np.ndarray:
-    """40 frames of blobs, each of its own colour and place, 48 x 80."""
-    rng = np.random.default_rng(0)
-    coarse = rng.integers(0, 256, (40, 6, 10, 3), np.uint8)
-    return coarse.repeat(8, axis=1).repeat(8, axis=2)
+    return blobs()
 
 
 @pytest.fixture(scope="module")
@@ -132,7 +118,7 @@ def test_predictor_is_a_frozen_copy_in_eval_mode(ensemble, eager, frames):
 
 
 def test_available_names_every_backend():
-    assert set(STATES) == {"torch", "torch-cuda", "openvino", "torch2trt"}
+    assert set(STATES) == {"torch", "torch-cuda", "openvino", "torch2trt", "tensorrt"}
     assert STATES["torch"] == (True, torch.__version__)
     assert all(note for _, note in STATES.values())
 
@@ -144,7 +130,7 @@ def test_unknown_backend_and_precision(ensemble):
         deploy.load("openvino", ensemble, SIZE, precision="int4")
 
 
-@pytest.mark.parametrize("backend", ["torch2trt", "torch-cuda"])
+@pytest.mark.parametrize("backend", ["torch2trt", "tensorrt", "torch-cuda"])
 def test_a_named_backend_never_falls_back(ensemble, backend):
     if STATES[backend][0]:
         pytest.skip(f"{backend} is here")
@@ -162,7 +148,7 @@ def test_auto_takes_the_fastest_and_says_why(ensemble):
 
 
 def test_auto_passes_over_what_lacks_the_precision(ensemble):
-    if any(STATES[name][0] for name in ("torch2trt", "torch-cuda")):
+    if any(STATES[name][0] for name in ("torch2trt", "tensorrt", "torch-cuda")):
         pytest.skip("a GPU is here")
     with pytest.raises(deploy.BackendError, match=r"no backend runs float16.*openvino: no f"):
         deploy.load("auto", ensemble, SIZE, precision="float16")
@@ -192,22 +178,14 @@ def test_openvino_bfloat16_is_real_or_refused(ensemble, eager, frames):
             deploy.load("openvino", ensemble, SIZE, precision="bfloat16")
 
 
-def test_openvino_reports_to_nobody(ensemble, monkeypatch):
-    def telemetry(*_, **__):
-        raise AssertionError("OpenVINO calls home")
-
-    monkeypatch.setattr("openvino_telemetry.Telemetry", telemetry)
-    deploy.load("openvino", ensemble, SIZE)
-
-
 def test_openvino_precision_is_read_from_what_was_compiled():
     import openvino
 
-    model = backends._traced(nn.Conv2d(3, 2, 3), 8)
+    model = openvino_engine._traced(nn.Conv2d(3, 2, 3), 8)
     compiled = openvino.Core().compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
-    backends._require_precision(compiled, "float32")
+    openvino_engine._require_precision(compiled, "float32")
     with pytest.raises(deploy.BackendError, match="asked for bfloat16, runs in f32"):
-        backends._require_precision(compiled, "bfloat16")
+        openvino_engine._require_precision(compiled, "bfloat16")
 
 
 # Conversion with torch2trt: what can be known of it without a GPU
@@ -244,14 +222,23 @@ def test_unsupported_methods_are_read_from_the_warning():
         "Warning: Encountered known unsupported method torch.softmax\nsomething else\n"
         "Warning: Encountered known unsupported method torch.Tensor.numel\n"
     )
-    assert conversion.unsupported_methods(printed) == {"torch.softmax", "torch.Tensor.numel"}
-    assert conversion.unsupported_methods("[TRT] all is well") == set()
+    assert torch2trt_engine.unsupported_methods(printed) == {"torch.softmax", "torch.Tensor.numel"}
+    assert torch2trt_engine.unsupported_methods("[TRT] all is well") == set()
 
 
 def test_a_constant_output_is_refused():
+    constant = lambda batch: np.full(len(batch), 0.25, np.float32)  # noqa: E731
     with pytest.raises(deploy.BackendError, match=r"does not depend on the input: always 0\.25"):
-        conversion.require_dependence(lambda batch: np.full(len(batch), 0.25, np.float32), SIZE)
-    conversion.require_dependence(brightness().run, 8)
+        torch2trt_engine.require_dependence(constant, Brightness(), 8)
+    torch2trt_engine.require_dependence(brightness().run, Brightness(), 8)
+
+    class Sure(nn.Module):
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            return torch.ones(len(images))
+
+    torch2trt_engine.require_dependence(
+        constant, Sure(), 8
+    )  # the network's fault, not the engine's
 
 
 def test_torch2trt_that_breaks_on_import_is_absent(tmp_path, monkeypatch):
@@ -264,15 +251,7 @@ def test_torch2trt_that_breaks_on_import_is_absent(tmp_path, monkeypatch):
     usable, note = deploy.available()["torch2trt"]
     assert not usable
     assert "CalibrationAlgoType" in note
-    assert "environment.yml" in note
-
-
-@pytest.mark.tensorrt
-def test_torch2trt_equals_pytorch(ensemble, eager, frames):
-    if not STATES["torch2trt"][0]:
-        pytest.skip(STATES["torch2trt"][1])
-    engine = deploy.load("torch2trt", ensemble, SIZE)
-    assert deploy.parity(eager, engine, frames, 0.5)["passed"]
+    assert "JETSON.md" in note
 
 
 @pytest.mark.gpu
@@ -311,10 +290,11 @@ def test_parity_needs_frames_and_float32_pytorch(engine, eager, greys, frames):
 
 
 def test_timing_of_proven_predictors_only(greys):
-    rows = deploy.timing(
-        [brightness(), brightness(0.0001), brightness(0.2)], greys, threshold=0.5, repeats=20
-    )
+    predictors = [brightness(), brightness(0.0001), brightness(0.2)]
+    rows, scores = deploy.prove(predictors, greys, 0.5)
     assert [row["passed"] for row in rows] == [True, True, False]
+    np.testing.assert_allclose(scores[2] - scores[0], 0.2, atol=1e-6)
+    rows = deploy.timing(predictors, rows, greys, repeats=20)
     assert rows[0]["ratio"] == 1.0
     for row in rows[:2]:
         assert 0 < row["p50_ms"] <= row["p95_ms"] <= row["p99_ms"]
@@ -325,20 +305,44 @@ def test_timing_of_proven_predictors_only(greys):
     assert rows[0]["device"] == deploy.device_name()
 
 
-def test_timing_interleaves_single_frames(greys):
+def test_timing_interleaves_calls_of_a_batch(greys):
     calls = []
 
-    def recorded(name: str) -> deploy.Predictor:
+    def recorded(name: str, batch: int) -> deploy.Predictor:
         plain = brightness()
 
-        def run(batch: torch.Tensor) -> np.ndarray:
-            calls.append((name, len(batch)))
-            return plain.run(batch)
+        def run(images: torch.Tensor) -> np.ndarray:
+            calls.append((name, len(images)))
+            return plain.run(images)
 
-        return dataclasses.replace(plain, run=run)
+        return dataclasses.replace(plain, run=run, batch=batch)
 
-    deploy.timing([recorded("a"), recorded("b")], greys, threshold=0.5, repeats=3)
-    assert calls[-6:] == [("a", 1), ("b", 1)] * 3
+    predictors = [recorded("a", 32), recorded("b", 4), recorded("c", 1)]
+    rows, _ = deploy.prove(predictors, greys, 0.5)
+    timed = deploy.timing(predictors, rows, greys, repeats=3, batch=4)
+    assert calls[-6:] == [("a", 4), ("b", 4)] * 3
+    assert math.isnan(timed[2]["p50_ms"])  # takes one frame at a time
+    assert timed[0]["frames_per_second"] == pytest.approx(4000 / timed[0]["p50_ms"])
+
+
+def test_a_changed_metric_fails_parity(greys):
+    # By hand: 51 greys, the 25 darker ones visible. One offset for all frames changes no ranking;
+    # scores that fall with the brightness turn an AUROC of 1 into 0.
+    targets = (np.arange(51) >= 25).astype(int)
+    same = deploy.parity(brightness(), brightness(0.0005), greys, 0.5, targets)
+    assert (same["auroc"], same["auroc_change"], same["passed"]) == (1.0, 0.0, True)
+    plain = brightness()
+    noisy = dataclasses.replace(
+        plain,
+        precision="int8",
+        run=lambda x: plain.run(x) + np.float32(0.15) * (plain.run(x) < 0.5),
+    )
+    changed = deploy.parity(plain, noisy, greys, 0.5, targets)
+    # Greys from 0.35 to 0.49 now lie in 0.50 to 0.64: 24 of 25 visible ones, of 0, 5 .. 120, that
+    # is those from 90 on (7), outrank invisible ones.
+    assert changed["max_difference"] == pytest.approx(0.15, abs=1e-6)
+    assert changed["auroc"] < 0.998
+    assert not changed["passed"]
 
 
 # Device names

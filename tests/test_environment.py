@@ -22,13 +22,33 @@ PROJECT = PYPROJECT["project"]
 LOCK = (ROOT / "requirements.lock").read_text()
 ENVIRONMENT = yaml.safe_load((ROOT / "environment.yml").read_text())
 BASE = [Requirement(line) for line in PROJECT["dependencies"]]
+LOCKED = ("study", "test")  # the extras of the lock
 DIRECT = BASE + [
-    Requirement(line) for lines in PROJECT["optional-dependencies"].values() for line in lines
+    Requirement(line) for extra in LOCKED for line in PROJECT["optional-dependencies"][extra]
 ]
 
 STUDY_ONLY = {
-    *("albumentations", "av", "captum", "IPython", "ipykernel", "lightning", "matplotlib", "numba"),
-    *("openvino", "pandas", "papermill", "pyarrow", "pytorch_lightning", "scipy", "seaborn"),
+    *(
+        "albumentations",
+        "av",
+        "captum",
+        "IPython",
+        "ipykernel",
+        "lightning",
+        "matplotlib",
+        "nncf",
+        "numba",
+    ),
+    *(
+        "onnx",
+        "openvino",
+        "pandas",
+        "papermill",
+        "pyarrow",
+        "pytorch_lightning",
+        "scipy",
+        "seaborn",
+    ),
     *("sklearn", "snakemake"),
 }
 
@@ -154,7 +174,7 @@ class Absent(importlib.abc.MetaPathFinder):
             raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
 
 sys.meta_path.insert(0, Absent())
-import clipassistnet.deploy, clipassistnet.model, clipassistnet.transforms
+import clipassistnet.deploy.__main__, clipassistnet.live.__main__
 ours = [module for name, module in sys.modules.items() if name.startswith("clipassistnet")]
 files = [module.__file__ for module in ours]
 print(dict(backends=clipassistnet.deploy.available(), files=files))
@@ -173,7 +193,8 @@ def test_base_alone_imports_what_a_jetson_runs(jetson):
 
 def test_what_a_jetson_runs_is_python_38(jetson):
     names = {Path(file).relative_to(ROOT).as_posix() for file in jetson["files"]}
-    assert {f"lib/clipassistnet/{name}.py" for name in ("model/__init__", "transforms")} < names
+    roles = ("model/__init__", "transforms", "deploy/benchmark", "live/stages", "live/loop")
+    assert {f"lib/clipassistnet/{name}.py" for name in roles} < names
     for name in names:
         ast.parse((ROOT / name).read_text(), name, feature_version=(3, 8))
     # ast knows the grammar of 3.8; ruff knows what it lacks beyond that, where it is told to look.

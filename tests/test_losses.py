@@ -1,5 +1,7 @@
 """The four losses: by hand, and forward correction where the clean optimum is known."""
 
+import math
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -160,12 +162,22 @@ def test_noise_turns_a_decision_that_forward_correction_keeps():
 @pytest.mark.parametrize("name", losses.LOSSES)
 def test_every_loss_has_a_gradient(name):
     logits = LOGITS.clone().requires_grad_()
-    loss = losses.build(name, TRAIN, NOISE)(logits, TARGETS, VIDEOS)
+    function = losses.build(name, TRAIN.assign(teachers=0.5), NOISE)
+    loss = function(logits, TARGETS, VIDEOS)
     assert loss.shape == ()
     loss.backward()
     # One step against the gradient lowers the loss.
-    lower = losses.build(name, TRAIN, NOISE)(logits - 0.1 * logits.grad, TARGETS, VIDEOS)
-    assert lower < loss
+    assert function(logits - 0.1 * logits.grad, TARGETS, VIDEOS) < loss
+
+
+def test_distilled_by_hand():
+    # Logits 0 and ln 3: p(invisible) = 3/4. Taught 0.25: -(0.75 ln 1/4 + 0.25 ln 3/4) = 1.1116.
+    logits = torch.tensor([[0.0, math.log(3)]])
+    scores = torch.tensor([0.25], dtype=torch.float64)
+    assert losses.distilled(logits, scores).item() == pytest.approx(1.11164, abs=1e-5)
+    # A teacher that is certain is a label.
+    certain = losses.distilled(LOGITS, TARGETS.double())
+    torch.testing.assert_close(certain, losses.bce(LOGITS, TARGETS))
 
 
 @pytest.mark.parametrize(
@@ -173,6 +185,7 @@ def test_every_loss_has_a_gradient(name):
     [
         ("focal", TRAIN, None, "loss 'focal': expected one of bce, class_weighted"),
         ("class_weighted", TRAIN[TRAIN["target"] == 0], None, "expected some of both"),
+        ("distilled", TRAIN, None, "needs the teachers' scores"),
         ("forward_corrected", TRAIN, None, "needs a transition matrix"),
         ("forward_corrected", TRAIN, NOISE.T, "rows that sum to 1"),
         ("forward_corrected", TRAIN, [[0.5, 0.5], [0.5, 0.5]], "more often than by chance"),

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 TEST = "test"
+DISTILLED = "distilled"  # the loss of a student
 PAPER = "paper"  # the recipe that every study has, and the only one that runs with every loss
 
 
@@ -75,3 +76,14 @@ def first(folds_count: int, inner_folds: int) -> tuple[str, int]:
     """(held-out subset, fold) of the training that is shown where one stands for all."""
     held_out, folds = next(iter(ensembles(folds_count, inner_folds).items()))
     return held_out, folds[0]
+
+
+def members(recipe: str, held_out: str, folds_count: int, inner_folds: int) -> list[Training]:
+    """The BCE networks whose ensemble judges a held-out subset."""
+    every = trainings(["bce"], [recipe], folds_count, inner_folds)
+    return [training for training in every if training.held_out == held_out]
+
+
+def student(recipe: str, folds_count: int, inner_folds: int) -> Training:
+    """The one network that learns from the scores of the first ensemble's members."""
+    return Training(DISTILLED, recipe, *first(folds_count, inner_folds))

@@ -1,4 +1,4 @@
-"""The four losses of Aspart et al. (2022): each a small function in a dictionary.
+"""The four losses of Aspart et al. (2022), and one that distils: small functions in a dictionary.
 
 All take two logits a frame (N, 2) and targets (N,) int64 (1 = invisible), and average over the
 batch. The weights of the weighted two are scaled to a mean of 1 over the training frames, so that
@@ -45,11 +45,21 @@ def forward_corrected(logits: Tensor, targets: Tensor, transition: Tensor) -> Te
     return F.nll_loss(torch.logsumexp(joint, dim=1), targets)
 
 
+def distilled(logits: Tensor, scores: Tensor) -> Tensor:
+    """Cross-entropy with the teachers' score p(invisible), (N,) in 0..1, in place of the label.
+
+    Hinton, Vinyals & Dean, 2015, at temperature 1.
+    """
+    shares = torch.stack([1 - scores, scores], dim=1)
+    return F.cross_entropy(logits, shares.to(logits.dtype))
+
+
 LOSSES = {
     "bce": bce,
     "class_weighted": class_weighted,
     "video_weighted": video_weighted,
     "forward_corrected": forward_corrected,
+    "distilled": distilled,
 }
 
 
@@ -78,11 +88,14 @@ def build(
     """The training loss (logits, targets, video_index) -> scalar, fitted to the training table.
 
     `train` has a row a frame with video and target; `video_index` of a batch are those of
-    `video_index(train["video"])`. `transition` is needed by forward_corrected alone.
-    ValueError for an unknown name, a class without frames, or no valid transition matrix.
+    `video_index(train["video"])`. `transition` is needed by forward_corrected alone, a column
+    `teachers` of their scores by distilled, whose targets these are.
+    ValueError for an unknown name, a class without frames, no valid transition matrix, no teachers.
     """
     if name not in LOSSES:
         raise ValueError(f"loss {name!r}: expected one of {', '.join(LOSSES)}")
+    if name == "distilled" and "teachers" not in train:
+        raise ValueError("distilled needs the teachers' scores (training.taught)")
     loss = LOSSES[name]
     if name == "class_weighted":
         weights = torch.tensor(class_weights(train["target"]), dtype=torch.float32)

@@ -45,6 +45,15 @@ LEARNING_RATES = {
     "forward_corrected": 1.01e-4,
 }
 
+# Of five ResNet-50 at 224 px, converted with torch2trt; measured by the paper's authors.
+JETSON = pd.DataFrame(
+    {
+        "device": ["NVIDIA Jetson AGX Xavier"],
+        "network": ["5 x ResNet-50, 224 px, torch2trt"],
+        "frames per second": [PAPER["frames per second on a Jetson AGX Xavier"]],
+        "source": ["Aspart et al., Int J CARS 17, 5-13, 2022"],
+    }
+)
 
 MISSING = "-"  # what is printed where the paper gives no value
 

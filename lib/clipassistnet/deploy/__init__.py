@@ -1,22 +1,40 @@
-"""The ensemble on a device: load a backend, prove it equal to PyTorch, then time it."""
+"""The ensemble on a device: load a backend, prove it equal to PyTorch, time it, save its engine."""
 
 from .backends import available, ladder, load
-from .conversion import CONVERTERS, convertible, operations
-from .measure import MINIMUM_FRAMES, TOLERANCE, parity, timing
+from .measure import (
+    METRIC_TOLERANCE,
+    MINIMUM_FRAMES,
+    TOLERANCE,
+    interleaved,
+    parity,
+    prove,
+    spread,
+    timing,
+)
 from .predictor import BackendError, Predictor, device_name
+from .saved import EngineError, open_engine, read_sidecar, save
+from .torch2trt_engine import CONVERTERS, convertible, operations
 
 __all__ = [
     "CONVERTERS",
+    "METRIC_TOLERANCE",
     "MINIMUM_FRAMES",
     "TOLERANCE",
     "BackendError",
+    "EngineError",
     "Predictor",
     "available",
     "convertible",
     "device_name",
+    "interleaved",
     "ladder",
     "load",
+    "open_engine",
     "operations",
     "parity",
+    "prove",
+    "read_sidecar",
+    "save",
+    "spread",
     "timing",
 ]

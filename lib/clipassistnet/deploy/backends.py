@@ -4,25 +4,35 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-import warnings
+import functools
+from pathlib import Path
 from typing import Callable
 
 import numpy as np
 import torch
 from torch import nn
 
-from .conversion import convert, require_dependence
-from .predictor import BackendError, Predictor
+from clipassistnet.transforms import preprocess
+
+from . import openvino_engine, tensorrt_engine, torch2trt_engine
+from .predictor import BackendError, Engine, Predictor, memory_in_use
+from .torch2trt_engine import require_dependence
 
 # Fastest first: the order in which "auto" tries them.
-BACKENDS = ("torch2trt", "torch-cuda", "openvino", "torch")
+BACKENDS = ("torch2trt", "tensorrt", "torch-cuda", "openvino", "torch")
 PRECISIONS = {
     "torch2trt": ("float32", "float16"),
-    "torch-cuda": ("float32",),
-    "openvino": ("float32", "bfloat16"),
+    "tensorrt": ("float32", "float16"),
+    "torch-cuda": ("float32", "float16"),
+    "openvino": ("float32", "bfloat16", "int8"),
     "torch": ("float32",),
 }
-_OPENVINO_PRECISIONS = {"float32": "f32", "bfloat16": "bf16"}
+# Those that are built first, and can be saved: each has build(...) and start(folder, precision).
+ENGINES = {
+    "torch2trt": torch2trt_engine,
+    "tensorrt": tensorrt_engine,
+    "openvino": openvino_engine,
+}
 _EAGER_BATCH = 32  # frames; bounds the memory of a long table, and one live frame is a batch of one
 
 
@@ -31,169 +41,155 @@ def available() -> dict[str, tuple[bool, str]]:
     states = {}
     for backend in BACKENDS:
         try:
-            states[backend] = (True, _version(backend))
+            states[backend] = (True, version(backend))
         except BackendError as error:
             states[backend] = (False, str(error))
     return states
 
 
 def load(
-    backend: str, ensemble: nn.Module, image_size: int, *, precision: str = "float32"
+    backend: str,
+    ensemble: nn.Module,
+    image_size: int,
+    *,
+    precision: str = "float32",
+    calibration: np.ndarray | None = None,
 ) -> Predictor:
     """The ensemble (an EnsembleModule) on a backend, for frames resized to image_size.
 
     `backend` is one of BACKENDS, or "auto": the fastest that works here, whose `reason` says why
     the faster ones were passed over. A backend asked for by name is never replaced by another.
+    `calibration`: training frames, uint8 RGB (N, H, W, 3), from which int8 takes its ranges.
     Raises BackendError where it is absent or its conversion fails a check, ValueError for an
     unknown backend, a precision that the backend does not have, or another image size than the
     ensemble's own: its strided convolutions are laid out for that one.
     """
     if backend == "auto":
-        return _best(ensemble, image_size, precision)
+        return _best(ensemble, image_size, precision, calibration)
+    check(backend, precision)
+    if image_size != ensemble.spec["image_size"]:
+        raise ValueError(
+            f"image_size {image_size}, the ensemble's is {ensemble.spec['image_size']}"
+        )
+    version(backend)
+    if backend not in ENGINES:
+        make = functools.partial(_eager, ensemble, backend, precision)
+        return _predictor(backend, precision, ensemble.spec, make)
+    engine = Engine(ensemble)
+    spec = ensemble.spec
+    if calibration is not None:
+        calibration = preprocess(calibration, image_size, spec["mean"], spec["std"])
+    ENGINES[backend].build(ensemble, image_size, precision, calibration, engine.folder)
+    built = start(backend, precision, spec, engine.folder)
+    require_dependence(built.run, copy.deepcopy(ensemble).eval(), image_size)
+    return dataclasses.replace(built, engine=engine)
+
+
+def check(backend: str, precision: str) -> None:
+    """Raise ValueError for an unknown backend, or a precision that it does not have."""
     if backend not in BACKENDS:
         raise ValueError(f"backend {backend!r}, expected auto or one of {', '.join(BACKENDS)}")
     if precision not in PRECISIONS[backend]:
         names = ", ".join(PRECISIONS[backend])
         raise ValueError(f"precision {precision!r}, expected for {backend}: {names}")
-    if image_size != ensemble.spec["image_size"]:
-        raise ValueError(
-            f"image_size {image_size}, the ensemble's is {ensemble.spec['image_size']}"
-        )
-    version = _version(backend)
-    make = {"torch2trt": convert, "openvino": _openvino}.get(backend)
-    run = make(ensemble, image_size, precision) if make else _eager(ensemble, backend)
+
+
+def start(backend: str, precision: str, spec: dict, folder: Path) -> Predictor:
+    """The engine that was built in `folder`."""
+    return _predictor(backend, precision, spec, lambda: ENGINES[backend].start(folder, precision))
+
+
+def _predictor(backend: str, precision: str, spec: dict, make: Callable) -> Predictor:
+    """What `make` gives as the Predictor of a backend; spec: image_size, mean and std."""
+    device = "cpu" if backend in ("openvino", "torch") else "cuda"
+    before = memory_in_use(device)
+    run = make()
+    run(torch.zeros(1, 3, spec["image_size"], spec["image_size"]))  # what it takes, it takes now
     return Predictor(
         backend=backend,
         precision=precision,
-        device="cuda" if backend in ("torch2trt", "torch-cuda") else "cpu",
-        reason=f"{backend} {version}",
-        image_size=image_size,
-        mean=tuple(ensemble.spec["mean"]),
-        std=tuple(ensemble.spec["std"]),
-        batch=1 if make else _EAGER_BATCH,
+        device=device,
+        reason=f"{backend} {version(backend)}",
+        image_size=spec["image_size"],
+        mean=tuple(spec["mean"]),
+        std=tuple(spec["std"]),
+        batch=1 if backend in ENGINES else _EAGER_BATCH,
+        memory=max(0, memory_in_use(device) - before),
         run=run,
     )
 
 
 def ladder(
-    ensemble: nn.Module, image_size: int
+    ensemble: nn.Module, image_size: int, calibration: np.ndarray | None = None
 ) -> tuple[list[Predictor], dict[tuple[str, str], str]]:
     """Every backend and precision that runs here, and why the others do not.
 
-    Eager float32 PyTorch on the CPU comes first, as `measure.timing` wants its reference.
+    Eager float32 PyTorch on the CPU comes first, the reference of `measure.parity`.
     """
     rungs = [("torch", "float32")]
     rungs += [(b, p) for b in BACKENDS for p in PRECISIONS[b] if (b, p) != rungs[0]]
     predictors, refused = [], {}
     for backend, precision in rungs:
         try:
-            predictors.append(load(backend, ensemble, image_size, precision=precision))
+            rung = load(backend, ensemble, image_size, precision=precision, calibration=calibration)
+            predictors.append(rung)
         except BackendError as error:
             refused[backend, precision] = str(error)
     return predictors, refused
 
 
-def _best(ensemble: nn.Module, image_size: int, precision: str) -> Predictor:
+def version(backend: str) -> str:
+    """The version of what runs a backend. Raises BackendError, saying what is missing."""
+    if backend == "openvino":
+        return openvino_engine.silent("openvino").__version__
+    if backend in ("torch2trt", "tensorrt"):
+        name = _tensorrt_version(backend)
+    if backend != "torch" and not torch.cuda.is_available():
+        raise BackendError(f"{backend}: PyTorch sees no CUDA GPU")
+    return name if backend in ("torch2trt", "tensorrt") else torch.__version__
+
+
+def _tensorrt_version(backend: str) -> str:
+    try:
+        import tensorrt
+
+        if backend == "torch2trt":
+            import torch2trt  # noqa: F401
+        else:
+            import onnx  # noqa: F401
+    # AttributeError: TensorRT 11 lacks names that torch2trt reads. OSError: a library is gone.
+    except (ImportError, AttributeError, OSError) as error:
+        remedy = "JETSON.md says how to install it"
+        raise BackendError(f"{backend}: cannot be imported ({error}); {remedy}") from error
+    return f"TensorRT {tensorrt.__version__}"
+
+
+def _best(
+    ensemble: nn.Module, image_size: int, precision: str, calibration: np.ndarray | None
+) -> Predictor:
     passed_over = []
     for backend in BACKENDS:
         if precision not in PRECISIONS[backend]:
             passed_over.append(f"{backend}: no {precision}")
             continue
         try:
-            predictor = load(backend, ensemble, image_size, precision=precision)
+            best = load(backend, ensemble, image_size, precision=precision, calibration=calibration)
         except BackendError as error:
             passed_over.append(str(error))
             continue
         because = "; ".join(passed_over) or "nothing is faster"
-        return dataclasses.replace(predictor, reason=f"{predictor.reason} ({because})")
+        return dataclasses.replace(best, reason=f"{best.reason} ({because})")
     raise BackendError(f"no backend runs {precision} here: {'; '.join(passed_over)}")
 
 
-def _eager(ensemble: nn.Module, backend: str) -> Callable:
+def _eager(ensemble: nn.Module, backend: str, precision: str) -> Callable:
     device = "cuda" if backend == "torch-cuda" else "cpu"
-    module = copy.deepcopy(ensemble).eval().to(device)
+    dtype = torch.float16 if precision == "float16" else torch.float32
+    module = copy.deepcopy(ensemble).eval().to(device, dtype)
 
     def run(batch: torch.Tensor) -> np.ndarray:
         # By default cuDNN computes float32 convolutions in TF32, with a mantissa of 11 bits.
         with torch.no_grad(), torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
-            return module(batch.to(device)).cpu().numpy()
+            return module(batch.to(device, dtype)).float().cpu().numpy()
 
     return run
-
-
-def _openvino(ensemble: nn.Module, image_size: int, precision: str) -> Callable:
-    import openvino
-
-    core = openvino.Core()
-    capabilities = core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
-    if precision == "bfloat16" and "BF16" not in capabilities:
-        raise BackendError("openvino: this CPU has no bfloat16")
-    network = _traced(copy.deepcopy(ensemble).eval(), image_size)
-    settings = {
-        # Left unnamed, OpenVINO takes bfloat16 wherever the CPU has it.
-        "INFERENCE_PRECISION_HINT": _OPENVINO_PRECISIONS[precision],
-        "PERFORMANCE_HINT": "LATENCY",
-        "INFERENCE_NUM_THREADS": torch.get_num_threads(),  # as many as PyTorch: a fair comparison
-    }
-    compiled = core.compile_model(network, "CPU", settings)
-    _require_precision(compiled, precision)
-
-    def run(batch: torch.Tensor) -> np.ndarray:
-        return compiled(batch.numpy())[0]
-
-    require_dependence(run, image_size)
-    return run
-
-
-def _traced(module: nn.Module, image_size: int):
-    """The module as an OpenVINO model of one frame.
-
-    By the frontend that openvino.convert_model wraps: convert_model itself reports every conversion
-    to Google Analytics, unasked, which no library may do in a hospital.
-    """
-    from openvino.frontend import FrontEndManager
-    from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder
-
-    example = torch.rand(1, 3, image_size, image_size)
-    with warnings.catch_warnings(), torch.no_grad():
-        # torch has deprecated tracing, OpenVINO still builds on it: no affair of our caller's.
-        warnings.simplefilter("ignore")
-        traced = torch.jit.trace(module, example, check_trace=False)
-        decoder = TorchScriptPythonDecoder(traced)  # a name of its own: the frontend borrows it
-        frontend = FrontEndManager().load_by_framework("pytorch")
-        model = frontend.convert(frontend.load(decoder))
-    model.reshape(list(example.shape))
-    return model
-
-
-def _require_precision(compiled, precision: str) -> None:
-    """The hint is a wish: what the convolutions of the compiled network really run in decides."""
-    operations = [node.get_rt_info() for node in compiled.get_runtime_model().get_ops()]
-    running = {
-        info["runtimePrecision"].astype(str)
-        for info in operations
-        if info["layerType"].astype(str) == "Convolution"
-    }
-    if _OPENVINO_PRECISIONS[precision] not in running:
-        raise BackendError(f"openvino: asked for {precision}, runs in {', '.join(sorted(running))}")
-
-
-def _version(backend: str) -> str:
-    """The version of what runs a backend. Raises BackendError, saying what is missing."""
-    if backend == "openvino":
-        try:
-            import openvino
-        except ImportError as error:
-            raise BackendError(f"openvino: not installed ({error})") from error
-        return openvino.__version__
-    if backend == "torch2trt":
-        try:
-            import tensorrt
-            import torch2trt  # noqa: F401
-        # AttributeError: TensorRT 11 lacks names that torch2trt reads. OSError: a library is gone.
-        except (ImportError, AttributeError, OSError) as error:
-            remedy = "environment.yml says how to install it"
-            raise BackendError(f"torch2trt: cannot be imported ({error}); {remedy}") from error
-    if backend != "torch" and not torch.cuda.is_available():
-        raise BackendError(f"{backend}: PyTorch sees no CUDA GPU")
-    return f"TensorRT {tensorrt.__version__}" if backend == "torch2trt" else torch.__version__

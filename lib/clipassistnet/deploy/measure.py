@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from typing import Sequence
 
 import numpy as np
 
@@ -12,53 +13,120 @@ from .predictor import Predictor, device_name
 MINIMUM_FRAMES = 32
 
 # Largest score difference from float32 PyTorch that counts as the same network: rounding alone, in
-# mantissas of 24, 11 and 8 bits, carried through some fifty layers.
-TOLERANCE = {"float32": 1e-3, "float16": 1e-2, "bfloat16": 5e-2}
+# mantissas of 24, 11 and 8 bits, carried through some fifty layers; int8 replaces every number by
+# one of 256.
+TOLERANCE = {"float32": 1e-3, "float16": 1e-2, "bfloat16": 5e-2, "int8": 0.2}
+
+# Largest change of a metric, where labels are given: what a study would notice.
+METRIC_TOLERANCE = {"auroc": 0.002, "specificity_at_95": 0.01}
+
+_TIMES = ("p50_ms", "p95_ms", "p99_ms", "frames_per_second", "ratio")
 
 
 def parity(
-    reference: Predictor, other: Predictor, frames: np.ndarray, threshold: float
+    reference: Predictor,
+    other: Predictor,
+    frames: np.ndarray,
+    threshold: float,
+    targets: np.ndarray | None = None,
 ) -> dict[str, object]:
     """How far another predictor's scores lie from those of float32 PyTorch on the same frames.
 
     frames: uint8 RGB (N, H, W, 3), at least MINIMUM_FRAMES, and real ones: noise tells little.
     threshold: the operating point; a flip is a frame whose label (invisible from a score of
-    `threshold` on) differs. Returns device, backend, precision, frames, max_difference, flips,
-    tolerance, passed. A score that is not a number fails. Raises ValueError for too few frames and
-    for a reference which is not float32 PyTorch.
+    `threshold` on) differs. targets: 1 where the tip is invisible, else 0. Returns device,
+    backend, precision, frames, reference_range (of PyTorch's scores: where it is near 0 they are
+    all the same, and parity tells little), max_difference, flips, tolerance, passed, and with
+    targets auroc, specificity_at_95 (at 95 % sensitivity) and their change. A score that is not a
+    number fails. Raises ValueError for too few frames and for a reference which is not float32
+    PyTorch.
     """
-    return _compare(_expected(reference, frames), other, frames, threshold)
+    return prove([reference, other], frames, threshold, targets)[0][1]
+
+
+def prove(
+    predictors: Sequence[Predictor],
+    frames: np.ndarray,
+    threshold: float,
+    targets: np.ndarray | None = None,
+) -> tuple[list[dict[str, object]], list[np.ndarray]]:
+    """Every predictor against the first, float32 PyTorch: rows as of `parity`, and the scores."""
+    expected = _expected(predictors[0], frames)
+    scores = [expected, *(predictor.predict(frames) for predictor in predictors[1:])]
+    rows = [
+        _compare(expected, own, predictor, threshold, targets)
+        for own, predictor in zip(scores, predictors)
+    ]
+    return rows, scores
+
+
+def spread(table, cache, number: int) -> tuple:
+    """At most `number` rows of a table of frames (video, frame), evenly spread, and their frames.
+
+    `cache`: a frames.FrameCache. Returns the rows, and uint8 RGB (N, H, W, 3).
+    """
+    places = np.unique(np.linspace(0, len(table) - 1, number).astype(int))
+    rows = table.iloc[places]
+    return rows, np.stack([cache.get(v, int(f)) for v, f in zip(rows["video"], rows["frame"])])
 
 
 def timing(
-    predictors: list[Predictor], frames: np.ndarray, *, threshold: float, repeats: int = 30
+    predictors: Sequence[Predictor],
+    rows: Sequence[dict[str, object]],
+    frames: np.ndarray,
+    *,
+    repeats: int = 30,
+    batch: int = 1,
 ) -> list[dict[str, object]]:
-    """Latency of one frame (resize, normalise, predict) on each predictor, medians side by side.
+    """Latency of `batch` frames (resize, normalise, predict) on each predictor, side by side.
 
-    The first predictor is float32 PyTorch: every other one is compared with it on `frames` (see
-    `parity`) and timed only where it passes; else its times are NaN. Calls are interleaved, one
-    frame on each predictor in turn, so that a machine's slow spells fall on all of them. Returns
-    one row a predictor, what `parity` gives and p50_ms, p95_ms, p99_ms, frames_per_second (at the
-    median) and ratio (to the first predictor's median).
+    `rows`: what `prove` found; who did not pass gets NaN, and so does who takes fewer frames at
+    once. Calls are interleaved, one on each predictor in turn, so that a machine's slow spells
+    fall on all of them. Returns one row a predictor: device, backend, precision, batch, p50_ms,
+    p95_ms, p99_ms (of a call), frames_per_second (at the median), ratio (to the first), memory_mb.
     """
-    expected = _expected(predictors[0], frames)
-    rows = [_compare(expected, predictor, frames, threshold) for predictor in predictors]
-    proven = [index for index, row in enumerate(rows) if row["passed"]]
-    seconds: dict[int, list[float]] = {index: [] for index in proven}
-    for repeat in range(repeats):
-        position = repeat % len(frames)
-        for index in proven:
+    proven = [
+        index
+        for index, (predictor, row) in enumerate(zip(predictors, rows))
+        if row["passed"] and predictor.batch >= batch
+    ]
+    seconds = interleaved(
+        {index: predictors[index].predict for index in proven}, _batches(frames, batch), repeats
+    )
+    first = float(np.median(seconds[0])) if 0 in seconds else math.nan
+    return [
+        {
+            **{name: row[name] for name in ("device", "backend", "precision")},
+            "batch": batch,
+            **_latency(seconds.get(index), first, batch),
+            "memory_mb": predictors[index].memory / 1e6,
+        }
+        for index, row in enumerate(rows)
+    ]
+
+
+def interleaved(calls: dict, arguments: Sequence, repeats: int) -> dict:
+    """Seconds of `repeats` calls of each function, in turn, after one that is not counted."""
+    seconds = {name: [] for name in calls}
+    for repeat in range(-1, repeats):
+        argument = arguments[repeat % len(arguments)]
+        for name, call in calls.items():
             start = time.perf_counter()
-            predictors[index].predict(frames[position : position + 1])
-            seconds[index].append(time.perf_counter() - start)
-    eager = float(np.median(seconds[0]))
-    return [{**row, **_latency(seconds.get(index), eager)} for index, row in enumerate(rows)]
+            call(argument)
+            if repeat >= 0:
+                seconds[name].append(time.perf_counter() - start)
+    return seconds
+
+
+def _batches(frames: np.ndarray, batch: int) -> list[np.ndarray]:
+    if len(frames) < batch:
+        raise ValueError(f"{len(frames)} frames for a batch of {batch}")
+    return [frames[start : start + batch] for start in range(0, len(frames) - batch + 1, batch)]
 
 
 def _expected(reference: Predictor, frames: np.ndarray) -> np.ndarray:
     if reference.backend not in ("torch", "torch-cuda") or reference.precision != "float32":
-        name = f"{reference.backend} {reference.precision}"
-        raise ValueError(f"the reference is {name}, expected float32 PyTorch")
+        raise ValueError(f"the reference is {reference.name}, expected float32 PyTorch")
     if len(frames) < MINIMUM_FRAMES:
         raise ValueError(f"{len(frames)} frames, expected at least {MINIMUM_FRAMES}")
     scores = reference.predict(frames)
@@ -68,32 +136,46 @@ def _expected(reference: Predictor, frames: np.ndarray) -> np.ndarray:
 
 
 def _compare(
-    expected: np.ndarray, other: Predictor, frames: np.ndarray, threshold: float
+    expected: np.ndarray,
+    scores: np.ndarray,
+    other: Predictor,
+    threshold: float,
+    targets: np.ndarray | None,
 ) -> dict[str, object]:
-    scores = other.predict(frames)
     difference = float(np.max(np.abs(scores - expected)))
     tolerance = TOLERANCE[other.precision]
-    return {
+    row = {
         "device": device_name(other.device),
         "backend": other.backend,
         "precision": other.precision,
-        "frames": len(frames),
+        "frames": len(scores),
+        "reference_range": float(np.ptp(expected)),
         "max_difference": difference,
         "flips": int(np.sum((scores >= threshold) != (expected >= threshold))),
         "tolerance": tolerance,
         "passed": difference <= tolerance,  # False for NaN
     }
+    if targets is not None and row["passed"]:
+        changes = _metrics(targets, scores, expected)
+        row.update(changes)
+        row["passed"] = all(
+            abs(changes[name + "_change"]) <= limit for name, limit in METRIC_TOLERANCE.items()
+        )
+    return row
 
 
-def _latency(seconds: list[float] | None, eager: float) -> dict[str, float]:
+def _metrics(targets: np.ndarray, scores: np.ndarray, expected: np.ndarray) -> dict[str, float]:
+    from clipassistnet.metrics import METRICS  # of the study extra, which a Jetson has not
+
+    found = {}
+    for name, metric in METRICS.items():
+        found[name] = metric(targets, scores)
+        found[name + "_change"] = found[name] - metric(targets, expected)
+    return found
+
+
+def _latency(seconds: list[float] | None, first: float, batch: int) -> dict[str, float]:
     if seconds is None:
-        names = ("p50_ms", "p95_ms", "p99_ms", "frames_per_second", "ratio")
-        return dict.fromkeys(names, math.nan)
-    p50, p95, p99 = np.percentile(seconds, [50, 95, 99])
-    return {
-        "p50_ms": 1000 * float(p50),
-        "p95_ms": 1000 * float(p95),
-        "p99_ms": 1000 * float(p99),
-        "frames_per_second": 1 / float(p50),
-        "ratio": eager / float(p50),
-    }
+        return dict.fromkeys(_TIMES, math.nan)
+    p50, p95, p99 = (float(value) for value in np.percentile(seconds, [50, 95, 99]))
+    return dict(zip(_TIMES, (1000 * p50, 1000 * p95, 1000 * p99, batch / p50, first / p50)))

@@ -2,22 +2,44 @@
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
+import gc
+import hashlib
+import os
 import platform
+import shutil
+import tempfile
+import weakref
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Callable
 
 import numpy as np
 import torch
+from torch import nn
 
 from clipassistnet.transforms import preprocess
 
 CPU_INFO = Path("/proc/cpuinfo")
 BOARD = Path("/proc/device-tree/model")
+MEMORY = Path("/proc/self/statm")
 
 
 class BackendError(RuntimeError):
     """A backend that is absent, or whose conversion cannot be trusted; the message says why."""
+
+
+class Engine:
+    """The files of an engine, in a folder that lives as long as this object; see saved.py.
+
+    `weights`: digest of the ensemble that it is made of, `members` their number.
+    """
+
+    def __init__(self, ensemble: nn.Module) -> None:
+        self.folder = Path(tempfile.mkdtemp(prefix="clipassistnet-"))
+        weakref.finalize(self, shutil.rmtree, self.folder, ignore_errors=True)
+        self.weights, self.members = weights_digest(ensemble), len(ensemble.models)
 
 
 @dataclass(frozen=True)
@@ -25,7 +47,8 @@ class Predictor:
     """An ensemble on one backend, at one precision, ready to score frames.
 
     `run` takes normalised frames, float32 (n, 3, image_size, image_size) with n <= `batch`, on the
-    CPU, and returns float32 (n,). `reason` says why this backend was taken.
+    CPU, and returns float32 (n,). `reason` says why this backend was taken, `memory` how many bytes
+    loading it and one call took (of the process, or of the GPU), `engine` what can be saved of it.
     """
 
     backend: str
@@ -36,7 +59,14 @@ class Predictor:
     mean: tuple[float, ...]
     std: tuple[float, ...]
     batch: int
+    memory: int
     run: Callable[[torch.Tensor], np.ndarray]
+    engine: Engine | None = None
+
+    @property
+    def name(self) -> str:
+        """Such as "openvino int8"."""
+        return f"{self.backend} {self.precision}"
 
     def predict(self, frames: np.ndarray) -> np.ndarray:
         """p(invisible) of each frame: uint8 RGB (N, H, W, 3) to float32 (N,), in order.
@@ -57,18 +87,40 @@ class Predictor:
         return scores
 
 
-def device_name(device: str = "cpu") -> str:
+def weights_digest(ensemble: nn.Module) -> str:
+    """SHA-256 of every parameter and buffer of the ensemble, with its name."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(ensemble.state_dict().items()):
+        digest.update(name.encode())
+        digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()
+
+
+def memory_in_use(device: str) -> int:
+    """Bytes of resident memory of this process ("cpu"), or in use on the GPU ("cuda")."""
+    if device == "cuda":
+        free, total = torch.cuda.mem_get_info()
+        return total - free
+    gc.collect()
+    with contextlib.suppress(OSError, AttributeError):  # freed, but kept for later: glibc alone
+        ctypes.CDLL(None).malloc_trim(0)
+    if not MEMORY.is_file():
+        return 0
+    return int(MEMORY.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+def device_name(device: str = "cpu", *, threads: bool = True) -> str:
     """What a figure was measured on: "AMD EPYC, 2 threads", "NVIDIA H200", a Jetson's board name.
 
-    `device` is "cpu" or "cuda". The CPU of a Jetson is named as such, so that its figures are never
-    taken for those of the board's GPU.
+    `device` is "cpu" or "cuda"; `threads`: whether to tell the number of threads. The CPU of a
+    Jetson is named as such, so that its figures are never taken for those of the board's GPU.
     """
     board = BOARD.read_text().strip("\0\n ") if BOARD.is_file() else ""
     jetson = board if "jetson" in board.lower() else ""
     if device == "cuda":
         return jetson or torch.cuda.get_device_name()
-    threads = torch.get_num_threads()
-    name = f"{_processor()}, {threads} thread{'s' if threads > 1 else ''}"
+    number = torch.get_num_threads()
+    name = _processor() + (f", {number} thread{'s' if number > 1 else ''}" if threads else "")
     return f"{name} (the CPU of {jetson}, not its GPU)" if jetson else name
 
 

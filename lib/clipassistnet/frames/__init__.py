@@ -27,7 +27,7 @@ from clipassistnet.frames.sources import Source, fingerprint, source
 from clipassistnet.frames.timeline import FrameError
 from clipassistnet.frames.workers import Outcome, each, only_builder
 
-__all__ = ["FrameCache", "FrameError", "build", "original"]
+__all__ = ["FrameCache", "FrameError", "build", "original", "source"]
 
 SAMPLING = "the picture presented at frame / fps seconds; INTER_AREA, aspect not kept"
 

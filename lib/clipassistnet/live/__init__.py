@@ -10,6 +10,7 @@ from .assistant import LIMIT, RECOVERY, Assistant, Decision, State
 from .loop import Live
 from .render import render
 from .source import SourceError, opener
+from .stages import stages
 
 __all__ = [
     "LIMIT",
@@ -23,4 +24,5 @@ __all__ = [
     "State",
     "opener",
     "render",
+    "stages",
 ]

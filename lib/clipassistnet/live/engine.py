@@ -1,4 +1,4 @@
-"""The ensemble behind the live loop: checkpoints by name, on a backend, warmed up."""
+"""The ensemble behind the live loop: checkpoints by name, or a saved engine, warmed up."""
 
 from __future__ import annotations
 
@@ -7,22 +7,35 @@ import os
 
 import numpy as np
 
+_SIDECAR = "engine.json"  # deploy.saved's, which would import torch
+
 
 def checkpoints(names: list[str]) -> list[str]:
-    """The checkpoint of each name: a run's folder, or the file. FileNotFoundError for others."""
+    """The checkpoint of each name: a run's folder, or the file; of a saved engine, its sidecar.
+
+    FileNotFoundError for others, ValueError for an engine beside anything else.
+    """
+    engines = [os.path.join(n, _SIDECAR) for n in names if os.path.isdir(n)]
+    engines = [path for path in engines if os.path.isfile(path)]
+    if engines:
+        if len(names) > 1:
+            raise ValueError(
+                f"{engines[0]}: a saved engine holds the whole ensemble, give it alone"
+            )
+        return engines
     paths = [os.path.join(n, "model.safetensors") if os.path.isdir(n) else n for n in names]
     missing = [path for path in paths if not os.path.isfile(path)]
     if missing:
         raise FileNotFoundError(
             f"no checkpoint {', '.join(missing)}: expected run folders such as "
-            "papermill_runs/<study>/05_train_fold/loss=bce,recipe=paper,held_out=test,fold=0, or "
-            "model.safetensors files"
+            "papermill_runs/<study>/05_train_fold/loss=bce,recipe=paper,held_out=test,fold=0, "
+            "model.safetensors files, or the folder of one saved engine"
         )
     return paths
 
 
 def digests(paths: list[str]) -> dict[str, str]:
-    """SHA-256 of each checkpoint, for the log."""
+    """SHA-256 of each checkpoint (or sidecar, which holds those of its engine), for the log."""
     result = {}
     for path in paths:
         with open(path, "rb") as file:
@@ -30,10 +43,11 @@ def digests(paths: list[str]) -> dict[str, str]:
     return result
 
 
-def load(paths: list[str], backend: str, precision: str, threads: int | None):
-    """The deploy.Predictor of the ensemble of these checkpoints; see deploy.load for its errors.
+def load(paths: list[str], backend: str, precision: str | None, threads: int | None):
+    """The deploy.Predictor of these checkpoints, or of an engine; see deploy for its errors.
 
-    torch is imported here: it takes seconds, in which the start screen is already shown.
+    A precision that is None is float32, or the engine's own. torch is imported here: it takes
+    seconds, in which the start screen is already shown.
     """
     import torch
 
@@ -41,9 +55,18 @@ def load(paths: list[str], backend: str, precision: str, threads: int | None):
 
     if threads:
         torch.set_num_threads(threads)
-    ensemble = model.EnsembleModule([model.load(path) for path in paths]).eval()
-    size = ensemble.spec["image_size"]
-    predictor = deploy.load(backend, ensemble, size, precision=precision)
+    if os.path.basename(paths[0]) == _SIDECAR:
+        predictor = deploy.open_engine(os.path.dirname(paths[0]))
+        if backend not in ("auto", predictor.backend) or precision not in (
+            None,
+            predictor.precision,
+        ):
+            raise ValueError(f"{paths[0]}: is {predictor.name}, not {backend} {precision or ''}")
+    else:
+        ensemble = model.EnsembleModule([model.load(path) for path in paths]).eval()
+        size = ensemble.spec["image_size"]
+        predictor = deploy.load(backend, ensemble, size, precision=precision or "float32")
     # The first call is slow everywhere: it must not be that of the first picture.
+    size = predictor.image_size
     predictor.predict(np.zeros((1, size, size, 3), np.uint8))
     return predictor

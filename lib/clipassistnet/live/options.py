@@ -27,7 +27,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
         "python -m clipassistnet.live", description=_DESCRIPTION, epilog=_EPILOGUE
     )
     add = parser.add_argument
-    add("--model", nargs="+", required=True, help="run folders or model.safetensors files")
+    add("--model", nargs="+", required=True, help="runs, or one saved engine")
     add("--source", required=True, help='file, camera index, rtsp://..., or "a ! b" for GStreamer')
     add("--size", type=_size, metavar="WxH", help="picture expected (default: as the first one)")
     add("--display", choices=("window", "none"), default="window")
@@ -53,9 +53,9 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     )
     engine = parser.add_argument_group("engine")
     engine.add_argument(
-        "--backend", default="auto", help="auto, torch2trt, torch-cuda, openvino, torch"
+        "--backend", default="auto", help="auto, torch2trt, tensorrt, torch-cuda, openvino, torch"
     )
-    engine.add_argument("--precision", default="float32")
+    engine.add_argument("--precision", help="default float32, or the saved engine's own")
     engine.add_argument("--threads", type=int, help="of the CPU backends")
     options = parser.parse_args(arguments)
     if options.offline and not options.record:

@@ -5,7 +5,7 @@ from functools import cache
 from pathlib import PurePosixPath
 from typing import Any
 
-from ..crossvalidation import TEST, Training, trainings
+from ..crossvalidation import PAPER, TEST, Training, student, trainings
 from . import RunError, file_digest, name_key, root, runs_folder
 from .parameters import notebook_path, read_study, recipes_of, resolve
 
@@ -16,12 +16,14 @@ TRAIN = "05_train_fold"
 class Plan:
     """Laid out from a study's file by `read_plan`; the Snakefile follows it.
 
-    `sizes` are the edges of the decoded frames. `needs` are the runs of other studies whose
-    networks this study starts from: (study, notebook, key).
+    `student` is distilled from the first ensemble, where the study wants that. `sizes` are the
+    edges of the decoded frames. `needs` are the runs of other studies whose networks this study
+    starts from: (study, notebook, key).
     """
 
     recipes: list[str]
     trainings: list[Training]
+    student: Training | None
     sizes: list[int]
     needs: list[tuple[str, str, str]]
 
@@ -38,7 +40,7 @@ def read_plan(study: str) -> Plan:
     _refuse_leaks(study, listed, dict(zip(recipes, train, strict=True)))
     needs = {need for settings in train if (need := _need(study, settings["weights"]))}
     edges = {settings[edge] for settings in train for edge in ("image_size", "cropped_from")}
-    return Plan(recipes, listed, sorted(edges - {0}), sorted(needs))
+    return Plan(recipes, listed, _student(study), sorted(edges - {0}), sorted(needs))
 
 
 def _refuse_leaks(study: str, listed: list[Training], settings: dict[str, dict]) -> None:
@@ -76,6 +78,12 @@ def _trainings(study: str, recipes: list[str]) -> list[Training]:
         return trainings(shared["losses"], recipes, shared["folds_count"], shared["inner_folds"])
     except ValueError as error:
         raise RunError(f"{study}.yaml: {error}") from error
+
+
+def _student(study: str) -> Training | None:
+    wishes = resolve(study, notebook_path("09_jetson_deploy"), {})
+    folds = wishes["folds_count"], wishes["inner_folds"]
+    return student(PAPER, *folds) if wishes["student"] else None
 
 
 def _need(study: str, weights: str) -> tuple[str, str, str] | None:

@@ -67,7 +67,8 @@ class Fit(NamedTuple):
 class FrameTable(Dataset):
     """Frames of a table (video, frame, target) as the network sees them.
 
-    An item is (image (3, S, S) float32, target, video_index), S the cache's size. Augmentation
+    An item is (image (3, S, S) float32, target, video_index), S the cache's size; the target is the
+    teachers' score in a table that was `taught`, to be learnt from by loss distilled. Augmentation
     depends on (seed, epoch, row) alone: not on global seeds, the order or the number of workers.
     """
 
@@ -83,7 +84,7 @@ class FrameTable(Dataset):
     ):
         self.cache, self.mean, self.std, self.seed, self.epoch = cache, mean, std, seed, 0
         self.keys = list(zip(table["video"], table["frame"].astype(int), strict=True))
-        self.targets = table["target"].astype(int).tolist()
+        self.targets = table.get("teachers", table["target"].astype(int)).tolist()
         self.video_index = losses.video_index(table["video"]).tolist()
         self.transform = transforms.augmentation() if augment else None
 
@@ -94,7 +95,7 @@ class FrameTable(Dataset):
         """Draw other augmentations from now on."""
         self.epoch = epoch
 
-    def __getitem__(self, row: int) -> tuple[torch.Tensor, int, int]:
+    def __getitem__(self, row: int) -> tuple[torch.Tensor, int | float, int]:
         frame = self.cache.get(*self.keys[row])
         if self.transform:
             seed = (self.seed, self.epoch, row)
@@ -225,6 +226,14 @@ def predict(
     return np.concatenate(scores) if scores else np.empty(0, np.float32)
 
 
+def taught(
+    train: pd.DataFrame, teachers: Sequence[model.FrameClassifier], cache, batch_size: int = 64
+) -> pd.DataFrame:
+    """The table with a column `teachers`: the mean score p(invisible) of these networks."""
+    scores = [predict(teacher, train, cache, batch_size) for teacher in teachers]
+    return train.assign(teachers=np.mean(scores, axis=0))
+
+
 def _begin(settings: Settings, train: pd.DataFrame, cache):
     """The classifier at its start, and the loader of its training frames."""
     torch.manual_seed(settings.seed)  # the new head
@@ -258,7 +267,7 @@ def _identity(settings: Settings, train, validation, cache, transition) -> str:
     """Digest of all that decides the weights: settings, data and the code that trains."""
     digest = hashlib.sha256(json.dumps(dataclasses.asdict(settings)).encode())
     for table in (train, validation):
-        rows = table[["video", "frame", "target"]]
+        rows = table[[c for c in ("video", "frame", "target", "teachers") if c in table]]
         digest.update(pd.util.hash_pandas_object(rows, index=False).to_numpy().tobytes())
     digest.update(repr(None if transition is None else np.asarray(transition).tolist()).encode())
     digest.update(cache.digest().encode() if hasattr(cache, "digest") else b"")

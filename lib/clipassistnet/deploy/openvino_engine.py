@@ -1,0 +1,125 @@
+"""OpenVINO, the runtime of a plain CPU: float32, bfloat16 where the CPU has it, int8.
+
+Nothing here reports to anybody. Left alone, `import openvino`, its convert_model and NNCF send
+every call to an analytics service, unasked, which no library may do in a hospital.
+"""
+
+from __future__ import annotations
+
+import copy
+import importlib
+import logging
+import sys
+import warnings
+from pathlib import Path
+from typing import Callable
+
+import numpy as np
+import torch
+from torch import nn
+
+from .predictor import BackendError
+
+NETWORK = "network.xml"  # OpenVINO puts the weights beside it, as network.bin
+CALIBRATION_FRAMES = 300  # NNCF's own default: more do not move the ranges of activations
+_HINTS = {"float32": "f32", "bfloat16": "bf16", "int8": "f32"}  # int8: of what is not quantised
+_RUNNING = {"float32": {"f32"}, "bfloat16": {"bf16"}, "int8": {"i8", "u8"}}
+
+
+def silent(name: str):
+    """The module `openvino` or `nncf`, imported so that it reports to nobody.
+
+    Without this package both fall back to a stub of their own. Raises BackendError if absent.
+    """
+    sys.modules["openvino_telemetry"] = None
+    try:
+        return importlib.import_module(name)
+    except ImportError as error:
+        raise BackendError(f"openvino: {name} is not installed ({error})") from error
+
+
+def build(
+    ensemble: nn.Module,
+    image_size: int,
+    precision: str,
+    calibration: torch.Tensor | None,
+    folder: Path,
+) -> None:
+    """Write the ensemble as an OpenVINO network of one frame into `folder`.
+
+    `calibration`: preprocessed training frames (N, 3, S, S), for int8 alone. Raises BackendError
+    where the CPU lacks the precision, or NNCF is absent.
+    """
+    openvino = silent("openvino")
+    capabilities = openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    if precision == "bfloat16" and "BF16" not in capabilities:
+        raise BackendError("openvino: this CPU has no bfloat16")
+    network = _traced(copy.deepcopy(ensemble).eval(), image_size)
+    if precision == "int8":
+        network = _quantised(network, calibration)
+    openvino.save_model(network, folder / NETWORK, compress_to_fp16=False)
+
+
+def start(folder: Path, precision: str) -> Callable[[torch.Tensor], np.ndarray]:
+    """What runs the network that `build` wrote, on as many threads as PyTorch takes.
+
+    Raises BackendError where it would run in another precision than the one named.
+    """
+    settings = {
+        # Left unnamed, OpenVINO takes bfloat16 wherever the CPU has it.
+        "INFERENCE_PRECISION_HINT": _HINTS[precision],
+        "PERFORMANCE_HINT": "LATENCY",
+        "INFERENCE_NUM_THREADS": torch.get_num_threads(),  # as PyTorch: a fair comparison
+    }
+    compiled = silent("openvino").Core().compile_model(folder / NETWORK, "CPU", settings)
+    _require_precision(compiled, precision)
+    return lambda batch: compiled(batch.numpy())[0]
+
+
+def _traced(module: nn.Module, image_size: int):
+    """The module as an OpenVINO model of one frame, batch normalisation folded into convolutions.
+
+    By the frontend that openvino.convert_model wraps, then the same common transformations.
+    """
+    from openvino._offline_transformations import apply_moc_transformations
+    from openvino.frontend import FrontEndManager
+    from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder
+
+    example = torch.rand(1, 3, image_size, image_size)
+    with warnings.catch_warnings(), torch.no_grad():
+        # torch has deprecated tracing, OpenVINO still builds on it: no affair of our caller's.
+        warnings.simplefilter("ignore")
+        traced = torch.jit.trace(module, example, check_trace=False)
+        decoder = TorchScriptPythonDecoder(traced)  # a name of its own: the frontend borrows it
+        frontend = FrontEndManager().load_by_framework("pytorch")
+        model = frontend.convert(frontend.load(decoder))
+    model.reshape(list(example.shape))
+    apply_moc_transformations(model, cf=False)
+    return model
+
+
+def _quantised(network, calibration: torch.Tensor | None):
+    """Weights and activations in 8 bits, their ranges taken from the calibration frames."""
+    if calibration is None or not len(calibration):
+        raise BackendError("openvino int8: no training frames were given to calibrate with")
+    # It would tell, through torch, that there is no CUDA.
+    logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)
+    nncf = silent("nncf")
+    nncf.set_log_level("ERROR")
+    import rich  # NNCF's own bars: widgets in a notebook, which a batch run cannot show
+
+    rich.reconfigure(force_jupyter=False, quiet=not sys.stderr.isatty())
+    frames = [frame[None].numpy() for frame in calibration[:CALIBRATION_FRAMES]]
+    return nncf.quantize(network, nncf.Dataset(frames), subset_size=len(frames))
+
+
+def _require_precision(compiled, precision: str) -> None:
+    """The hint is a wish: what the convolutions of the compiled network really run in decides."""
+    operations = [node.get_rt_info() for node in compiled.get_runtime_model().get_ops()]
+    running = {
+        info["runtimePrecision"].astype(str)
+        for info in operations
+        if info["layerType"].astype(str) == "Convolution"
+    }
+    if not running & _RUNNING[precision]:
+        raise BackendError(f"openvino: asked for {precision}, runs in {', '.join(sorted(running))}")

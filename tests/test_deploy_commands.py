@@ -1,0 +1,134 @@
+"""python -m clipassistnet.deploy, and the live loop on a saved engine."""
+
+import json
+
+import cv2
+import numpy as np
+import pytest
+
+from clipassistnet import deploy, model
+from clipassistnet.deploy import benchmark, pictures
+from clipassistnet.deploy.__main__ import main
+from clipassistnet.live import engine as live_engine
+from tiny_ensembles import SIZE, blobs, member, tiny_ensemble
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Two checkpoints, frames, and what `convert` made of them in `engine`."""
+    folder = tmp_path_factory.mktemp("commands")
+    for name in "ab":
+        model.save(member(), folder / f"{name}.safetensors")
+    np.save(folder / "frames.npy", blobs())
+    arguments = ["--model", str(folder / "a.safetensors"), str(folder / "b.safetensors")]
+    arguments += ["--frames", str(folder / "frames.npy"), "--threshold", "0.5"]
+    (folder / "arguments.json").write_text(json.dumps(arguments))
+    convert = ["convert", "--backend", "openvino", "--out", str(folder / "engine")]
+    assert main(convert + arguments) == 0
+    return folder
+
+
+def arguments(folder) -> list[str]:
+    return json.loads((folder / "arguments.json").read_text())
+
+
+def test_backends_are_listed(capsys):
+    assert main(["backends"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines] == list(deploy.available())
+
+
+def test_a_converted_engine_passes_its_check(folder, capsys):
+    assert main(["check", str(folder / "engine"), *arguments(folder)]) == 0
+    result = json.loads(capsys.readouterr().out)
+    assert result["parity"]["passed"]
+    assert [row["backend"] for row in result["timing"]] == ["torch", "openvino"]
+
+
+def test_what_cannot_be_done_is_said(folder, capsys):
+    assert main(["check", str(folder), *arguments(folder)]) == 1
+    assert "no saved engine" in capsys.readouterr().err
+    assert main(["convert", "--backend", "torch", "--out", "unused", *arguments(folder)]) == 1
+    assert "no engine was built" in capsys.readouterr().err
+
+
+def test_live_takes_an_engine(folder):
+    (sidecar,) = paths = live_engine.checkpoints([str(folder / "engine")])
+    assert live_engine.digests(paths).keys() == {sidecar}
+    predictor = live_engine.load(paths, "auto", None, None)
+    assert predictor.name == "openvino float32"
+    with pytest.raises(ValueError, match="is openvino float32, not auto int8"):
+        live_engine.load(paths, "auto", "int8", None)
+    with pytest.raises(ValueError, match="give it alone"):
+        live_engine.checkpoints([str(folder / "engine"), str(folder / "a.safetensors")])
+
+
+# Frames from files
+
+
+def test_frames_come_from_caches_pictures_and_videos(tmp_path):
+    frames = blobs(8)
+    np.save(tmp_path / "cache.npy", frames)
+    cv2.imwrite(str(tmp_path / "picture.png"), cv2.cvtColor(frames[3], cv2.COLOR_RGB2BGR))
+    picture = pictures.read([str(tmp_path / "picture.png")], 5, 48)
+    assert picture.shape == (1, 48, 48, 3)
+    both = pictures.read([str(tmp_path / f) for f in ("cache.npy", "picture.png")], 6, 48)
+    assert both.shape == (4, 48, 48, 3)  # three of the cache, and the picture
+    assert np.array_equal(both[3], picture[0])
+    np.testing.assert_array_equal(both[0], pictures.resize(frames[0], 48))
+
+
+def test_frames_of_a_video_are_spread_over_it(tmp_path):
+    path = str(tmp_path / "video.avi")
+    writer = cv2.VideoWriter(path, cv2.VideoWriter_fourcc(*"MJPG"), 25, (64, 48))
+    for grey in range(0, 200, 10):
+        writer.write(np.full((48, 64, 3), grey, np.uint8))
+    writer.release()
+    found = pictures.read([path], 3, 32).mean(axis=(1, 2, 3))
+    np.testing.assert_allclose(found, [0, 90, 190], atol=4)  # frames 0, 9 and 19 of 20
+
+
+def test_a_file_of_something_else_is_named(tmp_path):
+    (tmp_path / "notes.txt").write_text("no frames")
+    with pytest.raises(ValueError, match=r"notes\.txt: neither"):
+        pictures.read([str(tmp_path / "notes.txt")], 3, 32)
+    np.save(tmp_path / "floats.npy", np.zeros((2, 8, 8, 3)))
+    with pytest.raises(ValueError, match=r"floats\.npy: float64"):
+        pictures.read([str(tmp_path / "floats.npy")], 3, 32)
+
+
+# The benchmark
+
+
+def test_multiplications_by_hand():
+    from torch import nn
+
+    # 8 x 8 pictures: 3 x 3 x 3 weights for 4 channels of 8 x 8, then 4 x 64 inputs to 2 outputs.
+    module = nn.Sequential(nn.Conv2d(3, 4, 3, padding=1), nn.Flatten(), nn.Linear(256, 2))
+    assert benchmark.multiplications(module, 8) == 27 * 4 * 64 + 256 * 2
+
+
+def test_random_members_differ():
+    first, second = benchmark.random_ensemble(2, SIZE).models
+    weights = [m.network.conv1.weight for m in (first, second)]
+    assert not np.array_equal(*(w.detach().numpy() for w in weights))
+
+
+def test_report_tells_ratios_and_peaks():
+    ensemble = tiny_ensemble()
+    seconds = {"torch float32": [0.4] * 3, "openvino int8": [0.1] * 3, "peak int8": [0.02] * 3}
+    macs = {"torch float32": 8e9, "openvino int8": 8e9, "peak int8": 4e9}
+    text = benchmark.report(
+        ensemble,
+        False,
+        {("openvino", "int4"): "why", ("torch-cuda", "float32"): "no GPU"},
+        seconds,
+        macs,
+    )
+    # 8 GMAC in 0.1 s are 80 GMAC/s of a peak of 4 / 0.02 = 200, which would be 25 FPS.
+    (row,) = [line.split() for line in text.splitlines() if line.startswith("openvino int8")]
+    assert [float(value) for value in row[2:]] == [100, 100, 100, 10, 4, 80, 0.4]
+    assert "int8: 200 GMAC/s, 25.0 FPS" in text
+    assert "not here: why" in text
+    assert "no GPU" not in text  # it is the CPU's benchmark
+    assert "random" in text

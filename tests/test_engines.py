@@ -1,0 +1,205 @@
+"""Engines that are built: int8, ONNX, NVIDIA's own builder, saved ones; every one is real."""
+
+import gc
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from clipassistnet import deploy
+from clipassistnet.deploy import backends, saved, tensorrt_engine
+from tiny_ensembles import SIZE, blobs, tiny_ensemble
+
+
+@pytest.fixture(scope="module")
+def ensemble():
+    return tiny_ensemble()
+
+
+@pytest.fixture(scope="module")
+def eager(ensemble) -> deploy.Predictor:
+    return deploy.load("torch", ensemble, SIZE)
+
+
+@pytest.fixture(scope="module")
+def built(ensemble) -> deploy.Predictor:
+    return deploy.load("openvino", ensemble, SIZE)
+
+
+@pytest.fixture(scope="module")
+def engine(eager, built, tmp_path_factory):
+    """Folder of a saved float32 engine, and its sidecar."""
+    folder = tmp_path_factory.mktemp("engines") / "openvino"
+    return folder, deploy.save(folder, built, deploy.parity(eager, built, blobs(), 0.5))
+
+
+# int8 by NNCF
+
+
+def test_int8_is_close_to_pytorch_and_really_int8(ensemble, eager):
+    pytest.importorskip("nncf", reason="NNCF is not installed")
+    engine = deploy.load("openvino", ensemble, SIZE, precision="int8", calibration=blobs(64)[40:])
+    result = deploy.parity(eager, engine, blobs(), 0.5)
+    assert result["passed"]
+    assert result["max_difference"] > 1e-4  # float32 would be closer
+    assert engine.precision == "int8"
+
+
+def test_int8_needs_training_frames(ensemble):
+    with pytest.raises(deploy.BackendError, match="no training frames were given"):
+        deploy.load("openvino", ensemble, SIZE, precision="int8")
+
+
+# A process in which the telemetry package, once imported, ends everything.
+GUARDED = """
+import importlib.abc, sys
+
+class Guard(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path=None, target=None):
+        if name == "openvino_telemetry":
+            sys.exit("calls home")
+
+sys.meta_path.insert(0, Guard())
+"""
+
+
+@pytest.mark.parametrize(
+    ("program", "calls_home"),
+    [
+        ("import openvino", True),  # or the guard sees nothing
+        ("from clipassistnet import deploy; deploy.available()", False),
+        ("from clipassistnet.deploy import openvino_engine as e; e.silent('nncf')", False),
+    ],
+)
+def test_openvino_and_nncf_report_to_nobody(program, calls_home):
+    if "nncf" in program:
+        pytest.importorskip("nncf", reason="NNCF is not installed")
+    command = [sys.executable, "-c", GUARDED + program]
+    run = subprocess.run(command, capture_output=True, text=True)
+    assert (run.stderr.strip() == "calls home") == calls_home, run.stderr
+    assert (run.returncode == 0) != calls_home
+
+
+# ONNX, and NVIDIA's builder
+
+
+@pytest.fixture(scope="module")
+def onnx_network(ensemble) -> bytes:
+    pytest.importorskip("onnx", reason="onnx is not installed (extra tensorrt)")
+    return tensorrt_engine.onnx_network(ensemble, SIZE)
+
+
+def test_onnx_network_gives_pytorchs_scores(onnx_network, ensemble):
+    import openvino
+
+    from clipassistnet.transforms import preprocess
+
+    model = openvino.Core().read_model(onnx_network)
+    assert [list(p.shape) for p in (*model.inputs, *model.outputs)] == [[1, 3, SIZE, SIZE], [1]]
+    compiled = openvino.Core().compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    images = preprocess(blobs(4), SIZE, ensemble.spec["mean"], ensemble.spec["std"])
+    scores = np.concatenate([compiled(image[None].numpy())[0] for image in images])
+    np.testing.assert_allclose(scores, ensemble(images).detach().numpy(), atol=1e-5)
+
+
+@pytest.mark.parametrize("precision", ["float32", "float16"])
+def test_nvidias_builder_builds_the_ensemble(ensemble, onnx_network, precision):
+    rtx = pytest.importorskip("tensorrt_rtx", reason="extra tensorrt-rtx is not installed")
+    network = tensorrt_engine.onnx_network(ensemble, SIZE, precision)
+    plan = tensorrt_engine.compiled(rtx, network, precision)
+    # The engine holds the weights: four bytes each, or two.
+    weights = sum(tensor.numel() for tensor in ensemble.parameters())
+    width = 4 if precision == "float32" else 2
+    assert width * weights < len(plan) < 1.5 * width * weights + 1e6
+
+
+def test_nvidias_parser_tells_what_is_wrong(onnx_network):
+    rtx = pytest.importorskip("tensorrt_rtx", reason="extra tensorrt-rtx is not installed")
+    with pytest.raises(deploy.BackendError, match="the ONNX model cannot be read"):
+        tensorrt_engine.compiled(rtx, onnx_network[:1000], "float32")
+
+
+# Saved engines
+
+
+def test_a_saved_engine_gives_the_same_scores(engine, built, ensemble):
+    folder, sidecar = engine
+    opened = deploy.open_engine(folder, ensemble)
+    assert np.array_equal(opened.predict(blobs()), built.predict(blobs()))
+    assert sidecar["parity"]["passed"]
+    assert sidecar["device"] == deploy.device_name(threads=False)
+    assert sidecar == deploy.read_sidecar(folder)
+    assert (opened.backend, opened.precision) == ("openvino", "float32")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("device", "NVIDIA Jetson AGX Xavier"), ("version", "2019.1"), ("weights", "0" * 64)],
+)
+def test_a_mismatch_is_refused(engine, ensemble, tmp_path, name, value):
+    folder, sidecar = engine
+    other = tmp_path / "other"
+    other.mkdir()
+    for file in sidecar["files"]:
+        (other / file).symlink_to(folder / file)
+    (other / saved.SIDECAR).write_text(json.dumps({**sidecar, name: value}))
+    with pytest.raises(deploy.EngineError, match=f"convert again; {name}: made with {value}"):
+        deploy.open_engine(other, ensemble)
+
+
+def test_weights_of_another_training_are_refused(engine):
+    with pytest.raises(deploy.EngineError, match="weights: made with"):
+        deploy.open_engine(engine[0], tiny_ensemble(seed=1))
+
+
+def test_a_damaged_engine_is_refused(engine, tmp_path):
+    folder, sidecar = engine
+    for file in [*sidecar["files"], saved.SIDECAR]:
+        (tmp_path / file).write_bytes((folder / file).read_bytes())
+    (tmp_path / "network.bin").write_bytes((folder / "network.bin").read_bytes()[:-1] + b"x")
+    with pytest.raises(deploy.EngineError, match="files: made with"):
+        deploy.open_engine(tmp_path)
+    (tmp_path / saved.SIDECAR).write_text("{}")
+    with pytest.raises(deploy.EngineError, match="not the sidecar of an engine"):
+        deploy.open_engine(tmp_path)
+    with pytest.raises(deploy.EngineError, match="no saved engine"):
+        deploy.open_engine(tmp_path / "nowhere")
+
+
+def test_only_a_proven_engine_is_saved(eager, built, engine, tmp_path):
+    parity = deploy.parity(eager, built, blobs(), 0.5)
+    for wrong, message in [
+        ({"passed": False}, "does not give PyTorch's scores"),
+        ({"precision": "int8"}, "this parity is another's"),
+    ]:
+        with pytest.raises(deploy.EngineError, match=message):
+            deploy.save(tmp_path / "engine", built, {**parity, **wrong})
+    with pytest.raises(deploy.EngineError, match="torch float32: no engine was built"):
+        deploy.save(tmp_path / "engine", eager, parity)
+    assert list(tmp_path.iterdir()) == []
+    with pytest.raises(deploy.EngineError, match="is there already, and is no engine"):
+        deploy.save(tmp_path, built, parity)
+    deploy.save(engine[0], built, parity)  # replaces an engine
+
+
+def test_an_engine_lives_as_long_as_its_predictor(ensemble):
+    predictor = deploy.load("openvino", ensemble, SIZE)
+    folder = predictor.engine.folder
+    assert (folder / "network.xml").is_file()
+    del predictor
+    gc.collect()
+    assert not folder.exists()
+
+
+@pytest.mark.gpu
+@pytest.mark.tensorrt
+@pytest.mark.parametrize("backend", ["torch2trt", "tensorrt"])
+def test_tensorrt_equals_pytorch(ensemble, eager, backend):
+    here, note = deploy.available()[backend]
+    if not here:
+        pytest.skip(note)
+    for precision in backends.PRECISIONS[backend]:
+        engine = deploy.load(backend, ensemble, SIZE, precision=precision)
+        assert deploy.parity(eager, engine, blobs(), 0.5)["passed"]
