@@ -117,3 +117,18 @@ def test_the_audit_finds_planted_errors_and_the_crowd_mends_the_majority():
     assert right["with the network"] > right["majority"] + 0.01
     weights = found.attrs["weights"]
     assert weights["A"] > weights["B"] > weights["C"]
+
+
+def test_report_tells_what_is_known():
+    annotations = votes((I, I, V), (V, V, V), (V, V, I), (I, I, I))
+    scores = frames([I, V, V, I], [0.9, 0.1, 0.2, 0.3])
+    ranking = audit.rank(scores)
+    assert audit.report(ranking, annotations.query("annotator == 'A'"), scores) == {
+        "frames": 4,
+        "issues": 0,
+    }
+    known = audit.report(ranking, annotations, scores, truth=scores)
+    assert (known["errors"], known["frames of several annotators"]) == (0, 4)
+    assert np.isnan(known["lift"])
+    assert known["right: majority"] == 1
+    assert {"weight of A", "weight of network"} < set(known)

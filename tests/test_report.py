@@ -99,7 +99,9 @@ def studied(project):
     (test / "thresholds.csv").write_text(
         "threshold from,sensitivity,threshold\nfrozen,0.9,0.4321\n"
     )
-    (test / "absent.csv").write_text("threshold from,share called visible\nfrozen,0.25\n")
+    (test / "absent.csv").write_text(
+        'figure,estimate\n"called visible, threshold frozen",0.25\nAUROC: no clipper,0.5\n'
+    )
     return project
 
 
@@ -123,7 +125,7 @@ def test_the_card_says_what_the_artefacts_say(studied):
         "pretrained weights BSD-3-Clause",
         "ensemble auroc 0.8765 0.8 0.95 0.9107",
         "frozen 0.9 0.4321",
-        "25.0% are called visible (threshold: frozen)",
+        "25.0% are called visible, threshold frozen",
         "7 test videos",
         "runs 4",
         "wall time, hours 2 ",

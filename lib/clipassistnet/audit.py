@@ -147,6 +147,29 @@ def accuracy(crowd: pd.DataFrame, truth: pd.DataFrame) -> dict[str, float]:
     }
 
 
+def report(
+    ranking: pd.DataFrame,
+    annotations: pd.DataFrame,
+    scores: pd.DataFrame,
+    truth: pd.DataFrame | None = None,
+) -> dict[str, float]:
+    """What the audit says in figures: of the ranking, and of frames with several annotators.
+
+    With `truth` (simulated data) also `success` and `accuracy`, the latter as "right: ...".
+    """
+    figures = {"frames": len(ranking), "issues": int(ranking["issue"].sum())}
+    if truth is not None:
+        figures |= success(ranking, truth)
+    if annotations.groupby(FRAME)["annotator"].nunique().max() == 1:
+        return figures
+    found = crowd(annotations, scores)
+    figures |= {"frames of several annotators": len(found), "changed": int(found["changed"].sum())}
+    figures |= {f"weight of {name}": w for name, w in found.attrs["weights"].items()}
+    if truth is not None:
+        figures |= {f"right: {name}": share for name, share in accuracy(found, truth).items()}
+    return figures
+
+
 def _agreement(given: np.ndarray, says: np.ndarray) -> np.ndarray:
     """Of each annotator, the share of other annotators' labels on the same frames that agree."""
     shares = []

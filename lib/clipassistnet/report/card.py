@@ -171,10 +171,9 @@ def _limits(made: dict[str, list[Made]], simulated: bool) -> Part:
         if (row["split"], row["annotator"]) == ("test", "majority"):
             sentences.append(f"{row['videos']} test videos: what they do not show is not known.")
     for row in test.table("absent") if test else []:
-        threshold, share = row["threshold from"], float(row["share called visible"])
-        sentences.append(
-            f"Of frames without a clipper, {share:.1%} are called visible (threshold: {threshold})."
-        )
+        if row["figure"].startswith("called visible"):
+            share = float(row["estimate"])
+            sentences.append(f"Of frames without a clipper, {share:.1%} are {row['figure']}.")
     deployed = _only(made, "09_jetson_deploy")
     if deployed and not any(row["backend"] == "torch2trt" for row in deployed.table("timing")):
         sentences.append("Not run on a Jetson in this study.")
