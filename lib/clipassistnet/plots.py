@@ -214,8 +214,11 @@ def forest(table: pd.DataFrame, xlabel: str) -> Figure:
         axes.hlines(place, row["low"], row["high"], color=colour)  # nothing where they are nan
         axes.scatter(row["auroc"], place, color=colour, s=30, zorder=3)
     axes.axvline(table["auroc"].iloc[0], color="black", linestyle=":")
-    names = shown["grouping"] + ": " + shown["group"].astype(str) + " (n = "
-    axes.set(yticks=shown.index, yticklabels=names + shown["frames"].astype(str) + ")")
+    names = (shown["grouping"] + ": " + shown["group"].astype(str)).replace(
+        "all: all", "all frames"
+    )
+    names = names + " (n = " + shown["frames"].astype(str) + ")"
+    axes.set(yticks=shown.index, yticklabels=names)
     axes.set(xlabel=xlabel, ylim=(-0.7, len(shown) - 0.3))
     return figure
 

@@ -171,7 +171,8 @@ def event_table(
                 videos, ratio, by=by, columns=(part, whole), link=link,
                 resamples=resamples, seed=seed,
             )  # fmt: skip
-            rows.append({"alarm": name, "measure": measure, **interval._asdict()})
+            low = max(interval.low, 0.0)  # seconds, too, begin at 0
+            rows.append({"alarm": name, "measure": measure, **interval._asdict(), "low": low})
     return pd.DataFrame(rows)
 
 

@@ -70,6 +70,8 @@ def subgroups(
             if grouping == "cause":
                 row |= {"frames": len(part), "videos": part["video"].nunique()}
                 row["specificity"] = np.nan
+                if part[by].nunique() == 1:  # the visible frames' patients do not vary the cause
+                    row |= {"low": np.nan, "high": np.nan}
             rows.append({"grouping": grouping, "group": group, **row})
     return pd.DataFrame(rows)
 
