@@ -200,7 +200,7 @@ def reliability(bins: dict[str, pd.DataFrame]) -> Figure:
         axes.plot(table["score"], table["invisible"], marker="o", color=colour, label=name)
     axes.set(xlabel="p(invisible), mean of the bin", ylabel="share that is invisible")
     axes.set(xlim=(0, 1), ylim=(0, 1), aspect="equal")
-    axes.legend(bbox_to_anchor=(1, 1), loc="upper left")
+    axes.legend(loc="upper left", fontsize=9)
     return figure
 
 
