@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from clipassistnet import deploy
-from clipassistnet.deploy import backends, saved, tensorrt_engine
+from clipassistnet.deploy import backends, openvino_engine, saved, tensorrt_engine
+from clipassistnet.transforms import preprocess
 from tiny_ensembles import SIZE, blobs, tiny_ensemble
 
 
@@ -93,8 +94,6 @@ def onnx_network(ensemble) -> bytes:
 
 def test_onnx_network_gives_pytorchs_scores(onnx_network, ensemble):
     import openvino
-
-    from clipassistnet.transforms import preprocess
 
     model = openvino.Core().read_model(onnx_network)
     assert [list(p.shape) for p in (*model.inputs, *model.outputs)] == [[1, 3, SIZE, SIZE], [1]]
@@ -203,3 +202,14 @@ def test_tensorrt_equals_pytorch(ensemble, eager, backend):
     for precision in backends.PRECISIONS[backend]:
         engine = deploy.load(backend, ensemble, SIZE, precision=precision)
         assert deploy.parity(eager, engine, blobs(), 0.5)["passed"]
+
+
+@pytest.mark.parametrize(("flags", "halved"), [("sse avx2", True), ("avx2 avx512_vnni", False)])
+def test_weights_keep_to_half_their_range_without_vnni(monkeypatch, flags, halved):
+    nncf = pytest.importorskip("nncf", reason="NNCF is not installed")
+    monkeypatch.setattr(openvino_engine, "cpu_flags", lambda: set(flags.split()))
+    seen = {}
+    monkeypatch.setattr(nncf, "quantize", lambda *_, **settings: seen.update(settings))
+    openvino_engine._quantised(None, preprocess(blobs(2), SIZE, (0.5,) * 3, (0.5,) * 3))
+    expected = nncf.OverflowFix.ENABLE if halved else nncf.OverflowFix.DISABLE
+    assert seen["advanced_parameters"].overflow_fix == expected

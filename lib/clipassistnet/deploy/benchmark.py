@@ -21,7 +21,7 @@ from torch import nn
 from clipassistnet import model
 
 from . import backends, measure, openvino_engine, pictures
-from .predictor import CPU_INFO, BackendError, device_name
+from .predictor import BackendError, cpu_flags, device_name
 
 _SIZE, _MEMBERS = 224, 5
 _CALIBRATION = 16  # frames: the speed of int8 does not depend on its ranges
@@ -141,10 +141,11 @@ def report(
             rows[name].update({"FPS": 1 / p50, "times eager": eager / p50, "GMAC/s": rate})
             rows[name]["of peak"] = rate / peak
     spec, load = ensemble.spec, os.getloadavg()[0]
+    sets = [name for name in _INSTRUCTIONS if name in cpu_flags()]
     weights = "given" if trained else "random (the speed is the same, parity is not shown)"
     lines = [
         f"{len(ensemble.models)} x {spec['backbone']}, {spec['image_size']} px, one frame a call",
-        f"device: {device_name()} ({', '.join(_instructions())})",
+        f"device: {device_name()} ({', '.join(sets)})",
         f"{time.strftime('%Y-%m-%d')}, load average {load:.1f}; weights: {weights}\n",
         pd.DataFrame(rows).T.round(2).to_string(),
         f"\nA frame takes {whole:.1f} GMAC (multiply-accumulates). At convolution's peak rate:",
@@ -152,8 +153,3 @@ def report(
     lines += [f"  {p}: {peak:.0f} GMAC/s, {peak / whole:.1f} FPS" for p, peak in peaks.items()]
     missing = [reason for (name, _), reason in refused.items() if name == "openvino"]
     return "\n".join(lines + [f"not here: {reason}" for reason in missing])
-
-
-def _instructions() -> list[str]:
-    flags = CPU_INFO.read_text().split() if CPU_INFO.is_file() else []
-    return [name for name in _INSTRUCTIONS if name in flags]

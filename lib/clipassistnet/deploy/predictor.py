@@ -124,6 +124,15 @@ def device_name(device: str = "cpu", *, threads: bool = True) -> str:
     return f"{name} (the CPU of {jetson}, not its GPU)" if jetson else name
 
 
+def cpu_flags() -> set[str]:
+    """Instruction sets of this CPU by the kernel's names, such as avx2; empty where unknown."""
+    if CPU_INFO.is_file():
+        for line in CPU_INFO.read_text().splitlines():
+            if line.startswith("flags"):
+                return set(line.split(":", 1)[1].split())
+    return set()
+
+
 def _processor() -> str:
     if CPU_INFO.is_file():
         for line in CPU_INFO.read_text().splitlines():
