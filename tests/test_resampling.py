@@ -117,7 +117,7 @@ def test_fast_and_plain_agree_where_videos_have_one_class():
 def test_any_statistic_of_scikit_learn_can_be_given():
     table = study(3, 8, 1).assign(score=lambda t: 1 / (1 + np.exp(-t["score"])))
     values = enumerated(table, brier_score_loss)
-    found = bootstrap(table, brier_score_loss, resamples=2000)
+    found = bootstrap(table, brier_score_loss, resamples=1000)
     assert found.estimate == pytest.approx(brier_score_loss(table["target"], table["score"]))
     expected = t_interval(found.estimate, np.tile(values, 1000), evidence(table))
     assert found == pytest.approx(expected, abs=0.02)

@@ -135,7 +135,7 @@ def measure(step: str, folder: Path, videos: int) -> dict[str, float]:
     Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew: imports have one, too
     before, start = _memory("VmRSS"), time.process_time()
     STEPS[step][1](folder, videos)
-    return {"cpu_s": time.process_time() - start, "peak_mib": _memory("VmHWM") - before}
+    return {"cpu_s": time.process_time() - start, "peak_mib": max(_memory("VmHWM") - before, 0.0)}
 
 
 def _memory(field: str) -> float:

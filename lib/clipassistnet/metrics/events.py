@@ -35,13 +35,9 @@ class Setting(NamedTuple):
 def timed(predictions: pd.DataFrame, fps: pd.Series, *, gap: float = GAP) -> pd.DataFrame:
     """Frames in order of time, with target and the columns time, clip and seconds.
 
-    Args:
-        predictions: video, frame, label or target, score.
-        fps: index video, the rate at which `frame` counts.
-        gap: seconds between neighbours that end a clip.
-
-    Raises:
-        ValueError: a video has no rate, or a frame is there twice.
+    `predictions`: video, frame, label or target, score; `fps`, index video: the rate at which
+    `frame` counts; `gap`: seconds between neighbours that end a clip. ValueError where a video has
+    no rate or a frame is there twice.
     """
     table = predictions if "target" in predictions else with_target(predictions)
     table = table.sort_values(["video", "frame"], ignore_index=True)
@@ -202,21 +198,25 @@ def choose(
     """Every setting with its measures, best first; never to be given test frames.
 
     A setting `meets` the aims if it finds this share of events, with at most this mean delay in
-    seconds, and changes at most `flicker` times as often as the labels themselves. Best is the one
-    of these with the least time under a false alarm, then the fewest false alarms. Where none meets
-    them, those that find enough come first.
+    seconds, changes at most `flicker` times as often as the labels, and is not simply always on.
+    Best is the one of these with the least time under a false alarm, then the fewest false alarms.
+    Where none meets them, those that find enough come first.
     """
     rows = []
     for setting in settings:
         measures = rates_of_events(per_video_events(frames, alarms(frames, setting)))
         rows.append({**setting._asdict(), **measures})
     table = pd.DataFrame(rows)
-    labels = rates_of_events(per_video_events(frames, (frames["target"] == 1).to_numpy()))
-    enough = table["event sensitivity"] >= sensitivity
+    target = (frames["target"] == 1).to_numpy()
+    labels, always = (
+        rates_of_events(per_video_events(frames, on)) for on in (target, np.ones_like(target))
+    )
+    wrong = "share of time under a false alarm"
     steady = table["changes a minute"] <= flicker * labels["changes a minute"]
-    table["meets"] = enough & steady & (table["mean seconds to alarm"] <= delay)
+    prompt = steady & (table["mean seconds to alarm"] <= delay) & (table[wrong] < always[wrong])
+    table["meets"] = prompt & (table["event sensitivity"] >= sensitivity)
     table["found"] = table["event sensitivity"].clip(upper=sensitivity)
-    order = ["meets", "found", "share of time under a false alarm", "false alarms a minute"]
+    order = ["meets", "found", wrong, "false alarms a minute"]
     best = table.sort_values(order, ascending=[False, False, True, True], kind="stable")
     return best.drop(columns="found").reset_index(drop=True)
 
