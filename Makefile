@@ -24,7 +24,7 @@ test-all: .venv/installed ## the tests, the slow ones too
 	  --junitxml=build/test-all.xml $(ARGS)
 
 reliability: .venv/installed ## the last `make test-all` as the README's table of faults
-	@$(PY) tests/faults.py build/test-all.xml README.md
+	@$(PY) tests/faults.py README.md build/test-all.xml
 
 benchmark: .venv/installed ## five ResNet-50 on this CPU, against eager PyTorch and the peak
 	@OMP_NUM_THREADS=$(shell nproc) $(PY) -m clipassistnet.deploy benchmark $(ARGS)

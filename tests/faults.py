@@ -1,6 +1,6 @@
 """What the fault tests saw, as a table: from pytest's own record into the README.
 
-    python tests/faults.py build/test-all.xml README.md
+    python tests/faults.py README.md build/test-all.xml
 
 Each fault test hands a `Fault` to the fixture `seen`; pytest writes them into its JUnit XML, and
 this script writes the table between two marks of the README, dated by that run.
@@ -30,23 +30,24 @@ class Fault:
     kept: str
 
 
-def read(report: Path) -> tuple[str, list[Fault]]:
-    """Date of a test run, and the faults of it.
+def read(reports: list[Path]) -> tuple[str, list[Fault]]:
+    """Date of the last of these test runs, and the faults of all.
 
     Raises:
         ValueError: a fault test failed (its row would be missing), or there is none.
     """
-    suite = next(ElementTree.parse(report).getroot().iter("testsuite"))
-    faults, failed = [], []
-    for case in suite.iter("testcase"):
-        told = [p.get("value") for p in case.iter("property") if p.get("name") == "fault"]
-        faults += [Fault(**json.loads(text)) for text in told]
-        broken = case.find("failure") is not None or case.find("error") is not None
-        if broken and ".test_faults" in f".{case.get('classname')}":
-            failed.append(case.get("name"))
+    dates, faults, failed = [], [], []
+    for suite in (s for path in reports for s in ElementTree.parse(path).iter("testsuite")):
+        dates.append(suite.get("timestamp", "")[:10])
+        for case in suite.iter("testcase"):
+            told = [p.get("value") for p in case.iter("property") if p.get("name") == "fault"]
+            faults += [Fault(**json.loads(text)) for text in told]
+            broken = case.find("failure") is not None or case.find("error") is not None
+            if broken and ".test_faults" in f".{case.get('classname')}":
+                failed.append(case.get("name"))
     if failed or not faults:
-        raise ValueError(f"{report}: {', '.join(failed) or 'no fault tests'}: no table of that")
-    return suite.get("timestamp", "")[:10], faults
+        raise ValueError(f"{', '.join(failed) or 'no fault tests'}: no table of that")
+    return max(dates), faults
 
 
 def table(date: str, faults: list[Fault]) -> str:
@@ -59,7 +60,7 @@ def table(date: str, faults: list[Fault]) -> str:
     return "\n".join(lines)
 
 
-def write(report: Path, readme: Path) -> None:
+def write(readme: Path, reports: list[Path]) -> None:
     """Put the table into the README.
 
     Raises:
@@ -70,8 +71,8 @@ def write(report: Path, readme: Path) -> None:
     _, end, after = rest.partition(END)
     if not (begin and end):
         raise ValueError(f"{readme}: expected {BEGIN} and {END}")
-    readme.write_text(f"{before}{BEGIN}\n{table(*read(report))}\n{END}{after}", encoding="utf-8")
+    readme.write_text(f"{before}{BEGIN}\n{table(*read(reports))}\n{END}{after}", encoding="utf-8")
 
 
 if __name__ == "__main__":
-    write(Path(sys.argv[1]), Path(sys.argv[2]))
+    write(Path(sys.argv[1]), [Path(path) for path in sys.argv[2:]])
