@@ -170,7 +170,7 @@ def test_a_disk_that_fills_while_a_notebook_is_written(project, small_disk, seen
     shutil.copytree(project / "papermill_runs", small_disk / "papermill_runs")
     shutil.rmtree(project / "papermill_runs")
     (project / "papermill_runs").symlink_to(small_disk / "papermill_runs")
-    spaces = [0, 4096, 16384, 32768, 57344]
+    spaces = [0, 4096, 8192, 16384, 32768]
     said = []
     for free in spaces:
         fill(small_disk, free)
