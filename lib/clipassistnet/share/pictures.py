@@ -16,6 +16,7 @@ SHAREABLE = "shareable"  # tag of a cell whose pictures show no frame and name n
 # The figures that show frames, by notebook. The cell of every other figure is tagged.
 SHOW_FRAMES = {
     "03_augmentation": {"preprocessing", "each_transform", "augmented"},
+    "06_loss_comparison": {"doubted_labels"},
     "07_saliency": {"guided_gradcam", "grad_cam", "highest_loss", "lowest_loss"},
 }
 
