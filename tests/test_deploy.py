@@ -303,6 +303,7 @@ def test_timing_of_proven_predictors_only(greys):
     names = ("p50_ms", "p95_ms", "p99_ms", "frames_per_second", "ratio")
     assert all(math.isnan(rows[2][name]) for name in names)
     assert rows[0]["device"] == deploy.device_name()
+    assert (rows[1]["frames"], rows[2]["flips"]) == (51, 10)  # of parity: 0.3 to 0.5, by 0.2
 
 
 def test_timing_interleaves_calls_of_a_batch(greys):

@@ -20,6 +20,7 @@ TOLERANCE = {"float32": 1e-3, "float16": 1e-2, "bfloat16": 5e-2, "int8": 0.2}
 # Largest change of a metric, where labels are given: what a study would notice.
 METRIC_TOLERANCE = {"auroc": 0.002, "specificity_at_95": 0.01}
 
+_PROVEN = ("device", "backend", "precision", "frames", "max_difference", "flips")
 _TIMES = ("p50_ms", "p95_ms", "p99_ms", "frames_per_second", "ratio")
 
 
@@ -82,8 +83,9 @@ def timing(
 
     `rows`: what `prove` found; who did not pass gets NaN, and so does who takes fewer frames at
     once. Calls are interleaved, one on each predictor in turn, so that a machine's slow spells
-    fall on all of them. Returns one row a predictor: device, backend, precision, batch, p50_ms,
-    p95_ms, p99_ms (of a call), frames_per_second (at the median), ratio (to the first), memory_mb.
+    fall on all of them. Returns one row a predictor: device, backend, precision, frames,
+    max_difference and flips of its parity, batch, p50_ms, p95_ms, p99_ms (of a call),
+    frames_per_second (at the median), ratio (to the first), memory_mb.
     """
     proven = [
         index
@@ -96,7 +98,7 @@ def timing(
     first = float(np.median(seconds[0])) if 0 in seconds else math.nan
     return [
         {
-            **{name: row[name] for name in ("device", "backend", "precision")},
+            **{name: row[name] for name in _PROVEN},
             "batch": batch,
             **_latency(seconds.get(index), first, batch),
             "memory_mb": predictors[index].memory / 1e6,
