@@ -298,11 +298,10 @@ def test_predict_keeps_the_tables_order_and_the_models_mode(data, finished):
 
 def test_a_student_learns_its_teachers_scores_not_the_labels(data, finished, tmp_path):
     cache, train, validation = data
-    teachers = [finished.model, finished.model]
-    taught = training.taught(train, teachers, cache)
-    np.testing.assert_allclose(
-        taught["teachers"], training.predict(finished.model, train, cache), atol=1e-6
-    )
+    teacher = finished[0].model
+    taught = training.taught(train, [teacher, teacher], cache)
+    scores = training.predict(teacher, train, cache)
+    np.testing.assert_allclose(taught["teachers"], scores, atol=1e-6)
     upside_down = taught.assign(teachers=1.0 - taught["target"])  # teachers against the labels
     settings = tiny_settings(loss="distilled", epochs=4, learning_rate=3e-3)
     fit = training.fit(settings, upside_down, validation, cache, None, tmp_path)

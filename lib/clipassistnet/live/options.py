@@ -18,7 +18,8 @@ FOR RESEARCH. NOT A MEDICAL DEVICE."""
 _EPILOGUE = f"""Keys in the window: {KEYS}. SIGUSR1 prints the latencies as well.
 Clipping is minutes of an operation and a picture without a clip applier counts as "not visible", so
 feedback is given only while armed: by key, --armed, --arm-file, --arm-serial, or by itself when a
-clip applier appears (--arm-model; notebook 08 shows how well that works)."""
+clip applier appears (--arm-model, a network of your own that says so: no study trains one yet, and
+how well it works is not evaluated)."""
 
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
