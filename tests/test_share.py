@@ -410,7 +410,8 @@ def test_a_really_executed_notebook(project, capsys):  # noqa: F811
 
 def test_runs_of_the_record_can_be_shared(tmp_path):
     study = tmp_path / "demo"
-    for run in ("02_video_folds/once", "07_saliency/once", "05_train_fold/loss=bce,fold=0"):
+    training = "05_train_fold/loss=bce,recipe=paper,held_out=test,fold=0"
+    for run in ("02_video_folds/once", "07_saliency/once", training):
         shutil.copytree(Path("papermill_runs/record/demo") / run, study / run)
     assert main([str(study), str(tmp_path / "out"), "--no-ids", "--term", "sim001"]) == 0
     copies = list((tmp_path / "out").glob("*.ipynb"))

@@ -130,6 +130,13 @@ def test_each_run_tells_where_it_comes_from(project):
         assert str(project) not in path.read_text()
 
 
+def test_no_run_depends_on_a_file_that_holds_times(project):
+    """run.json tells when a run ran: who reads it is out of date whenever the run is repeated."""
+    for path in (project / "papermill_runs" / "smoke").glob("0?_*/*/run.json"):
+        inputs = json.loads(path.read_text())["inputs"]
+        assert not [name for name in inputs if name.endswith("run.json")], path
+
+
 def test_the_end_is_a_summary_beside_the_paper(project):
     output = (project / "output").read_text()
     for part in ("Table 2", "Table 3", "SIMULATED", "0.9107", "Frames per second", "figures"):
