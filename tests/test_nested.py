@@ -168,8 +168,9 @@ def test_the_ensembles_judge_every_frame_once(project, tested):
 
 
 def test_each_fold_has_a_frozen_threshold_of_its_own(project, tested):
-    frozen = json.loads((tested / "result.json").read_text())["metrics"]["frozen_thresholds"]
-    assert sorted(frozen) == ["0", "1", "2", "3"]
+    frozen = pd.read_csv(tested / "frozen_thresholds.csv", dtype={"held_out": str})
+    frozen = frozen.set_index("held_out")["threshold"]
+    assert sorted(frozen.index) == ["0", "1", "2", "3"]
     judged = pooled(project, "bce", "paper").query("label != 'absent'")
     own = judged["video"].map(dict(zip("abcd", "0123", strict=True))).map(frozen)
     warned = judged["score"] >= own
