@@ -1,16 +1,21 @@
 """A study killed at every stage, and disks that are full (make test-all)."""
 
+import json
 import os
+import re
 import shutil
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import nbformat
 import pandas as pd
 import pytest
+import yaml
 from safetensors import SafetensorError
 
 from clipassistnet import dataset, frames, model, training
@@ -18,92 +23,141 @@ from clipassistnet.runs import RunError
 from clipassistnet.runs.execute import execute
 from faults import Fault
 from test_runs import GOOD, project, write_notebook  # noqa: F401 a fixture
-from test_study import COMMAND, ROOT, processes_in, run_study
+from test_study import ROOT, processes_in
 from tiny_training import bright_squares, tiny_settings
 
 pytestmark = pytest.mark.slow
-# Who is killed, in turn: the command itself, Snakemake, the run, its kernel.
-VICTIMS = ["clipassistnet.runs study", "-m snakemake", "clipassistnet.runs --child", "runs.kernel"]
-NOTEBOOKS = sorted(path.stem for path in (ROOT / "notebooks").glob("0*.ipynb"))
+STUDY = "brief"
+COMMAND = [sys.executable, "-m", "clipassistnet.runs", "study", "--study", STUDY, "--cores", "2"]
+
+
+class Stage(NamedTuple):
+    """A stage of a study, who is killed in it, and what tells that it is at work.
+
+    `run` is how the command line of its run goes on, `target` the stamp that it ends with.
+    """
+
+    run: str
+    target: str
+    victim: str  # command, snakemake, run or kernel
+    begun: str
+
+
+def notebook(name: str, victim: str, run: str = "once") -> Stage:
+    given = "".join(f" -p {pair}" for pair in run.split(",") if run != "once")
+    begun = f"{name}/.{run}.partial/notebook.ipynb"
+    return Stage(f"run {name} .*{given}", f"{name}/{run}/.done", victim, begun)
+
+
+OF_FOLD = "recipe=paper,held_out=test,fold=0"
+STAGES = {
+    "simulate": Stage("simulate ", ".data.done", "run", "data/videos/*.mp4"),
+    "frames": Stage("frames ", ".frames.done", "run", "frames/*/*.npy"),
+    "01": notebook("01_annotation_agreement", "kernel"),
+    "02": notebook("02_video_folds", "run"),
+    "03": notebook("03_augmentation", "command"),
+    "04": notebook("04_learning_rate", "snakemake", "loss=bce,recipe=paper"),
+    "05": notebook("05_train_fold", "kernel", f"loss=bce,{OF_FOLD}"),
+    "05 of the student": notebook("05_train_fold", "command", f"loss=distilled,{OF_FOLD}"),
+    "06": notebook("06_loss_comparison", "run"),
+    "07": notebook("07_saliency", "kernel"),
+    "08": notebook("08_ensemble_test", "snakemake"),
+    "09": notebook("09_jetson_deploy", "kernel"),
+}
 
 
 def new_project(folder: Path) -> Path:
+    """A copy of the project with a study of all nine notebooks, smaller still than `smoke`."""
     shutil.copy(ROOT / "Snakefile", folder)
     shutil.copytree(ROOT / "notebooks", folder / "notebooks")
+    studies = folder / "notebooks" / "studies"
+    study = yaml.safe_load((studies / "smoke.yaml").read_text())
+    study["parameters"] |= {"losses": ["bce"], "epochs": 2, "resamples": 50, "repeats": 2}
+    (studies / f"{STUDY}.yaml").write_text(yaml.safe_dump(study))
     return folder.resolve()
 
 
-def has_begun(project: Path, stage: str) -> bool:  # noqa: F811
-    place = project / "papermill_runs" / "smoke"
-    if stage == "simulate":
-        return bool([*place.glob("data*/**/*.mp4"), *place.glob(".data*/**/*.mp4")])
-    if stage == "frames":
-        return any((place / "frames").glob("*/*.npy*"))
-    return any((place / stage).glob(".*.partial/notebook.ipynb"))
+def has_begun(place: Path, stage: Stage) -> bool:
+    """Whether a stage has done something: half of a notebook's cells, or one file of many."""
+    found = [path for path in place.glob(stage.begun) if not path.name.startswith(".")]
+    if not (found and stage.begun.endswith(".ipynb")):
+        return bool(found)
+    try:
+        cells = json.loads(found[0].read_text())["cells"]
+    except ValueError:  # it is being written
+        return False
+    code = [cell["metadata"]["papermill"]["status"] for cell in cells if "outputs" in cell]
+    return 2 * code.count("completed") >= len(code)
 
 
-def has_ended(project: Path, stage: str) -> bool:  # noqa: F811
-    place = project / "papermill_runs" / "smoke"
-    marks = {"simulate": [place / ".data.done"], "frames": [place / ".frames.done"]}
-    return any(mark.exists() for mark in marks.get(stage, (place / stage).glob("*/.done")))
+def found(project: Path, stage: Stage) -> int | None:  # noqa: F811
+    """The process to be killed, if it is there."""
+    commands = processes_in(project)
+    run = next((p for p, c in commands.items() if re.search(f"--child {stage.run}", c)), None)
+    wanted = {
+        "command": lambda pid: "clipassistnet.runs study" in commands[pid],
+        "snakemake": lambda pid: "-m snakemake" in commands[pid],
+        "run": lambda pid: pid == run,
+        "kernel": lambda pid: "runs.kernel" in commands[pid] and parent(pid) == run,
+    }[stage.victim]
+    return next(filter(wanted, commands), None)
 
 
-def killed_in(project: Path, stage: str, victim: str) -> bool:  # noqa: F811
-    """Start the study and kill -9 a process within a stage; False where the stage was over."""
-    study = subprocess.Popen(
-        COMMAND, cwd=project, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
-    while not has_begun(project, stage):
-        if study.poll() is not None or has_ended(project, stage):
-            break
-        time.sleep(0.02)
-    time.sleep(0.3)
-    found = [pid for pid, text in processes_in(project).items() if victim in text]
-    for pid in found[-1:]:
-        os.kill(pid, signal.SIGKILL)
-    # Whoever was killed, its study ends by itself: a run that failed is reported, others go on.
-    assert study.wait(timeout=1200) != 0 or not found
-    end = time.monotonic() + 30
-    while left := processes_in(project):
-        assert time.monotonic() < end, f"still running after kill -9: {left}"
-        time.sleep(0.1)
-    return bool(found)
+def parent(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[1])
+
+
+def killed_in(project: Path, stage: Stage) -> str:  # noqa: F811
+    """Ask for a stage, kill -9 its victim at work, and see everything end; what was said."""
+    place = project / "papermill_runs" / STUDY
+    with open(project / "said", "w+") as said:
+        command = [*COMMAND, str(place / stage.target)]
+        study = subprocess.Popen(command, cwd=project, stdout=said, stderr=said)
+        while not has_begun(place, stage):
+            assert study.poll() is None, f"{stage}: over before it was seen to begin"
+            time.sleep(0.02)
+        os.kill(found(project, stage), signal.SIGKILL)
+        assert study.wait(timeout=120) != 0
+        end = time.monotonic() + 30
+        while left := processes_in(project):
+            assert time.monotonic() < end, f"{stage}: still running after kill -9: {left}"
+            time.sleep(0.1)
+        assert not (place / stage.target).exists()
+        said.seek(0)
+        return said.read()
 
 
 def results(project: Path) -> dict[str, bytes]:  # noqa: F811
-    """Tables and predictions of the smoke study but those with measured times: 03, 09, history."""
-    place = project / "papermill_runs" / "smoke"
+    """Data, tables and predictions, but those with measured times: 03, 09, history."""
+    place = project / "papermill_runs" / STUDY
     paths = [*place.glob("0[!39]_*/*/*.csv"), *place.glob("05_*/*/predictions.parquet")]
+    paths += place.glob("data/*.csv")
     return {str(p.relative_to(place)): p.read_bytes() for p in paths if p.name != "history.csv"}
 
 
 def test_kill_9_at_every_stage(tmp_path_factory, seen):
     """And the same seed gives the same tables: of a study never killed, in another folder."""
     whole, cut = (new_project(tmp_path_factory.mktemp(name)) for name in ("whole", "cut"))
-    assert run_study(whole).returncode == 0
-    stages = ["simulate", "frames", *NOTEBOOKS]
-    killed = [
-        (stage, VICTIMS[i % 4])
-        for i, stage in enumerate(stages)
-        if killed_in(cut, stage, VICTIMS[1 if i < 2 else i % 4])
-    ]
-    assert len(killed) >= len(stages) - 2, killed
-    last = run_study(cut)
-    assert last.returncode == 0, last.stderr
+    subprocess.run(COMMAND, cwd=whole, check=True, stdout=subprocess.DEVNULL)
+    for name, stage in STAGES.items():
+        said = killed_in(cut, stage)
+        if stage.victim in ("run", "kernel"):
+            assert "FAILED" in said, name
+        if stage.victim == "kernel":
+            assert re.search(r"DeadKernelError.*\n.*\.partial/notebook\.ipynb", said), said
+    subprocess.run(COMMAND, cwd=cut, check=True, stdout=subprocess.DEVNULL)
     expected, made = results(whole), results(cut)
+    assert len(expected) > 30
     assert expected.keys() == made.keys()
     differing = [name for name in expected if made[name] != expected[name]]
     assert not differing
-    tried = len(killed)
-    what = (
-        f"kill -9 at every stage of a study ({', '.join(s[:2] for s in stages[2:])}, data, frames)"
-    )
-    said = "which run failed, where its notebook lies; nothing computes on"
+    what = f"kill -9 at every stage of a study (data, frames, notebooks {', '.join([*STAGES][2:])})"
+    said = "which run failed and where its notebook lies, by whoever is left; nothing computes on"
     kept = (
         "finished runs, whole; the last whole epoch of a training. The same command goes on, to "
         "tables equal to the byte to an uninterrupted study's"
     )
-    seen(Fault(what, tried, tried, said, kept))
+    seen(Fault(what, len(STAGES), len(STAGES), said, kept))
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from clipassistnet.live import options
-from clipassistnet.metrics import events
+from clipassistnet.metrics import choice, events
 
 GIVEN = ["--model", "m", "--source", "0"]
 
@@ -17,7 +17,7 @@ def alarm_of(arguments: list[str]) -> tuple:
 
 def test_the_alarm_is_that_of_the_file_the_notebook_wrote(tmp_path):
     path = tmp_path / "alarm.json"
-    events.write_setting(events.Setting(0.4, 0.05, 0.8), path, chosen_on="out-of-fold scores")
+    choice.write_setting(events.Setting(0.4, 0.05, 0.8), path, chosen_on="out-of-fold scores")
     assert alarm_of(["--alarm", str(path)]) == (0.4, 0.05, 0.8)
     assert json.loads(path.read_text())["about"] == {"chosen_on": "out-of-fold scores"}
 
@@ -48,7 +48,7 @@ def test_a_file_that_is_not_an_alarms_is_refused(tmp_path, capsys, text, message
 
 def test_a_number_is_given_once(tmp_path, capsys):
     path = tmp_path / "alarm.json"
-    events.write_setting(events.Setting(0.4), path)
+    choice.write_setting(events.Setting(0.4), path)
     with pytest.raises(SystemExit):
         alarm_of(["--alarm", str(path), "--threshold", "0.5"])
     assert "gives threshold as well" in capsys.readouterr().err

@@ -27,7 +27,6 @@ def test_the_stand_in_is_a_dataset_of_that_many_frames(stand_in):
     assert len(scale.scores(10)) == 10 * 30
 
 
-@pytest.mark.filterwarnings("ignore:.*resamples left out")
 def test_every_step_runs_and_is_measured(stand_in):
     for step in scale.STEPS:  # in order: the cache is read once it is made
         found = scale.measure(step, stand_in, 10)

@@ -89,8 +89,6 @@ def test_every_notebook_ran_without_an_error_or_a_warning(project):
             for output in cell.get("outputs", []):
                 where = f"{path.parent.parent.name}: {cell.source[:80]}"
                 assert output.output_type != "error", where
-                if "resamples left out" in output.get("text", ""):
-                    continue  # three test videos: what a user of so few shall read
                 assert output.get("name") != "stderr", (where, output.get("text"))
         assert path.stat().st_size < 1_500_000
 

@@ -23,7 +23,7 @@ import numpy as np
 import pandas as pd
 
 from clipassistnet import annotation, dataset, folds, frames, metrics
-from clipassistnet.metrics import events
+from clipassistnet.metrics import choice, events
 from clipassistnet.runs.provenance import hardware
 
 FRAMES = 407  # annotated frames of a video: 122,000 of 300
@@ -115,7 +115,7 @@ def _bootstrap(folder: Path, videos: int) -> None:
 def _alarm(folder: Path, videos: int) -> None:
     names = [f"v{i:03d}" for i in range(videos)]
     timed = events.timed(scores(videos), pd.Series(float(FPS), names))
-    events.choose(timed, events.grid(timed))
+    choice.choose(timed, choice.grid(timed))
 
 
 STEPS: dict[str, tuple[str, Callable[[Path, int], None]]] = {

@@ -6,6 +6,7 @@ over videos) and are offered here under one name.
 """
 
 from collections.abc import Sequence
+from typing import Unpack
 
 import numpy as np
 import pandas as pd
@@ -27,9 +28,14 @@ from clipassistnet.metrics.discrimination import (
     threshold_at_sensitivity,
     with_target,
 )
-from clipassistnet.metrics.intervals import Difference, Interval, corrected_resampled_ttest
+from clipassistnet.metrics.intervals import (
+    Difference,
+    Interval,
+    corrected_resampled_ttest,
+    show,
+)
 from clipassistnet.metrics.patients import by_patient
-from clipassistnet.metrics.resampling import bootstrap, paired_bootstrap
+from clipassistnet.metrics.resampling import Sampling, bootstrap, paired_bootstrap
 
 __all__ = [
     "METRICS",
@@ -51,6 +57,7 @@ __all__ = [
     "predictive_values",
     "rates",
     "ratio",
+    "show",
     "specificity_at_sensitivity",
     "table2",
     "table3",
@@ -149,7 +156,7 @@ def table2(
     resamples: int = 2000,
     seed: int = 0,
 ) -> pd.DataFrame:
-    """Table 2: one row a loss and metric: loss, metric, folds, mean, sd, low, high.
+    """Table 2: one row a loss and metric: loss, metric, folds, mean, sd, low, high, left_out.
 
     `predictions` holds the frames of all folds once for each value of `column` (loss, or recipe):
     that column, fold, video, frame, label or target, score. Mean and standard deviation (n - 1) run
@@ -168,23 +175,22 @@ def table2(
         row = {column: name, "metric": metric, "folds": len(folds)}
         row |= {"mean": values.mean(skipna=False), "sd": values.std(ddof=1, skipna=False)}
         row |= {} if within else {"pooled": interval.estimate}
-        rows.append({**row, "low": interval.low, "high": interval.high})
+        limits = {"low": interval.low, "high": interval.high, "left_out": interval.left_out}
+        rows.append({**row, **limits})
     return pd.DataFrame(rows)
 
 
-def table3(
-    predictions: pd.DataFrame, *, by: str = "video", resamples: int = 2000, seed: int = 0
-) -> pd.DataFrame:
-    """Table 3: one row a model (members, ensemble) and metric: model, metric, estimate, low, high.
+def table3(predictions: pd.DataFrame, **sampling: Unpack[Sampling]) -> pd.DataFrame:
+    """Table 3: one row a model (members, ensemble) and metric.
 
-    `predictions` holds the test frames once for each model: model, video, frame, label or target,
-    score.
+    model, metric, estimate, low, high, left_out. `predictions` holds the test frames once for each
+    model: model, video, frame, label or target, score.
     """
     predictions = _judged(predictions, "model")
     rows = []
     for model, frames in predictions.groupby("model", sort=False):
         for metric, function in METRICS.items():
-            interval = bootstrap(frames, function, by=by, resamples=resamples, seed=seed)
+            interval = bootstrap(frames, function, **sampling)
             rows.append({"model": model, "metric": metric, **interval._asdict()})
     return pd.DataFrame(rows)
 
@@ -202,9 +208,9 @@ def compare(
     """Every other value of `column` minus the reference, paired over the same videos.
 
     One row (none where there is no other) a value and metric: difference, low, high, p (paired
-    bootstrap). With `within="fold"` the differences are means over folds, and t and p_t of the
-    corrected resampled t-test stand beside them, its sizes counted in frames: the fold against all
-    the others.
+    bootstrap), left_out. With `within="fold"` the differences are means over folds, and t and p_t
+    of the corrected resampled t-test stand beside them, its sizes counted in frames: the fold
+    against all the others.
     """
     predictions = _judged(predictions, column)
     names = [str(name) for name in predictions[column].unique()]

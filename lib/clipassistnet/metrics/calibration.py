@@ -4,6 +4,8 @@ A temperature holds for the scorer it was fitted on. `out_of_fold` fits it for e
 others, so no frame is judged by a temperature that has seen it.
 """
 
+from typing import Unpack
+
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
@@ -12,7 +14,7 @@ from scipy.special import expit, logit
 from sklearn.metrics import brier_score_loss, log_loss
 
 from clipassistnet.metrics.discrimination import checked, ratio, with_target
-from clipassistnet.metrics.resampling import bootstrap
+from clipassistnet.metrics.resampling import Sampling, bootstrap
 
 BINS = 10
 _EDGE = 1e-6  # nearest to 0 and 1 that a probability counts as
@@ -33,26 +35,21 @@ def reliability(
     *,
     bins: int = BINS,
     by: str = "video",
-    resamples: int = 2000,
-    seed: int = 0,
+    **sampling: Unpack[Sampling],
 ) -> pd.DataFrame:
     """One row a bin that holds frames: frames, videos, score (mean), invisible, low, high.
 
     `invisible` is the share of the bin's frames; its 95 % interval is over videos, nan where all
-    the bin's frames are of one video.
+    the bin's frames are of one video, and from the resamples that hold a frame of the bin.
     """
     table = predictions if "target" in predictions else with_target(predictions)
     table = table.assign(bin=_bin(table["score"].to_numpy(), bins), whole=1)
     rows = []
     for _, frames in table.groupby("bin"):
         row = {"frames": len(frames), "videos": frames["video"].nunique()}
-        share = frames["target"].mean(), np.nan, np.nan
-        if frames[by].nunique() > 1:
-            share = bootstrap(
-                frames, ratio, by=by, columns=("target", "whole"), resamples=resamples, seed=seed
-            )
-        named = zip(("invisible", "low", "high"), share, strict=True)
-        rows.append({**row, "score": frames["score"].mean(), **dict(named)})
+        share = bootstrap(frames, ratio, by=by, columns=("target", "whole"), **sampling)
+        row |= {"score": frames["score"].mean(), "invisible": share.estimate}
+        rows.append({**row, "low": share.low, "high": share.high})
     return pd.DataFrame(rows)
 
 
@@ -90,9 +87,9 @@ def out_of_fold(predictions: pd.DataFrame) -> pd.DataFrame:
 
 
 def calibration_table(
-    scorers: dict[str, pd.DataFrame], *, by: str = "video", resamples: int = 2000, seed: int = 0
+    scorers: dict[str, pd.DataFrame], **sampling: Unpack[Sampling]
 ) -> pd.DataFrame:
-    """One row a scorer and measure: scorer, measure, estimate, low, high; intervals over videos.
+    """One row a scorer and measure: scorer, measure, estimate, low, high, left_out.
 
     Measures are brier (scikit-learn's; a score of the prevalence alone has prevalence times
     visible share) and expected_calibration_error.
@@ -101,7 +98,7 @@ def calibration_table(
     for name, predictions in scorers.items():
         table = predictions if "target" in predictions else with_target(predictions)
         for measure in (brier_score_loss, expected_calibration_error):
-            interval = bootstrap(table, measure, by=by, resamples=resamples, seed=seed)
+            interval = bootstrap(table, measure, **sampling)
             label = {brier_score_loss: "brier"}.get(measure, measure.__name__)
             rows.append({"scorer": name, "measure": label, **interval._asdict()})
     return pd.DataFrame(rows)

@@ -16,6 +16,7 @@ import pandas as pd
 from tqdm import tqdm
 
 from clipassistnet.metrics.discrimination import auroc, ratio, specificity_at_sensitivity
+from clipassistnet.metrics.intervals import Difference, Interval
 from clipassistnet.metrics.resampling import bootstrap, paired_bootstrap
 
 VIDEOS = 6, 10, 30, 300
@@ -42,11 +43,11 @@ def _of_other(table: pd.DataFrame) -> pd.DataFrame:
     return table.assign(score=table["other"])
 
 
-def _difference(table: pd.DataFrame, **options: int) -> tuple[float, float, float]:
-    return paired_bootstrap(table, _of_other(table), auroc, **options)[:3]
+def _difference(table: pd.DataFrame, **options: int) -> Difference:
+    return paired_bootstrap(table, _of_other(table), auroc, **options)
 
 
-def _sensitivity(table: pd.DataFrame, **options: int) -> tuple[float, float, float]:
+def _sensitivity(table: pd.DataFrame, **options: int) -> Interval:
     return bootstrap(table, ratio, columns=("found", "target"), **options)
 
 
@@ -81,7 +82,7 @@ def coverage(
     for child in tqdm(children, f"{videos} videos", mininterval=5):
         table = draw(videos, np.random.default_rng(child))
         for name, (_, interval) in STATISTICS.items():
-            estimate, low, high = interval(table, resamples=resamples)
+            estimate, low, high, *_ = interval(table, resamples=resamples)
             held = low <= known[name] <= high
             bias = estimate - known[name]
             rows.append({"statistic": name, "coverage": held, "width": high - low, "bias": bias})

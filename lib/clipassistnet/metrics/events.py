@@ -8,17 +8,15 @@ longer than `GRACE`: nobody minds a warning that comes or ends a little off. An 
 on makes one false alarm for each time the tip comes into view, so look at the share of time too.
 """
 
-import json
-from collections.abc import Iterable
-from pathlib import Path
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import NamedTuple, Unpack
 
 import numpy as np
 import pandas as pd
 
 from clipassistnet.live.alarm import Alarm
 from clipassistnet.metrics.discrimination import ratio, with_target
-from clipassistnet.metrics.resampling import bootstrap
+from clipassistnet.metrics.resampling import Sampling, ratio_table
 
 GAP = 1.0  # seconds between annotated frames that end a clip: five times the paper's sampling
 GRACE = 0.5  # seconds by which a warning may begin before an event, or outlast it
@@ -146,79 +144,23 @@ def rates_of_events(videos: pd.DataFrame) -> dict[str, float]:
 
 def event_table(
     frames: pd.DataFrame,
-    shown: dict[str, np.ndarray],
+    shown: Mapping[str, np.ndarray],
     *,
     by: str = "video",
-    resamples: int = 2000,
-    seed: int = 0,
+    **sampling: Unpack[Sampling],
 ) -> pd.DataFrame:
-    """One row an alarm and measure: alarm, measure, estimate, low, high; 95 % over videos.
+    """One row an alarm and measure: alarm, measure, estimate, low, high, left_out.
 
-    `shown` names what is compared: {name: alarm (frames,)}; `by="patient"` resamples patients.
+    Intervals are 95 % over videos, or over patients by="patient". `shown` names what is compared:
+    {name: alarm (frames,)}.
     """
-    groups = frames.drop_duplicates("video").set_index("video")
-    rows = []
-    for name, alarm in shown.items():
-        videos = per_video_events(frames, alarm)
-        if by != "video":
-            videos[by] = videos["video"].map(groups[by])
-        for measure, (part, whole, link) in MEASURES.items():
-            interval = bootstrap(
-                videos, ratio, by=by, columns=(part, whole), link=link,
-                resamples=resamples, seed=seed,
-            )  # fmt: skip
-            low = max(interval.low, 0.0)  # seconds, too, begin at 0
-            rows.append({"alarm": name, "measure": measure, **interval._asdict(), "low": low})
-    return pd.DataFrame(rows)
-
-
-def grid(frames: pd.DataFrame, quantiles: int = 12) -> list[Setting]:
-    """Settings to choose from: thresholds at quantiles of the invisible frames' scores.
-
-    A threshold above the lower half of them would miss half of the frames.
-    """
-    scores = frames.loc[frames["target"] == 1, "score"].clip(0.01, 1)
-    levels = sorted({round(float(t), 4) for t in scores.quantile(np.linspace(0, 0.5, quantiles))})
-    return [
-        Setting(level, round(level * share, 4), duration)
-        for level in levels
-        for share in (0.0, 0.1, 0.3)
-        for duration in (0.0, 0.2, 0.4, 0.8)
-    ]
-
-
-def choose(
-    frames: pd.DataFrame,
-    settings: Iterable[Setting],
-    *,
-    sensitivity: float = 0.95,
-    delay: float = 0.5,
-    flicker: float = 2.0,
-) -> pd.DataFrame:
-    """Every setting with its measures, best first; never to be given test frames.
-
-    A setting `meets` the aims if it finds this share of events, with at most this mean delay in
-    seconds, changes at most `flicker` times as often as the labels, and is not simply always on.
-    Best is the one of these with the least time under a false alarm, then the fewest false alarms.
-    Where none meets them, those that find enough come first.
-    """
-    rows = []
-    for setting in settings:
-        measures = rates_of_events(per_video_events(frames, alarms(frames, setting)))
-        rows.append({**setting._asdict(), **measures})
-    table = pd.DataFrame(rows)
-    target = (frames["target"] == 1).to_numpy()
-    labels, always = (
-        rates_of_events(per_video_events(frames, on)) for on in (target, np.ones_like(target))
-    )
-    wrong = "share of time under a false alarm"
-    steady = table["changes a minute"] <= flicker * labels["changes a minute"]
-    prompt = steady & (table["mean seconds to alarm"] <= delay) & (table[wrong] < always[wrong])
-    table["meets"] = prompt & (table["event sensitivity"] >= sensitivity)
-    table["found"] = table["event sensitivity"].clip(upper=sensitivity)
-    order = ["meets", "found", wrong, "false alarms a minute"]
-    best = table.sort_values(order, ascending=[False, False, True, True], kind="stable")
-    return best.drop(columns="found").reset_index(drop=True)
+    group = frames.drop_duplicates("video").set_index("video", drop=False)[by]
+    counted = {
+        name: per_video_events(frames, alarm).assign(**{by: lambda t: t["video"].map(group)})
+        for name, alarm in shown.items()
+    }
+    table = ratio_table(counted, MEASURES, ("alarm", "measure"), by=by, **sampling)
+    return table.assign(low=table["low"].clip(lower=0))  # seconds, too, begin at 0
 
 
 def _false(frames: pd.DataFrame, alarm: np.ndarray) -> np.ndarray:
@@ -232,12 +174,6 @@ def _false(frames: pd.DataFrame, alarm: np.ndarray) -> np.ndarray:
     adjoins = np.bincount(run[on], (event_before | event_after)[on]) > 0
     first = np.flatnonzero(on)[np.flatnonzero(np.diff(run[on], prepend=-1))]
     return first[~adjoins | (lasts > GRACE + 1e-6)]
-
-
-def write_setting(setting: Setting, path: str | Path, **about: object) -> None:
-    """Write a setting as the file of `live --alarm`; `about` says what it was chosen on."""
-    body = {**setting._asdict(), "about": about}
-    Path(path).write_text(json.dumps(body, indent=1, default=float) + "\n")
 
 
 def _begins(frames: pd.DataFrame) -> np.ndarray:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
+import pandas as pd
 from scipy.special import expit, logit
 from scipy.stats import t as student
 
@@ -19,20 +20,22 @@ LINKS = {"logit": (logit, expit), "log": (np.log, np.exp), "identity": (np.array
 
 
 class Interval(NamedTuple):
-    """An estimate and its 95 % interval."""
+    """An estimate and its 95 % interval; the share of resamples left out: undefined in them."""
 
     estimate: float
     low: float
     high: float
+    left_out: float = 0.0
 
 
 class Difference(NamedTuple):
-    """A paired difference, its 95 % interval and two-sided p-value."""
+    """A paired difference, its 95 % interval and two-sided p-value; `left_out` as of Interval."""
 
     difference: float
     low: float
     high: float
     p: float
+    left_out: float = 0.0
 
 
 class Evidence(NamedTuple):
@@ -58,31 +61,58 @@ class Evidence(NamedTuple):
 def t_interval(
     estimate: float, values: np.ndarray, evidence: Evidence, *, link: str = "logit"
 ) -> Interval:
-    """The estimate with its t interval from resampled values (n,), on the scale of `link`."""
+    """The estimate with its t interval from resampled values (n,), on the scale of `link`.
+
+    Values that are nan are left out; nan limits where fewer than two others are there.
+    """
+    values, left_out = _known(values)
+    if len(values) < 2:
+        return Interval(estimate, np.nan, np.nan, left_out)
     forward, back = LINKS[link]
     least = -np.inf if link == "identity" else LEAST
     most = 1 - LEAST if link == "logit" else np.inf
     error = np.sqrt(evidence.inflation) * forward(np.clip(values, least, most)).std(ddof=1)
     if error < 1e-12:
-        return Interval(estimate, estimate, estimate)
+        return Interval(estimate, estimate, estimate, left_out)
     middle, half = forward(np.clip(estimate, least, most)), student.ppf(LEVEL, evidence.df) * error
     low, high = back(middle - half), back(middle + half)
-    return Interval(estimate, float(min(low, estimate)), float(max(high, estimate)))
+    return Interval(estimate, float(min(low, estimate)), float(max(high, estimate)), left_out)
 
 
 def t_difference(difference: float, values: np.ndarray, evidence: Evidence) -> Difference:
     """A difference of two shares with its t interval and p, from resampled differences (n,).
 
-    p is 2 / (n + 1) at least: that many resamples cannot tell less.
+    p is 2 / (n + 1) at least: that many resamples cannot tell less. nan values as of `t_interval`.
     """
+    values, left_out = _known(values)
+    if len(values) < 2:
+        return Difference(difference, np.nan, np.nan, np.nan, left_out)
     error = np.sqrt(evidence.inflation) * values.std(ddof=1)
     half = student.ppf(LEVEL, evidence.df) * error
     low, high = max(difference - half, -1.0), min(difference + half, 1.0)
     least = 2 / (1 + len(values))
     if error < 1e-12:
-        return Difference(difference, difference, difference, 1.0 if difference == 0 else least)
+        p = 1.0 if difference == 0 else least
+        return Difference(difference, difference, difference, p, left_out)
     p = 2 * student.sf(abs(difference) / error, evidence.df)
-    return Difference(difference, float(low), float(high), float(max(p, least)))
+    return Difference(difference, float(low), float(high), float(max(p, least)), left_out)
+
+
+def show(table: pd.DataFrame) -> None:
+    """Display a table of intervals; below it one sentence where some leave resamples out."""
+    from IPython.display import display
+
+    display(table.drop(columns="left_out"))
+    share = table["left_out"].max()
+    if share > 0:
+        told = "An interval leaves out the resamples in which its figure is undefined"
+        print(f"{told}: {share:.1%} of them at most.")
+
+
+def _known(values: np.ndarray) -> tuple[np.ndarray, float]:
+    """The values that are not nan, and the share of those that are."""
+    known = np.isfinite(values)
+    return values[known], float(1 - known.mean())
 
 
 def corrected_resampled_ttest(

@@ -14,11 +14,11 @@ def by_patient(predictions: pd.DataFrame, *, resamples: int = 2000, seed: int = 
     `predictions`: patient, video, frame, target, score, each frame once. The rows, indexed by
     `judged`: all frames pooled; the mean over patients; all but the patient with the most frames
     (many frames of one patient are few independent ones); then every patient. Columns: frames,
-    auroc, low, high (the 95 % interval of the AUROC over patients), specificity_at_95. A patient
-    with one class only is nan there, and left out of the mean.
+    auroc, low, high (the 95 % interval of the AUROC over patients), left_out, specificity_at_95. A
+    patient with one class only is nan there, and left out of the mean.
     """
     counts = predictions["patient"].value_counts()
-    options = {"by": "patient", "resamples": resamples, "seed": seed}
+    options = {"resamples": resamples, "seed": seed}
     rest = predictions[predictions["patient"] != counts.index[0]]
     single = {name: _row(frames) for name, frames in predictions.groupby("patient")}
     rows = {"all frames": _row(predictions) | _limits(predictions, options)}
@@ -26,7 +26,9 @@ def by_patient(predictions: pd.DataFrame, *, resamples: int = 2000, seed: int = 
     if len(rest):
         rows[f"all frames but {counts.index[0]}'s"] = _row(rest) | _limits(rest, options)
     table = pd.DataFrame({**rows, **single}).T.rename_axis("judged")
-    return table[["frames", "auroc", "low", "high", "specificity_at_95"]].astype({"frames": int})
+    return table[["frames", "auroc", "low", "high", "left_out", "specificity_at_95"]].astype(
+        {"frames": int}
+    )
 
 
 def _row(frames: pd.DataFrame) -> dict[str, float]:
@@ -38,10 +40,8 @@ def _row(frames: pd.DataFrame) -> dict[str, float]:
 
 
 def _limits(frames: pd.DataFrame, options: dict) -> dict[str, float]:
-    if frames["patient"].nunique() < 2:
-        return {"low": np.nan, "high": np.nan}
-    interval = bootstrap(frames, auroc, **options)
-    return {"low": interval.low, "high": interval.high}
+    interval = bootstrap(frames, auroc, by="patient", **options)._asdict()
+    return {name: interval[name] for name in ("low", "high", "left_out")}
 
 
 def _mean(patients: pd.DataFrame, resamples: int, seed: int) -> dict[str, float]:

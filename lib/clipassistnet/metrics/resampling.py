@@ -3,13 +3,13 @@
 Videos (patients where known) are resampled, never frames: Field & Welsh, J R Stat Soc B 69 (2007).
 """
 
-import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import TypedDict, Unpack
 
 import numpy as np
 import pandas as pd
 
-from clipassistnet.metrics.discrimination import with_target
+from clipassistnet.metrics.discrimination import ratio, with_target
 from clipassistnet.metrics.fast import FAST, repeated
 from clipassistnet.metrics.intervals import (
     Difference,
@@ -20,6 +20,14 @@ from clipassistnet.metrics.intervals import (
 )
 
 Statistic = Callable[..., float]
+
+
+class Sampling(TypedDict, total=False):
+    """How `bootstrap` resamples: by "video" or "patient", how often, from which seed."""
+
+    by: str
+    resamples: int
+    seed: int
 
 
 def bootstrap(
@@ -42,17 +50,16 @@ def bootstrap(
     `link` is the scale on which the interval is made (see `intervals`): "logit" for shares,
     "log" for positive numbers, else "identity".
     The interval holds for the trained networks as they are: it covers the choice of videos, not
-    the luck of training. Resamples in which the statistic is undefined are left out and counted in
-    a warning; one video alone supports no interval (nan).
+    the luck of training. Resamples in which the statistic is undefined are left out; their share
+    is told (`left_out`). One video alone supports no interval (nan).
     """
     table = _ready(predictions, [*columns, by, *([within] if within else [])])
     clusters = _Clusters(table, by, within)
     estimate = clusters.estimate(table, statistic, columns)
+    if clusters.alone:
+        return Interval(estimate, np.nan, np.nan)
     values = clusters.values(table, statistic, columns, clusters.draw(resamples, seed))
-    known = clusters.known(values)
-    if len(known) < 2:
-        return Interval(estimate, float("nan"), float("nan"))
-    return t_interval(estimate, known, clusters.evidence(), link=link)
+    return t_interval(estimate, values, clusters.evidence(), link=link)
 
 
 def paired_bootstrap(
@@ -75,14 +82,32 @@ def paired_bootstrap(
     judged = [column for column in (by, within, "target") if column in needed]
     a, b = _aligned(_ready(predictions_a, needed), _ready(predictions_b, needed), judged)
     clusters = _Clusters(a, by, within)
+    estimate = clusters.estimate(a, statistic, columns) - clusters.estimate(b, statistic, columns)
+    if clusters.alone:
+        return Difference(estimate, np.nan, np.nan, np.nan)
     counts = clusters.draw(resamples, seed)
     differences = clusters.values(a, statistic, columns, counts)
     differences = differences - clusters.values(b, statistic, columns, counts)
-    estimate = clusters.estimate(a, statistic, columns) - clusters.estimate(b, statistic, columns)
-    known = clusters.known(differences)
-    if len(known) < 2:
-        return Difference(estimate, *[float("nan")] * 3)
-    return t_difference(estimate, known, clusters.evidence())
+    return t_difference(estimate, differences, clusters.evidence())
+
+
+def ratio_table(
+    tables: Mapping[str, pd.DataFrame],
+    measures: Mapping[str, tuple[str, str, str]],
+    heads: tuple[str, str],
+    **sampling: Unpack[Sampling],
+) -> pd.DataFrame:
+    """One row a table and measure, named in the two columns `heads`: estimate, low, high, left_out.
+
+    A measure {name: (part, whole, link)} is the ratio of the sums of two columns; `link` is the
+    scale of its interval (see `bootstrap`).
+    """
+    rows = []
+    for name, table in tables.items():
+        for measure, (*columns, link) in measures.items():
+            interval = bootstrap(table, ratio, columns=columns, link=link, **sampling)
+            rows.append(dict(zip(heads, (name, measure), strict=True)) | interval._asdict())
+    return pd.DataFrame(rows)
 
 
 class _Clusters:
@@ -95,6 +120,7 @@ class _Clusters:
         self.rows = [np.flatnonzero(parts == part) for part in range(parts.max() + 1)]
         self.members = [np.unique(self.code[rows]) for rows in self.rows]
         self.size = len(names)
+        self.alone = self.size == len(self.members)  # one a fold: nothing varies
         if sum(map(len, self.members)) > self.size:
             shared = table.groupby(by)[within].nunique().loc[lambda parts: parts > 1].index
             raise ValueError(f"{by} {', '.join(map(str, shared[:5]))}: in more than one {within}")
@@ -121,18 +147,6 @@ class _Clusters:
     def estimate(self, table, statistic, columns) -> float:
         once = np.ones((1, self.size), dtype=np.int64)
         return float(self.values(table, statistic, columns, once)[0])
-
-    def known(self, values: np.ndarray) -> np.ndarray:
-        """Values in which the statistic is defined; none where there is one cluster a fold."""
-        known = values[np.isfinite(values)]
-        undefined = len(values) - len(known)
-        if undefined:
-            message = f"{undefined} of {len(values)} resamples left out: undefined there"
-            warnings.warn(message, stacklevel=3)
-        if self.size == len(self.members):
-            warnings.warn(f"no interval from a single {self.by}", stacklevel=3)
-            return known[:0]
-        return known
 
     def evidence(self) -> Evidence:
         frames = np.bincount(self.code)

@@ -1,12 +1,13 @@
 """For whom it works: clipper, cause of invisibility, patient, length of the video, agreement."""
 
-import warnings
+from typing import Unpack
 
 import numpy as np
 import pandas as pd
 
 from clipassistnet.metrics.discrimination import auroc, one_class, rates, with_target
-from clipassistnet.metrics.resampling import bootstrap
+from clipassistnet.metrics.intervals import Interval
+from clipassistnet.metrics.resampling import Sampling, bootstrap
 
 GROUPINGS = "clipper", "cause", "length", "agreement", "patient"
 
@@ -50,41 +51,41 @@ def subgroups(
     threshold: float,
     *,
     by: str = "video",
-    resamples: int = 2000,
-    seed: int = 0,
+    **sampling: Unpack[Sampling],
 ) -> pd.DataFrame:
-    """One row a subgroup, "all" first: grouping, group, frames, videos, auroc, low, high, rates.
+    """One row a subgroup, "all" first.
+
+    grouping, group, frames, videos, auroc, low, high, left_out, sensitivity, specificity.
 
     `frames` as from `describe`. A cause has invisible frames only: its AUROC is that against all
     visible frames, and it has no specificity. Intervals are over videos, nan where there is one
     alone; sensitivity and specificity are those at `threshold`.
     """
-    rows = [{"grouping": "all", "group": "all", **_judge(frames, threshold, by, resamples, seed)}]
+    options = {"by": by, **sampling}
+    rows = [{"grouping": "all", "group": "all", **_judge(frames, threshold, **options)}]
     for grouping in GROUPINGS:
         for group in sorted(set(frames[grouping]) - {""}):
             part = frames[frames[grouping] == group]
             judged = part
             if grouping == "cause":
                 judged = pd.concat([part, frames[frames["target"] == 0]])
-            row = _judge(judged, threshold, by, resamples, seed)
+            row = _judge(judged, threshold, **options)
             if grouping == "cause":
                 row |= {"frames": len(part), "videos": part["video"].nunique()}
                 row["specificity"] = np.nan
                 if part[by].nunique() == 1:  # the visible frames' patients do not vary the cause
-                    row |= {"low": np.nan, "high": np.nan}
+                    row |= {"low": np.nan, "high": np.nan, "left_out": np.nan}
             rows.append({"grouping": grouping, "group": group, **row})
     return pd.DataFrame(rows)
 
 
-def _judge(frames: pd.DataFrame, threshold: float, by: str, resamples: int, seed: int) -> dict:
+def _judge(frames: pd.DataFrame, threshold: float, **sampling: Unpack[Sampling]) -> dict:
     found = rates(frames["target"], frames["score"], threshold)
     row = {"frames": len(frames), "videos": frames["video"].nunique()}
-    row |= dict.fromkeys(("auroc", "low", "high"), np.nan)
+    interval = Interval(np.nan, np.nan, np.nan)
     if not one_class(frames["target"].to_numpy()):
-        with warnings.catch_warnings():  # a subgroup may be too small for an interval: it is nan
-            warnings.simplefilter("ignore")
-            interval = bootstrap(frames, auroc, by=by, resamples=resamples, seed=seed)
-        row |= dict(zip(("auroc", "low", "high"), interval, strict=True))
+        interval = bootstrap(frames, auroc, **sampling)
+    row |= dict(zip(("auroc", "low", "high", "left_out"), interval, strict=True))
     return row | {name: found[name] for name in ("sensitivity", "specificity")}
 
 

@@ -6,6 +6,7 @@ saw a frame of that subset.
 """
 
 from collections.abc import Mapping, Sequence
+from typing import Unpack
 
 import numpy as np
 import pandas as pd
@@ -13,20 +14,34 @@ import pandas as pd
 from clipassistnet.metrics import per_video_rates
 from clipassistnet.metrics.conformal import threshold_with_guarantee, videos_needed
 from clipassistnet.metrics.discrimination import auroc, rates, ratio
-from clipassistnet.metrics.events import (
-    Setting,
-    alarms,
-    choose,
-    grid,
-    per_video_events,
-    rates_of_events,
-    raw,
-    timed,
-)
+from clipassistnet.metrics.events import Setting, alarms, per_video_events, rates_of_events, raw
 from clipassistnet.metrics.intervals import Interval
-from clipassistnet.metrics.resampling import bootstrap
+from clipassistnet.metrics.resampling import Sampling, bootstrap, ratio_table
 
 GRID = np.linspace(0.01, 1, 100)
+
+
+def warned(
+    frames: pd.DataFrame, thresholds: Mapping[str, float | pd.Series]
+) -> dict[str, np.ndarray]:
+    """Which frames raise the warning: {name of the threshold: bool (frames,)}.
+
+    A threshold is one number, or a Series of one for each `held_out`.
+    """
+    levels = {
+        name: frames["held_out"].map(level) if isinstance(level, pd.Series) else level
+        for name, level in thresholds.items()
+    }
+    return {name: (frames["score"] >= level).to_numpy() for name, level in levels.items()}
+
+
+# Rate: (part, whole, scale of its interval), columns of `_counted`.
+RATES = {
+    "sensitivity": ("found", "invisible", "logit"),
+    "specificity": ("quiet", "visible", "logit"),
+    "ppv": ("found", "alarm", "logit"),
+    "npv": ("quiet", "silence", "logit"),
+}
 
 
 def rate_table(
@@ -34,30 +49,28 @@ def rate_table(
     shown: Mapping[str, np.ndarray],
     *,
     by: str = "video",
-    resamples: int = 2000,
-    seed: int = 0,
+    **sampling: Unpack[Sampling],
 ) -> pd.DataFrame:
-    """One row a choice and rate: threshold from, rate, estimate, low, high; 95 % over videos.
+    """One row a choice and rate: threshold from, rate, estimate, low, high, left_out.
 
     Rates are sensitivity, specificity, ppv and npv, the last two at the prevalence of these
-    frames. `shown` names the choices: {name: whether each frame raises the warning (frames,)}.
+    frames; intervals are 95 % over videos. `shown` names the choices: {name: whether each frame
+    raises the warning (frames,)}.
     """
-    target = frames["target"].to_numpy() == 1
-    rows = []
-    for name, alarm in shown.items():
-        parts = {
-            "sensitivity": (alarm & target, target),
-            "specificity": (~alarm & ~target, ~target),
-            "ppv": (alarm & target, alarm),
-            "npv": (~alarm & ~target, ~alarm),
-        }
-        for rate, (part, whole) in parts.items():
-            counted = frames[[by]].assign(part=part, whole=whole)
-            interval = bootstrap(
-                counted, ratio, by=by, columns=("part", "whole"), resamples=resamples, seed=seed
-            )
-            rows.append({"threshold from": name, "rate": rate, **interval._asdict()})
-    return pd.DataFrame(rows)
+    counted = {name: _counted(frames[[by, "target"]], alarm) for name, alarm in shown.items()}
+    return ratio_table(counted, RATES, ("threshold from", "rate"), by=by, **sampling)
+
+
+def _counted(frames: pd.DataFrame, alarm: np.ndarray) -> pd.DataFrame:
+    invisible = frames["target"] == 1
+    return frames.assign(
+        invisible=invisible,
+        visible=~invisible,
+        alarm=alarm,
+        silence=~alarm,
+        found=alarm & invisible,
+        quiet=~alarm & ~invisible,
+    )
 
 
 def video_medians(frames: pd.DataFrame, shown: Mapping[str, np.ndarray]) -> dict[str, float]:
@@ -77,17 +90,13 @@ def video_medians(frames: pd.DataFrame, shown: Mapping[str, np.ndarray]) -> dict
 
 
 def absent_table(
-    frames: pd.DataFrame,
-    shown: Mapping[str, np.ndarray],
-    *,
-    by: str = "video",
-    resamples: int = 2000,
-    seed: int = 0,
+    frames: pd.DataFrame, shown: Mapping[str, np.ndarray], **sampling: Unpack[Sampling]
 ) -> pd.DataFrame:
-    """How scores behave without a clipper: figure, estimate, low, high; no row without such frames.
+    """How scores behave without a clipper: figure, estimate, low, high, left_out.
 
     For each of `shown` the share of frames without a clipper that it calls visible; then the AUROC
     of p(invisible) as a sign that there is no clipper, which is what arming by itself would need.
+    No row where there are no such frames.
 
     Args:
         frames: video, frame, label (visible, invisible, absent), score.
@@ -95,39 +104,17 @@ def absent_table(
     """
     absent = (frames["label"] == "absent").to_numpy()
     table = frames.assign(target=absent.astype(int), absent=absent)
-    options = {"by": by, "resamples": resamples, "seed": seed}
-    rows = []
+    found = {}
     if absent.any():
         for name, alarm in shown.items():
-            table["called"] = ~alarm & absent
-            interval = bootstrap(table, ratio, columns=("called", "absent"), **options)
-            rows.append({"figure": f"called visible, threshold {name}", **interval._asdict()})
+            called = table.assign(called=~alarm & absent)
+            found[f"called visible, threshold {name}"] = bootstrap(
+                called, ratio, columns=("called", "absent"), **sampling
+            )
     if absent.any() and not absent.all():
-        interval = bootstrap(table, auroc, **options)
-        rows.append({"figure": "AUROC: no clipper by p(invisible)", **interval._asdict()})
+        found["AUROC: no clipper by p(invisible)"] = bootstrap(table, auroc, **sampling)
+    rows = [{"figure": name, **interval._asdict()} for name, interval in found.items()]
     return pd.DataFrame(rows, columns=["figure", *Interval._fields])
-
-
-def frozen_settings(validation: pd.DataFrame, fps: pd.Series) -> dict[str, Setting]:
-    """The alarm for each held-out subset, chosen by `events.choose` on other frames.
-
-    `validation` holds the frames on which the networks that judge the subset were validated, none
-    of which lies in it: held_out, video, frame, label or target, score. `fps`: index video.
-    """
-    settings = {}
-    for held_out, frames in validation.groupby("held_out", sort=False):
-        frames = timed(frames, fps)
-        best = choose(frames, grid(frames)).iloc[0]
-        settings[held_out] = Setting(*(float(best[name]) for name in Setting._fields))
-    return settings
-
-
-def frozen_alarms(frames: pd.DataFrame, settings: Mapping[str, Setting]) -> np.ndarray:
-    """Whether the alarm is on, each frame by the setting of its subset; `frames` from `timed`."""
-    found = pd.Series(False, frames.index)
-    for held_out, part in frames.groupby("held_out", sort=False):
-        found[part.index] = alarms(part, settings[held_out])
-    return found.to_numpy()
 
 
 def guarantee_table(

@@ -137,9 +137,7 @@ def groups(scored: pd.DataFrame) -> dict[str, pd.DataFrame]:
 
 def judged(scored: pd.DataFrame) -> dict[str, tuple[float, float, float]]:
     """AUROC with its interval over patients, for each of the groups."""
-    return {
-        name: tuple(bootstrap(rows, auroc, by="patient")) for name, rows in groups(scored).items()
-    }
+    return {name: bootstrap(rows, auroc, by="patient")[:3] for name, rows in groups(scored).items()}
 
 
 def over_seeds(scored: pd.DataFrame, column: str) -> dict[str, tuple[float, float, float]]:
