@@ -27,6 +27,30 @@ def tiny_dataset(tmp_path_factory) -> Path:
     return write_dataset(tmp_path_factory.mktemp("tiny") / "dataset")
 
 
+@pytest.fixture(scope="module")
+def ensemble():
+    """Two untrained networks (see tiny_ensembles)."""
+    from tiny_ensembles import tiny_ensemble  # torch takes seconds: only where it is needed
+
+    return tiny_ensemble()
+
+
+@pytest.fixture(scope="module")
+def eager(ensemble):
+    """Predictor of that ensemble in float32 PyTorch."""
+    from clipassistnet import deploy
+
+    return deploy.load("torch", ensemble, ensemble.spec["image_size"])
+
+
+@pytest.fixture(scope="module")
+def built(ensemble):
+    """Predictor of that ensemble in OpenVINO."""
+    from clipassistnet import deploy
+
+    return deploy.load("openvino", ensemble, ensemble.spec["image_size"])
+
+
 @pytest.fixture
 def seen(record_property):
     """Call it with a Fault: it goes into pytest's record, and from there into the README."""

@@ -8,6 +8,11 @@ from clipassistnet import crossvalidation, metrics, predictions
 from clipassistnet.crossvalidation import Training, members, student
 
 
+def test_what_the_figures_are_worth_is_said():
+    assert "each fold is judged by 2 networks" in crossvalidation.explain(2)
+    assert crossvalidation.explain(0) != crossvalidation.explain(2)
+
+
 def test_the_papers_protocol_is_one_ensemble_of_all_folds():
     assert crossvalidation.ensembles(5, 0) == {"test": [0, 1, 2, 3, 4]}
     assert crossvalidation.first(5, 0) == ("test", 0)

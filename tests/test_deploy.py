@@ -15,29 +15,14 @@ from clipassistnet import deploy
 from clipassistnet.deploy import backends, openvino_engine, predictor, torch2trt_engine
 from clipassistnet.model import EnsembleModule
 from clipassistnet.transforms import preprocess
-from tiny_ensembles import SIZE, blobs, member, tiny_ensemble
+from tiny_ensembles import SIZE, blobs, member
 
 STATES = deploy.available()
 
 
 @pytest.fixture(scope="module")
-def ensemble() -> EnsembleModule:
-    return tiny_ensemble()
-
-
-@pytest.fixture(scope="module")
 def frames() -> np.ndarray:
     return blobs()
-
-
-@pytest.fixture(scope="module")
-def eager(ensemble) -> deploy.Predictor:
-    return deploy.load("torch", ensemble, SIZE)
-
-
-@pytest.fixture(scope="module")
-def engine(ensemble) -> deploy.Predictor:
-    return deploy.load("openvino", ensemble, SIZE)
 
 
 class Brightness(nn.Module):
@@ -159,8 +144,8 @@ def test_another_image_size_is_refused():
         deploy.load("torch", Brightness(), 16)
 
 
-def test_openvino_float32_equals_pytorch(engine, eager, frames):
-    result = deploy.parity(eager, engine, frames, 0.5)
+def test_openvino_float32_equals_pytorch(built, eager, frames):
+    result = deploy.parity(eager, built, frames, 0.5)
     assert result["passed"]
     assert result["max_difference"] < 1e-4
     assert result["frames"] == 40
@@ -282,11 +267,11 @@ def test_a_score_that_is_no_number_fails_parity(greys):
         deploy.parity(brightness(math.nan), brightness(), greys, 0.5)
 
 
-def test_parity_needs_frames_and_float32_pytorch(engine, eager, greys, frames):
+def test_parity_needs_frames_and_float32_pytorch(built, eager, greys, frames):
     with pytest.raises(ValueError, match="31 frames, expected at least 32"):
         deploy.parity(brightness(), brightness(), greys[:31], 0.5)
     with pytest.raises(ValueError, match="the reference is openvino float32"):
-        deploy.parity(engine, eager, frames, 0.5)
+        deploy.parity(built, eager, frames, 0.5)
 
 
 def test_timing_of_proven_predictors_only(greys):

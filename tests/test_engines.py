@@ -15,21 +15,6 @@ from tiny_ensembles import SIZE, blobs, tiny_ensemble
 
 
 @pytest.fixture(scope="module")
-def ensemble():
-    return tiny_ensemble()
-
-
-@pytest.fixture(scope="module")
-def eager(ensemble) -> deploy.Predictor:
-    return deploy.load("torch", ensemble, SIZE)
-
-
-@pytest.fixture(scope="module")
-def built(ensemble) -> deploy.Predictor:
-    return deploy.load("openvino", ensemble, SIZE)
-
-
-@pytest.fixture(scope="module")
 def engine(eager, built, tmp_path_factory):
     """Folder of a saved float32 engine, and its sidecar."""
     folder = tmp_path_factory.mktemp("engines") / "openvino"

@@ -32,6 +32,7 @@ STUDY = {
     "recipes": {"paper": {}, "all_frames": {"protocol": "all"}},
 }
 FRAMES = {"a": 40, "b": 30, "c": 20, "d": 10}  # of each video, each a fold of its own
+ERRORS = pd.Series({"A": -1, "B": 5, "C": 6})  # the frame of each video on which one errs
 LABELS = ["visible", "invisible", "invisible", "absent", "visible"]
 
 
@@ -64,7 +65,10 @@ def write_data(place: Path) -> None:
         (v, v + "_{frame}.jpg", f"patient {v}", "", 5, "", "", "somewhere", "") for v in FRAMES
     ]
     labels = pd.concat([frames_of(v, np.random.default_rng(0), 0) for v in FRAMES])
-    annotations = labels.drop(columns="score").assign(annotator="A")
+    annotations = pd.concat(labels.drop(columns="score").assign(annotator=a) for a in "ABC")
+    erring = ERRORS[annotations["annotator"]].to_numpy() == annotations["frame"]
+    other = annotations["label"].map({"visible": "invisible", "invisible": "visible"})
+    annotations["label"] = annotations["label"].mask(erring, other)
     dataset.write(
         place / "data",
         videos=pd.DataFrame(videos, columns=list(TABLES["videos"].columns)),
@@ -114,6 +118,11 @@ def run_here(notebook: str, project: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
+def compared(project) -> Path:
+    return run_here("06_loss_comparison", project)
+
+
+@pytest.fixture(scope="module")
 def tested(project) -> Path:
     return run_here("08_ensemble_test", project)
 
@@ -129,17 +138,15 @@ def pooled(project: Path, loss: str, recipe: str) -> pd.DataFrame:
     return table.assign(target=table["label"] != "visible", score=table["mean"])
 
 
-def test_losses_and_recipes_are_compared_on_held_out_frames(project, capsys):
-    folder = run_here("06_loss_comparison", project)
-    assert "Nested cross-validation: each fold is judged by 2 networks" in capsys.readouterr().out
-    table2 = pd.read_csv(folder / "table2.csv").query("metric == 'auroc'").set_index("loss")
+def test_losses_and_recipes_are_compared_on_held_out_frames(project, compared):
+    table2 = pd.read_csv(compared / "table2.csv").query("metric == 'auroc'").set_index("loss")
     for loss in ("bce", "video_weighted"):
         judged = pooled(project, loss, "paper").query("label != 'absent'")
         expected = roc_auc_score(judged["target"], judged["score"])
         assert table2.loc[loss, "pooled"] == pytest.approx(expected, abs=1e-4)
         by_video = [roc_auc_score(f["target"], f["score"]) for _, f in judged.groupby("video")]
         assert table2.loc[loss, "mean"] == pytest.approx(np.mean(by_video), abs=1e-4)
-    recipes = pd.read_csv(folder / "recipes.csv").query("metric == 'auroc'")
+    recipes = pd.read_csv(compared / "recipes.csv").query("metric == 'auroc'")
     assert sorted(recipes["judged"] + " " + recipes["recipe"]) == [
         "all frames all_frames",
         "all frames paper",
@@ -149,7 +156,23 @@ def test_losses_and_recipes_are_compared_on_held_out_frames(project, capsys):
     judged = pooled(project, "bce", "all_frames")
     [found] = recipes.query("recipe == 'all_frames' and judged == 'all frames'")["pooled"]
     assert found == pytest.approx(roc_auc_score(judged["target"], judged["score"]), abs=1e-4)
-    assert pd.read_csv(folder / "recipes_minus_paper.csv")["recipe"].unique() == ["all_frames"]
+    assert pd.read_csv(compared / "recipes_minus_paper.csv")["recipe"].unique() == ["all_frames"]
+
+
+def test_the_labels_of_three_annotators_are_audited(project, compared):
+    """Every clipper frame is ranked, by networks that did not train on it; no truth is needed."""
+    ranking = pd.read_csv(compared / "label_audit.csv")
+    expected = pooled(project, "bce", "paper").query("label != 'absent'")
+    assert set(ranking["video"] + ranking["frame"].astype(str)) == set(
+        expected["video"] + expected["frame"].astype(str)
+    )
+    assert len(ranking) == len(expected)
+    audit = pd.read_csv(compared / "audit.csv").set_index("audit").iloc[:, 0]
+    assert audit["frames of several annotators"] == len(ranking)
+    weights = audit[["weight of A", "weight of B", "weight of C", "weight of network"]]
+    assert weights.sum() == pytest.approx(1, abs=1e-3)
+    assert weights["weight of A"] > weights["weight of B"] == weights["weight of C"]
+    assert "precision" not in audit.index
 
 
 def test_the_ensembles_judge_every_frame_once(project, tested):

@@ -145,9 +145,11 @@ def roc(scores: dict[str, tuple[np.ndarray, np.ndarray]], bold: str) -> Figure:
 
 def per_video(table: pd.DataFrame, threshold: float) -> Figure:
     """Sensitivity and specificity of each test video at one threshold (the paper's Fig. 3)."""
-    shown = table.melt(["video", "frames"], ["sensitivity", "specificity"], "measure", "value")
+    measures = ["sensitivity", "specificity"]
+    shown = table.melt(["video", "frames"], measures, "measure", "value")
     figure, axes = plt.subplots(figsize=(6, 3.6))
-    sns.boxplot(shown, x="measure", y="value", color="white", fliersize=0, width=0.5, ax=axes)
+    boxes = {"positions": range(2), "widths": 0.5, "showfliers": False, "manage_ticks": False}
+    axes.boxplot([table[name].dropna() for name in measures], **boxes)
     sns.stripplot(
         shown, x="measure", y="value", hue="measure", size=7, alpha=0.7, legend=False, ax=axes
     )

@@ -26,6 +26,12 @@ def read(paths: Mapping[Training, Path], videos: pd.DataFrame) -> pd.DataFrame:
     return table.assign(patient=table["video"].map(videos.set_index("video")["patient"]))
 
 
+def by_member(predictions: pd.DataFrame) -> pd.DataFrame:
+    """The held-out frames once for each network of their ensemble: its name as `model`."""
+    rows = predictions[predictions["split"] == "test"].drop(columns=["fold", "member"])
+    return rows.assign(model="member " + predictions["member"].astype(str))
+
+
 def judged(predictions: pd.DataFrame) -> pd.DataFrame:
     """The held-out frames, scored by the mean of their networks.
 

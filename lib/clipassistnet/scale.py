@@ -115,7 +115,7 @@ def _bootstrap(folder: Path, videos: int) -> None:
 def _alarm(folder: Path, videos: int) -> None:
     names = [f"v{i:03d}" for i in range(videos)]
     timed = events.timed(scores(videos), pd.Series(float(FPS), names))
-    choice.choose(timed, choice.grid(timed))
+    choice.choose(timed)
 
 
 STEPS: dict[str, tuple[str, Callable[[Path, int], None]]] = {

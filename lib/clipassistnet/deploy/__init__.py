@@ -1,6 +1,6 @@
 """The ensemble on a device: load a backend, prove it equal to PyTorch, time it, save its engine."""
 
-from .backends import available, ladder, load
+from .backends import available, ladder, load, load_like
 from .measure import (
     METRIC_TOLERANCE,
     MINIMUM_FRAMES,
@@ -29,6 +29,7 @@ __all__ = [
     "interleaved",
     "ladder",
     "load",
+    "load_like",
     "open_engine",
     "operations",
     "parity",

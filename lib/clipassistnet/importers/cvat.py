@@ -66,6 +66,22 @@ def merge(
     videos = _cells(folder / "videos.csv")
     if video and video not in set(videos["video"]):
         raise DatasetError([f"{folder / 'videos.csv'}: no video {video!r}"])
+    new, notes = _collected(folder, videos, exports, video, part)
+    new["annotator"] = annotator
+    path = folder / "annotations.csv"
+    old = _cells(path) if path.exists() else new.iloc[:0]
+    old = old.assign(**{column: "" for column in new if column not in old})
+    old, absent = _by_list(old, new, annotator)
+    if len(absent):
+        notes.append(f"{len(absent)} frames absent, as the list of tools or boxes has it")
+    _refuse_twice(path, old, new)
+    return _replace(folder, videos, pd.concat([old, new, absent])), notes
+
+
+def _collected(
+    folder: Path, videos: pd.DataFrame, exports: list[str | Path], video: str, part: bool
+) -> tuple[pd.DataFrame, list[str]]:
+    """The labels of all exports and notes, or the problems of all."""
     parts, problems = [], []
     for export in map(Path, exports):
         try:
@@ -75,21 +91,17 @@ def merge(
             problems += error.problems
     if problems:
         raise DatasetError(problems)
-    notes = [note for _, others in parts for note in others]
-    new = pd.concat([rows for rows, _ in parts]).astype({"frame": "str"})
-    new["annotator"] = annotator
-    path = folder / "annotations.csv"
-    old = _cells(path) if path.exists() else new.iloc[:0]
-    old = old.assign(**{column: "" for column in new if column not in old})
-    old, absent = _by_list(old, new, annotator)
-    if len(absent):
-        notes.append(f"{len(absent)} frames absent, as the list of tools or boxes has it")
+    labels = pd.concat([rows for rows, _ in parts]).astype({"frame": "str"})
+    return labels, [note for _, notes in parts for note in notes]
+
+
+def _refuse_twice(path: Path, old: pd.DataFrame, new: pd.DataFrame) -> None:
     twice = new.merge(old, on=[*KEY, "annotator"])
     if len(twice):
+        annotator = twice["annotator"].iloc[0]
         frames = listing([" ".join(row) for row in twice[KEY].itertuples(index=False)])
         advice = "remove the earlier labels from annotations.csv, or name another annotator"
         raise DatasetError([f"{path}: {annotator} has labelled {frames} already: {advice}"])
-    return _replace(folder, videos, pd.concat([old, new, absent])), notes
 
 
 def _by_list(

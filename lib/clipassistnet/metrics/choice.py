@@ -36,13 +36,13 @@ def grid(frames: pd.DataFrame, quantiles: int = 12) -> list[Setting]:
 
 def choose(
     frames: pd.DataFrame,
-    settings: Iterable[Setting],
+    settings: Iterable[Setting] | None = None,
     *,
     sensitivity: float = 0.95,
     delay: float = 0.5,
     flicker: float = 2.0,
 ) -> pd.DataFrame:
-    """Every setting with its measures, best first; never to be given test frames.
+    """Every setting (default: `grid`) with its measures, best first; never give it test frames.
 
     A setting `meets` the aims if it finds this share of events, with at most this mean delay in
     seconds, changes at most `flicker` times as often as the labels, and is not simply always on.
@@ -50,7 +50,7 @@ def choose(
     Where none meets them, those that find enough come first.
     """
     rows = []
-    for setting in settings:
+    for setting in settings or grid(frames):
         measures = rates_of_events(per_video_events(frames, alarms(frames, setting)))
         rows.append({**setting._asdict(), **measures})
     table = pd.DataFrame(rows)
@@ -81,8 +81,7 @@ def frozen_settings(validation: pd.DataFrame, fps: pd.Series) -> dict[str, Setti
     """
     settings = {}
     for held_out, frames in validation.groupby("held_out", sort=False):
-        frames = timed(frames, fps)
-        settings[held_out] = best(choose(frames, grid(frames)))
+        settings[held_out] = best(choose(timed(frames, fps)))
     return settings
 
 

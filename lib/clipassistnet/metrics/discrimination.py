@@ -44,6 +44,17 @@ def with_target(predictions: pd.DataFrame, absent: str = "refuse") -> pd.DataFra
     return kept.assign(target=target.astype("int64"))
 
 
+def judged_once(predictions: pd.DataFrame, column: str | None = None) -> pd.DataFrame:
+    """Predictions with a target, each frame exactly once (for each value of `column`)."""
+    table = predictions if "target" in predictions else with_target(predictions)
+    keys = [key for key in (column, "video", "frame") if key and key in table]
+    twice = table[table.duplicated(keys)] if "frame" in table else table.iloc[:0]
+    if len(twice):
+        first = ", ".join(f"{key} {twice.iloc[0][key]}" for key in keys)
+        raise ValueError(f"{len(twice)} frames are there more than once, the first: {first}")
+    return table
+
+
 def checked(target: ArrayLike, score: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
     """Both as arrays of shape (N,); ValueError unless targets are 0 or 1 and scores finite."""
     target, score = np.asarray(target), np.asarray(score, dtype=float)
@@ -117,6 +128,9 @@ def specificity_at_sensitivity(
         return float("nan")
     threshold = threshold_at_sensitivity(target, score, sensitivity)
     return float(np.mean(score[~target] < threshold))
+
+
+METRICS = {"auroc": auroc, "specificity_at_95": specificity_at_sensitivity}
 
 
 def rates(target: ArrayLike, score: ArrayLike, threshold: float) -> dict[str, float]:

@@ -103,7 +103,7 @@ def show(table: pd.DataFrame) -> None:
     from IPython.display import display
 
     display(table.drop(columns="left_out"))
-    share = table["left_out"].max()
+    share = table.loc[table["low"].notna(), "left_out"].max()
     if share > 0:
         told = "An interval leaves out the resamples in which its figure is undefined"
         print(f"{told}: {share:.1%} of them at most.")

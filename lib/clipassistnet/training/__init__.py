@@ -6,17 +6,19 @@ PyTorch Lightning, imported by trainer.py, is loaded only when something is trai
 import dataclasses
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 import torch
-from torch.utils.data import DataLoader, Dataset, Sampler
+from torch.utils.data import DataLoader, Sampler
 
 from clipassistnet import losses, model, transforms
 from clipassistnet.model import layers, weights
+from clipassistnet.training import frames
+from clipassistnet.training.frames import EpochOrder, FrameTable
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -62,66 +64,6 @@ class Fit(NamedTuple):
     model: model.FrameClassifier
     history: pd.DataFrame
     best_epoch: int
-
-
-class FrameTable(Dataset):
-    """Frames of a table (video, frame, target) as the network sees them.
-
-    An item is (image (3, S, S) float32, target, video_index), S the cache's size; the target is the
-    teachers' score in a table that was `taught`, to be learnt from by loss distilled. Augmentation
-    depends on (seed, epoch, row) alone: not on global seeds, the order or the number of workers.
-    """
-
-    def __init__(
-        self,
-        cache,
-        table: pd.DataFrame,
-        *,
-        mean: Sequence[float],
-        std: Sequence[float],
-        augment: bool,
-        seed: int = 0,
-    ):
-        self.cache, self.mean, self.std, self.seed, self.epoch = cache, mean, std, seed, 0
-        self.keys = list(zip(table["video"], table["frame"].astype(int), strict=True))
-        self.targets = table.get("teachers", table["target"].astype(int)).tolist()
-        self.video_index = losses.video_index(table["video"]).tolist()
-        self.transform = transforms.augmentation() if augment else None
-
-    def __len__(self) -> int:
-        return len(self.keys)
-
-    def set_epoch(self, epoch: int) -> None:
-        """Draw other augmentations from now on."""
-        self.epoch = epoch
-
-    def __getitem__(self, row: int) -> tuple[torch.Tensor, int | float, int]:
-        frame = self.cache.get(*self.keys[row])
-        if self.transform:
-            seed = (self.seed, self.epoch, row)
-            frame = transforms.augment(self.transform, frame, seed)
-        image = transforms.preprocess(frame[None], frame.shape[0], self.mean, self.std)[0]
-        return image, self.targets[row], self.video_index[row]
-
-
-class EpochOrder(Sampler[int]):
-    """Another order of a table's rows each epoch, decided by (seed, epoch) alone.
-
-    Lightning calls `set_epoch` of a sampler before each epoch, after a resume too.
-    """
-
-    def __init__(self, table: FrameTable):
-        self.table = table
-
-    def __len__(self) -> int:
-        return len(self.table)
-
-    def set_epoch(self, epoch: int) -> None:
-        self.table.set_epoch(epoch)
-
-    def __iter__(self) -> Iterator[int]:
-        seed = (self.table.seed, self.table.epoch)
-        return iter(np.random.default_rng(seed).permutation(len(self.table)).tolist())
 
 
 def fit(
@@ -275,6 +217,6 @@ def _identity(settings: Settings, train, validation, cache, transition) -> str:
         digest.update(Path(settings.weights).read_bytes())
     from clipassistnet.training import trainer
 
-    for module in (layers, losses, model, transforms, weights, trainer):
+    for module in (frames, layers, losses, model, transforms, weights, trainer):
         digest.update(Path(module.__file__).read_bytes())
     return digest.hexdigest()
