@@ -67,6 +67,15 @@ def test_a_run_that_is_up_to_date_is_left_alone(project):
     assert (execute("tiny", "01_tiny", {}) / "run.json").stat().st_mtime_ns > written
 
 
+def test_a_warning_in_a_notebook_names_no_path(project):
+    (project / "odd.py").write_text("import warnings\nwarnings.warn('seven of nine')\n")
+    write_notebook(project / "notebooks" / "01_tiny.ipynb", *GOOD[:1], "import odd", GOOD[1])
+    folder = execute("tiny", "01_tiny", {})
+    cells = nbformat.read(folder / "notebook.ipynb", 4).cells
+    [warned] = [out for cell in cells for out in cell.outputs if out.get("name") == "stderr"]
+    assert warned.text == "UserWarning: seven of nine\n"
+
+
 def test_a_failed_run_keeps_its_notebook_and_the_former_result(project):
     source = project / "notebooks" / "01_tiny.ipynb"
     write_notebook(source, *GOOD)
