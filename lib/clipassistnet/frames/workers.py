@@ -1,18 +1,15 @@
 """Work on many videos: one builder a folder, several processes, progress for person or log."""
 
 import fcntl
-import os
 import sys
 from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
-from multiprocessing import get_context, parent_process
 from pathlib import Path
-from threading import Thread
 from typing import NamedTuple
 
-import cv2
 from tqdm import tqdm
+
+from clipassistnet.workers import pool
 
 
 class Outcome(NamedTuple):
@@ -39,11 +36,11 @@ def each(work: Callable[..., Outcome], jobs: list, processes: int) -> list[Outco
     """Outcomes of `work(job)` for all jobs, in order: a bar on a terminal, else a line a video."""
     if processes == 1:
         return _shown(map(work, jobs), len(jobs))
-    with ProcessPoolExecutor(processes, get_context("spawn"), _start_worker) as pool:
+    with pool(processes) as workers:
         try:
-            return _shown(pool.map(work, jobs), len(jobs))
+            return _shown(workers.map(work, jobs), len(jobs))
         except BaseException:
-            pool.shutdown(cancel_futures=True)
+            workers.shutdown(cancel_futures=True)
             raise
 
 
@@ -55,9 +52,3 @@ def _shown(outcomes: Iterator[Outcome], count: int) -> list[Outcome]:
         done.append(outcome)
         print(f"[{len(done)}/{count}] {outcome.video}: {outcome.note}", flush=True)
     return done
-
-
-def _start_worker() -> None:
-    cv2.setNumThreads(1)
-    # No orphan goes on computing when the parent is killed.
-    Thread(target=lambda: (parent_process().join(), os._exit(1)), daemon=True).start()

@@ -5,10 +5,9 @@ MP4 files with every optional table. Scene, motion, rendering, truth and annotat
 each; this one plans the videos and collects their tables.
 """
 
-import multiprocessing
 import sys
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import as_completed
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +16,7 @@ import pandas as pd
 from tqdm import tqdm
 
 from clipassistnet import dataset
+from clipassistnet.workers import pool
 
 from .actions import FPS
 from .annotators import annotate
@@ -107,14 +107,13 @@ def _records(spec: Spec, todo: list[Plan], folder: Path) -> Iterator[tuple[Plan,
         for plan in todo:
             yield plan, produce(plan, folder)
         return
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(spec.processes, mp_context=context) as pool:
-        futures = {pool.submit(produce, plan, folder): plan for plan in todo}
+    with pool(spec.processes) as workers:
+        futures = {workers.submit(produce, plan, folder): plan for plan in todo}
         try:
             for future in as_completed(futures):
                 yield futures[future], future.result()
         finally:
-            pool.shutdown(cancel_futures=True)
+            workers.shutdown(cancel_futures=True)
 
 
 def simulate(folder: str | Path, spec: Spec) -> Path:
