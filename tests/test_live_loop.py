@@ -45,7 +45,7 @@ def on_a_machine_with_time(test):
     """Repeat a test of timing where the machine kept its threads waiting for a processor.
 
     Half a second is promised on a machine that can run the program. On one where others take every
-    processor the test fails for no fault of the program's: it is tried thrice, then skipped with its reason.
+    processor it fails for no fault of the program's: it is tried thrice, then skipped and told.
     """
 
     @functools.wraps(test)

@@ -8,8 +8,6 @@ from typing import Iterator, Sequence
 import cv2
 import numpy as np
 
-from clipassistnet.transforms import preprocess
-
 from .alarm import Alarm
 from .assistant import Assistant
 from .history import History
@@ -43,6 +41,9 @@ class _Way:
     """The way of pictures by one predictor: what the live loop does, without its threads."""
 
     def __init__(self, predictor, threshold: float) -> None:
+        from clipassistnet.transforms import preprocess  # torch: the live loop goes without it
+
+        self.preprocess = preprocess
         self.predictor, self.seconds = predictor, []
         self.assistant, self.history = Assistant(Alarm(threshold, 0.0, 0.0), armed=True), History()
         self.overlay = None
@@ -52,7 +53,7 @@ class _Way:
         self.overlay = self.overlay or Overlay(picture.shape[1::-1])
         stamps = [time.perf_counter()]
         model = self.predictor
-        images = preprocess(picture[None], model.image_size, model.mean, model.std)
+        images = self.preprocess(picture[None], model.image_size, model.mean, model.std)
         stamps.append(time.perf_counter())
         score = float(model.run(images)[0])
         stamps.append(time.perf_counter())
