@@ -8,7 +8,7 @@
 import sys
 from functools import cache
 
-from clipassistnet.crossvalidation import DISTILLED, members
+from clipassistnet.crossvalidation import DISTILLED, members, rate_of
 from clipassistnet.runs import name_key, runs_folder
 from clipassistnet.runs.data import data_mark
 from clipassistnet.runs.parameters import notebook_path, parse_given, read_study, resolve
@@ -19,7 +19,7 @@ STUDY = config["study"]
 OUT = runs_folder() / STUDY
 SETTINGS = read_study(STUDY)
 PLAN = read_plan(STUDY)
-STUDENTS = [PLAN.student] if PLAN.student else []
+SINGLE = PLAN.students + PLAN.arming
 THREADS = SETTINGS.get("threads", 1)
 RUN = f"exec {sys.executable} -m clipassistnet.runs --child"  # exec: the run is Snakemake's own child
 
@@ -40,8 +40,7 @@ def found(trainings):
 
 def training_needs(wildcards):
     """What a network needs: its finder's run, and a student its teachers'."""
-    rate = "bce" if wildcards.loss == DISTILLED else wildcards.loss
-    finder = done("04_learning_rate", f"loss={rate},recipe={wildcards.recipe}")
+    finder = done("04_learning_rate", f"loss={rate_of(wildcards.loss)},recipe={wildcards.recipe}")
     if wildcards.loss != DISTILLED:
         return [finder]
     shared = resolve(STUDY, notebook_path("09_jetson_deploy"), {})
@@ -63,7 +62,7 @@ def mark(notebook):
 
 
 wildcard_constraints:
-    loss="|".join({training.loss for training in PLAN.trainings + STUDENTS}),
+    loss="|".join({training.loss for training in PLAN.trainings + SINGLE}),
     recipe="|".join(PLAN.recipes),
     held_out="|".join({training.held_out for training in PLAN.trainings}),
     fold="[0-9]+",
@@ -79,7 +78,7 @@ rule all:
         done("02_video_folds"),
         done("03_augmentation"),
         found(PLAN.trainings),
-        trained(PLAN.trainings + STUDENTS),
+        trained(PLAN.trainings + SINGLE),
         done("06_loss_comparison"),
         done("07_saliency"),
         done("08_ensemble_test"),
@@ -219,6 +218,7 @@ rule saliency:
 rule ensemble_test:
     input:
         trained(training for training in PLAN.trainings if training.loss == "bce"),
+        trained(PLAN.arming),
     output:
         touch(done("08_ensemble_test")),
     params:
@@ -232,7 +232,7 @@ rule jetson_deploy:
         done("08_ensemble_test"),
         done("07_saliency"),
         done("06_loss_comparison"),
-        trained(STUDENTS),
+        trained(PLAN.students),
     output:
         touch(done("09_jetson_deploy")),
     params:

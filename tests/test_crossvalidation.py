@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from clipassistnet import crossvalidation, metrics, predictions
-from clipassistnet.crossvalidation import Training, members, student
+from clipassistnet.crossvalidation import Training, arming, members, rate_of, student
 
 
 def test_what_the_figures_are_worth_is_said():
@@ -25,6 +25,13 @@ def test_a_student_learns_from_the_ensemble_that_judges_its_subset():
     teachers = members("paper", single.held_out, 4, 2)
     assert teachers == [("bce", "paper", "0", 1), ("bce", "paper", "0", 2)]
     assert student("paper", 3, 0) == ("distilled", "paper", "test", 0)
+
+
+def test_the_network_that_arms_belongs_to_the_subset_of_the_student():
+    for folds in ((4, 2), (3, 0)):
+        assert arming("paper", *folds) == student("paper", *folds)._replace(loss="presence")
+    assert [rate_of(loss) for loss in ("presence", "distilled", "bce")] == ["bce"] * 3
+    assert rate_of("video_weighted") == "video_weighted"
 
 
 def test_nested_the_next_folds_in_the_ring_validate():

@@ -63,6 +63,24 @@ def test_live_takes_an_engine(folder):
         live_engine.checkpoints([str(folder / "engine"), str(folder / "a.safetensors")])
 
 
+def test_live_takes_no_engine_or_network_of_the_other_kind(folder, tmp_path):
+    network = member()
+    network.spec["predicts"] = model.CLIP_APPLIER
+    model.save(network, tmp_path / "model.safetensors")
+    convert = ["convert", "--backend", "openvino", "--out", str(tmp_path / "engine")]
+    convert += ["--model", str(tmp_path / "model.safetensors"), "--threshold", "0.5"]
+    assert main([*convert, "--frames", str(folder / "frames.npy")]) == 0
+    for name in ("engine", "model.safetensors"):
+        paths = live_engine.checkpoints([str(tmp_path / name)])
+        assert live_engine.load(paths, "openvino", None, None, arms=True).predict(blobs(1)).shape
+        with pytest.raises(ValueError, match=r"p\(clip applier in the picture\), expected p\(tip"):
+            live_engine.load(paths, "openvino", None, None)
+    for name in ("engine", "a.safetensors"):
+        paths = live_engine.checkpoints([str(folder / name)])
+        with pytest.raises(ValueError, match=r"p\(tip invisible\), expected p\(clip applier"):
+            live_engine.load(paths, "openvino", None, None, arms=True)
+
+
 # Frames from files
 
 

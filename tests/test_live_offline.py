@@ -17,7 +17,7 @@ from clipassistnet.live.__main__ import main
 from clipassistnet.live.journal import Journal
 from clipassistnet.live.overlay import Overlay
 from clipassistnet.live.recorder import Writer
-from clipassistnet.model import build, save
+from clipassistnet.model import CLIP_APPLIER, build, load, save
 from tiny_videos import FPS, HEIGHT, WIDTH, encode, index_of
 
 av = pytest.importorskip("av")
@@ -152,6 +152,26 @@ def test_offline_from_the_command_line(tmp_path, run_folder, capsys):
     assert "30 frames, 1.2 s" in out
 
 
+def test_a_network_for_arming_arms_and_is_not_taken_for_the_other(tmp_path, run_folder, capsys):
+    network = load(run_folder / "model.safetensors")
+    network.spec["predicts"] = CLIP_APPLIER
+    always = [layer for layer in network.modules() if isinstance(layer, torch.nn.Linear)][-1]
+    always.bias.data = torch.tensor([-50.0, 50.0])
+    save(network, tmp_path / "model.safetensors")
+    video, log = encode(tmp_path / "video.mp4", count=40), tmp_path / "log.jsonl"
+    overlay = ["--offline", "--record", str(tmp_path / "overlay.mkv"), "--log", str(log)]
+    arguments = ["--source", str(video), *overlay, "--threshold", "0.6", "--backend", "torch"]
+    given = ["--model", str(run_folder), "--arm-model", str(tmp_path), *arguments]
+    assert main(given) == 0
+    start, *lines = [json.loads(line) for line in log.read_text().splitlines()]
+    assert list(start["arm_networks"]) == [str(tmp_path / "model.safetensors")]
+    [armed] = [line for line in lines if line["event"] == "armed"]
+    assert armed["clock"] == pytest.approx(1.0, abs=0.05), "a clip applier that stays for a second"
+    for wrong in (["--model", str(tmp_path)], ["--arm-model", str(run_folder)]):
+        assert main([*given, *wrong]) == 1
+        assert "its score is p(" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [
@@ -183,6 +203,7 @@ def checked(log, pictures: int) -> list[dict]:
     """The lines of a live run's log, whose frame and scores are as they must be."""
     lines = [json.loads(line) for line in log.read_text().splitlines()]
     assert [line["event"] for line in lines[:2]] == ["start", "armed"]
+    assert lines[0]["arm_networks"] == {}
     (digest,) = lines[0]["networks"].values()
     assert len(digest) == 64
     scores = [line["score"] for line in lines if line["event"] == "decision"]

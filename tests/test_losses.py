@@ -159,6 +159,14 @@ def test_noise_turns_a_decision_that_forward_correction_keeps():
     assert minimum(losses.build("forward_corrected", TRAIN, NOISE), free, start, mass) > 0
 
 
+def test_both_answers_weigh_alike_for_arming():
+    # 3 of 4 frames have a clip applier: its frames weigh 4 / (2 * 3), the other one 4 / 2.
+    train = pd.DataFrame({"video": list("aabb"), "target": [1, 1, 1, 0]})
+    logits, targets = torch.zeros(2, 2), torch.tensor([1, 0])
+    loss = losses.build("presence", train)(logits, targets, torch.tensor([0, 1]))
+    assert loss.item() == pytest.approx(math.log(2) * (2 / 3 + 2) / 2)
+
+
 @pytest.mark.parametrize("name", losses.LOSSES)
 def test_every_loss_has_a_gradient(name):
     logits = LOGITS.clone().requires_grad_()

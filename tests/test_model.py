@@ -288,6 +288,22 @@ def test_ensemble_refuses_what_does_not_belong_together():
         model.EnsembleModule([small], weights=[0.0])
 
 
+def test_networks_say_what_they_predict(tmp_path):
+    tip, clipper = members(2, backbone="test_resnet")
+    clipper.spec["predicts"] = model.CLIP_APPLIER
+    together = model.EnsembleModule([clipper], predicts=model.CLIP_APPLIER)
+    assert together.spec["predicts"] == model.CLIP_APPLIER
+    with pytest.raises(model.ModelError, match=r"member 0 .*: its score is p\(clip applier in the"):
+        model.EnsembleModule([clipper])
+    with pytest.raises(
+        model.ModelError, match=r"member 1 .*: its score is p\(tip invisible\), exp"
+    ):
+        model.EnsembleModule([clipper, tip], predicts=model.CLIP_APPLIER)
+    del tip.spec["predicts"]  # a checkpoint of the time when there was one question only
+    model.save(tip, tmp_path / "old.safetensors")
+    assert model.load(tmp_path / "old.safetensors").spec["predicts"] == model.TIP_INVISIBLE
+
+
 def test_softmax_confidences_sum_over_both_classes():
     """p(invisible) is class 1: a head that always says class 1 gives 1."""
     member = members(1)[0]

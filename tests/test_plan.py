@@ -96,9 +96,16 @@ def test_a_nested_study_lists_every_training_once(project):
     assert all(training.held_out != str(training.fold) for training in found.trainings)
 
 
+def test_a_network_for_arming_is_trained_where_the_study_wants_one(project):
+    assert plan.read_plan(study(project)).arming == []
+    [found] = plan.read_plan(study(project, parameters={**NESTED, "arming": True})).arming
+    assert found == ("presence", "paper", "0", 1)
+
+
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
+        ({"arming": True, "cropped_from": 128}, "own.yaml: arming: the network sees whole frames"),
         ({"inner_folds": 3}, "own.yaml: inner_folds 3 of 4 folds: expected 0"),
         ({"learning_rates": {"bce": 1e-3}}, "recipe paper: no learning_rates for forward_corr"),
         ({"transition_from": "test"}, "transition_from test: the label noise would be that of"),

@@ -309,6 +309,21 @@ def test_a_student_learns_its_teachers_scores_not_the_labels(data, finished, tmp
     assert score[train["target"] == 1].mean() < score[train["target"] == 0].mean()
 
 
+def test_a_network_for_arming_says_so_and_takes_nobody_elses_place(data, finished, tmp_path):
+    arms = fit(data, tmp_path, loss="presence", epochs=1).model
+    assert arms.spec["predicts"] == model.CLIP_APPLIER
+    assert finished[0].model.spec["predicts"] == model.TIP_INVISIBLE
+    with pytest.raises(model.ModelError, match=r"member 1 of .*: .*expected p\(tip invis"):
+        model.EnsembleModule([finished[0].model, arms])
+    # Nor does either start as the other, least of all where nothing is trained.
+    start = {"weights": str(tmp_path / "model.safetensors"), "epochs": 0}
+    with pytest.raises(
+        model.ModelError, match=r"p\(clip applier in the picture\), expected p\(tip"
+    ):
+        fit(data, tmp_path / "other", **start)
+    assert fit(data, tmp_path / "same", loss="presence", **start).history.shape[0] == 1
+
+
 def test_finder_uses_training_frames_and_leaves_training_alone(data, finished, tmp_path):
     cache, train, validation = data
     asked = set()

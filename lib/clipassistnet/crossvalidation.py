@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 TEST = "test"
 DISTILLED = "distilled"  # the loss of a student
+PRESENCE = "presence"  # the loss of the network that arms
 PAPER = "paper"  # the recipe that every study has, and the only one that runs with every loss
 
 
@@ -87,3 +88,13 @@ def members(recipe: str, held_out: str, folds_count: int, inner_folds: int) -> l
 def student(recipe: str, folds_count: int, inner_folds: int) -> Training:
     """The one network that learns from the scores of the first ensemble's members."""
     return Training(DISTILLED, recipe, *first(folds_count, inner_folds))
+
+
+def arming(recipe: str, folds_count: int, inner_folds: int) -> Training:
+    """The one network that says whether a clip applier is in the picture."""
+    return Training(PRESENCE, recipe, *first(folds_count, inner_folds))
+
+
+def rate_of(loss: str) -> str:
+    """The loss whose learning rate a training takes: its own, or BCE's (a student, arming)."""
+    return "bce" if loss in (DISTILLED, PRESENCE) else loss

@@ -1,9 +1,9 @@
-"""The four losses of Aspart et al. (2022), and one that distils: small functions in a dictionary.
+"""The four losses of Aspart et al. (2022), one that distils, one for arming: small functions.
 
-All take two logits a frame (N, 2) and targets (N,) int64 (1 = invisible), and average over the
-batch. The weights of the weighted two are scaled to a mean of 1 over the training frames, so that
-all four have the same scale and the constant stays out of the learning rate. The validation loss
-is `bce` for every one of them.
+All take two logits a frame (N, 2) and targets (N,) int64 (1 = invisible; for arming, 1 = a clip
+applier is in the picture), and average over the batch. The weights of the weighted ones are scaled
+to a mean of 1 over the training frames, so that all have the same scale and the constant stays out
+of the learning rate. The validation loss is `bce` for every one of them.
 """
 
 from collections.abc import Callable
@@ -60,6 +60,8 @@ LOSSES = {
     "video_weighted": video_weighted,
     "forward_corrected": forward_corrected,
     "distilled": distilled,
+    # How many frames without a clip applier were annotated says nothing of an operation.
+    "presence": class_weighted,
 }
 
 
@@ -97,7 +99,7 @@ def build(
     if name == "distilled" and "teachers" not in train:
         raise ValueError("distilled needs the teachers' scores (training.taught)")
     loss = LOSSES[name]
-    if name == "class_weighted":
+    if name in ("class_weighted", "presence"):
         weights = torch.tensor(class_weights(train["target"]), dtype=torch.float32)
         return lambda logits, targets, videos: loss(logits, targets, weights.to(logits.device))
     if name == "video_weighted":

@@ -79,7 +79,9 @@ def _check(options: argparse.Namespace) -> int:
 
 
 def _given(options: argparse.Namespace):
-    ensemble = model.EnsembleModule([model.load(path) for path in options.model]).eval()
+    networks = [model.load(path) for path in options.model]
+    # Either kind can become an engine: its sidecar says which, and live asks.
+    ensemble = model.EnsembleModule(networks, predicts=networks[0].spec["predicts"]).eval()
     return ensemble, pictures.read(options.frames, _FRAMES, ensemble.spec["image_size"])
 
 

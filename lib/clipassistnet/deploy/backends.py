@@ -108,7 +108,7 @@ def start(backend: str, precision: str, spec: dict, folder: Path) -> Predictor:
 
 
 def _predictor(backend: str, precision: str, spec: dict, make: Callable) -> Predictor:
-    """What `make` gives as the Predictor of a backend; spec: image_size, mean and std."""
+    """What `make` gives as the Predictor of a backend; spec: image_size, mean, std, predicts."""
     device = "cpu" if backend in ("openvino", "torch") else "cuda"
     before = memory_in_use(device)
     run = make()
@@ -124,6 +124,7 @@ def _predictor(backend: str, precision: str, spec: dict, make: Callable) -> Pred
         batch=1 if backend in ENGINES else _EAGER_BATCH,
         memory=max(0, memory_in_use(device) - before),
         run=run,
+        predicts=spec["predicts"],
     )
 
 

@@ -1,4 +1,4 @@
-"""One interface for every backend: frames in, p(invisible) out, on a device honestly named."""
+"""One interface for every backend: frames in, scores out, on a device honestly named."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from clipassistnet.model import TIP_INVISIBLE
 from clipassistnet.transforms import preprocess
 
 CPU_INFO = Path("/proc/cpuinfo")
@@ -48,7 +49,8 @@ class Predictor:
 
     `run` takes normalised frames, float32 (n, 3, image_size, image_size) with n <= `batch`, on the
     CPU, and returns float32 (n,). `reason` says why this backend was taken, `memory` how many bytes
-    loading it and one call took (of the process, or of the GPU), `engine` what can be saved of it.
+    loading it and one call took (of the process, or of the GPU), `engine` what can be saved of it,
+    `predicts` what the scores are the probability of.
     """
 
     backend: str
@@ -62,6 +64,7 @@ class Predictor:
     memory: int
     run: Callable[[torch.Tensor], np.ndarray]
     engine: Engine | None = None
+    predicts: str = TIP_INVISIBLE
 
     @property
     def name(self) -> str:
@@ -69,7 +72,7 @@ class Predictor:
         return f"{self.backend} {self.precision}"
 
     def predict(self, frames: np.ndarray) -> np.ndarray:
-        """p(invisible) of each frame: uint8 RGB (N, H, W, 3) to float32 (N,), in order.
+        """p(what it predicts) of each frame: uint8 RGB (N, H, W, 3) to float32 (N,), in order.
 
         Raises ValueError for frames of another type or shape (from `preprocess`), BackendError
         where the backend returns another number of scores than it was given frames.

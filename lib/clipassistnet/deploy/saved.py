@@ -12,6 +12,8 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from clipassistnet.model import TIP_INVISIBLE
+
 from . import backends
 from .predictor import Predictor, device_name, weights_digest
 
@@ -28,7 +30,7 @@ def save(
     """Write an engine that `load` built and that gives PyTorch's scores; return its sidecar.
 
     `parity`: what `parity` or `prove` said of it. The sidecar: backend, precision, device, version,
-    weights (their digest), members, image_size, mean, std, files, parity and made_with.
+    weights (their digest), members, predicts, image_size, mean, std, files, parity and made_with.
     An engine that is there is replaced. Raises EngineError where `folder` is something else, there
     is nothing to save, or parity failed.
     """
@@ -43,7 +45,7 @@ def save(
         raise EngineError(f"{predictor.name}: does not give PyTorch's scores: {parity}")
     sidecar = {
         **_identity(predictor.backend, predictor.precision),
-        **{name: getattr(predictor, name) for name in ("image_size", "mean", "std")},
+        **{name: getattr(predictor, name) for name in ("predicts", "image_size", "mean", "std")},
         **{"weights": engine.weights, "members": engine.members, "files": _files(engine.folder)},
         "parity": parity,
         "made_with": {"python": platform.python_version(), "torch": torch.__version__},
@@ -85,7 +87,7 @@ def read_sidecar(folder: str | os.PathLike) -> dict:
     """What is known of a saved engine. Raises EngineError where there is none, or a broken one."""
     path = Path(folder) / SIDECAR
     try:
-        sidecar = json.loads(path.read_text())
+        sidecar = {"predicts": TIP_INVISIBLE, **json.loads(path.read_text())}
         backends.check(sidecar["backend"], sidecar["precision"])
     except FileNotFoundError:
         raise EngineError(f"{path}: no such file, so no saved engine") from None

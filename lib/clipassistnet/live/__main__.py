@@ -101,15 +101,15 @@ def _assistant(options: argparse.Namespace) -> Assistant:
     return Assistant(alarm, armed=options.armed)
 
 
-def _load(options: argparse.Namespace, paths: list[str]):
-    return engine.load(paths, options.backend, options.precision, options.threads)
+def _load(options: argparse.Namespace, paths: list[str], arms: bool = False):
+    return engine.load(paths, options.backend, options.precision, options.threads, arms=arms)
 
 
 def _appearance(options: argparse.Namespace) -> Appearance | None:
     """What arms by itself, where networks for it were given."""
     if not options.arm_model:
         return None
-    predictor = _load(options, engine.checkpoints(options.arm_model))
+    predictor = _load(options, engine.checkpoints(options.arm_model), arms=True)
     return Appearance(predictor.predict, Alarm(PRESENCE, HYSTERESIS, PRESENCE_DURATION))
 
 
@@ -126,6 +126,7 @@ def _announce(options: argparse.Namespace, predictor, paths, journal: Journal | 
         given = {name: value for name, value in vars(options).items() if name != "model"}
         given.update(source=without_password(options.source))
         given.update(networks=engine.digests(paths), backend=predictor.reason)
+        given.update(arm_networks=engine.digests(engine.checkpoints(options.arm_model or [])))
         journal.write("start", 0.0, **given)
 
 

@@ -43,27 +43,40 @@ def digests(paths: list[str]) -> dict[str, str]:
     return result
 
 
-def load(paths: list[str], backend: str, precision: str | None, threads: int | None):
+def load(
+    paths: list[str],
+    backend: str,
+    precision: str | None,
+    threads: int | None,
+    *,
+    arms: bool = False,
+):
     """The deploy.Predictor of these checkpoints, or of an engine; see deploy for its errors.
 
-    A precision that is None is float32, or the engine's own. torch is imported here: it takes
-    seconds, in which the start screen is already shown.
+    It scores p(tip invisible), or, where it `arms`, p(clip applier in the picture): ValueError for
+    networks of the other kind. A precision that is None is float32, or the engine's own. torch is
+    imported here: it takes seconds, in which the start screen is already shown.
     """
     import torch
 
     from clipassistnet import deploy, model
 
+    predicts = model.CLIP_APPLIER if arms else model.TIP_INVISIBLE
     if threads:
         torch.set_num_threads(threads)
     if os.path.basename(paths[0]) == _SIDECAR:
         predictor = deploy.open_engine(os.path.dirname(paths[0]))
+        model.require_question(predictor.predicts, predicts, paths[0])
         if backend not in ("auto", predictor.backend) or precision not in (
             None,
             predictor.precision,
         ):
             raise ValueError(f"{paths[0]}: is {predictor.name}, not {backend} {precision or ''}")
     else:
-        ensemble = model.EnsembleModule([model.load(path) for path in paths]).eval()
+        networks = [model.load(path) for path in paths]
+        for path, network in zip(paths, networks):
+            model.require_question(network.spec["predicts"], predicts, path)
+        ensemble = model.EnsembleModule(networks, predicts=predicts).eval()
         size = ensemble.spec["image_size"]
         predictor = deploy.load(backend, ensemble, size, precision=precision or "float32")
     # The first call is slow everywhere: it must not be that of the first picture.

@@ -21,14 +21,17 @@ from clipassistnet.model import layers
 from clipassistnet.model import weights as pretrained
 from clipassistnet.model.weights import LITE0, ModelError
 
+# What class 1 of a network says; a network is good for that question and no other.
+TIP_INVISIBLE, CLIP_APPLIER = "tip invisible", "clip applier in the picture"
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 class FrameClassifier(nn.Module):
-    """A network with two logits, class 1 = tip invisible, and `spec`, what has to be known of it.
+    """A network with two logits and `spec`, what has to be known of it.
 
-    spec: backbone, image_size, mean, std, weights, weights_licence, early_stride;
-    once trained, cropped (whether it judges crops, see crops.py).
+    spec: predicts (what class 1 says, TIP_INVISIBLE or CLIP_APPLIER), backbone, image_size, mean,
+    std, weights, weights_licence, early_stride; once trained, cropped (whether it judges crops,
+    see crops.py).
     """
 
     def __init__(self, network: nn.Module, spec: dict[str, Any]):
@@ -52,21 +55,24 @@ class FrameClassifier(nn.Module):
         return self
 
 
-def build(backbone: str, weights: str, *, trainable_stages: int = 0) -> FrameClassifier:
+def build(
+    backbone: str, weights: str, *, trainable_stages: int = 0, predicts: str = TIP_INVISIBLE
+) -> FrameClassifier:
     """A classifier with a new head of two logits (drawn from torch's global generator).
 
     `backbone`: "resnet50" is torchvision's, the paper's; any other name is
     timm's. `weights`: "imagenet", "none", or a file (.safetensors, or .pth without code) of the
     backbone's weights, whose head is dropped. A checkpoint of `save` is taken whole, head and all:
-    it answers the same question. `trainable_stages` n > 0 freezes all but the last n stages and
+    it has to predict the same. `trainable_stages` n > 0 freezes all but the last n stages and
     what follows them; 0 trains everything.
     Raises ModelError for an unknown backbone, weights that do not fit or cannot be had.
     """
     if pretrained.is_checkpoint(weights):
-        return _go_on(backbone, weights, trainable_stages)
+        return _go_on(backbone, weights, trainable_stages, predicts)
     network, mean, std = _network(backbone)
     state, licence, early_stride = pretrained.find(backbone, weights)
     spec = {
+        "predicts": predicts,
         "backbone": backbone,
         "image_size": None,
         "mean": list(mean),
@@ -84,9 +90,10 @@ def build(backbone: str, weights: str, *, trainable_stages: int = 0) -> FrameCla
     return FrameClassifier(network, spec)
 
 
-def _go_on(backbone: str, checkpoint: str, trainable_stages: int) -> FrameClassifier:
+def _go_on(backbone: str, checkpoint: str, trainable_stages: int, predicts: str) -> FrameClassifier:
     """A network that was trained before, to be trained on."""
     model = load(checkpoint)
+    require_question(model.spec["predicts"], predicts, checkpoint)
     if model.spec["backbone"] != backbone:
         raise ModelError(f"{checkpoint}: a {model.spec['backbone']}, expected backbone {backbone}")
     if trainable_stages:
@@ -165,7 +172,7 @@ def load(path) -> FrameClassifier:
     state, notes = pretrained.read(str(path))
     if "spec" not in notes:
         raise ModelError(f"{path}: not a checkpoint of clipassistnet.model.save")
-    spec = json.loads(notes["spec"])
+    spec = {"predicts": TIP_INVISIBLE, **json.loads(notes["spec"])}  # once there was no other
     model = build(spec["backbone"], "none")
     if spec["early_stride"]:
         _stride_early(model.network)
@@ -177,16 +184,31 @@ def load(path) -> FrameClassifier:
     return model.eval()
 
 
+def require_question(predicts: str, wanted: str, who: str) -> None:
+    """ModelError, naming `who`, unless it predicts what is wanted."""
+    if predicts != wanted:
+        raise ModelError(f"{who}: its score is p({predicts}), expected p({wanted})")
+
+
 class EnsembleModule(nn.Module):
     """The weighted mean of its members' confidences, as in the paper.
 
+    All of them predict `predicts`; a network for another question is refused (ModelError).
     Holds copies of the members in their export form, for pictures of their common image size. Uses
     nothing that torch2trt cannot convert: F.softmax, for torch.softmax would silently become a
     constant; and class 1 is taken by a mean over both classes with weights 0 and 2, which is exact.
     """
 
-    def __init__(self, models: Sequence[FrameClassifier], weights: Sequence[float] | None = None):
+    def __init__(
+        self,
+        models: Sequence[FrameClassifier],
+        weights: Sequence[float] | None = None,
+        *,
+        predicts: str = TIP_INVISIBLE,
+    ):
         super().__init__()
+        for number, model in enumerate(models):
+            require_question(model.spec["predicts"], predicts, f"member {number} of the ensemble")
         inputs = {json.dumps([m.spec[k] for k in ("image_size", "mean", "std")]) for m in models}
         if len(inputs) != 1 or models[0].spec["image_size"] is None:
             raise ModelError(
@@ -214,6 +236,6 @@ class EnsembleModule(nn.Module):
         self.register_buffer("shares", torch.stack([0 * shares, 2 * shares], dim=1)[None])
 
     def forward(self, images: Tensor) -> Tensor:
-        """p(invisible) (N,) of preprocessed images (N, 3, S, S)."""
+        """p(what it predicts) (N,) of preprocessed images (N, 3, S, S)."""
         members = torch.stack([F.softmax(model(images), dim=1) for model in self.models], dim=1)
         return (members * self.shares).mean(dim=1).mean(dim=1)

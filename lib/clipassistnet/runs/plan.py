@@ -5,7 +5,7 @@ from functools import cache
 from pathlib import PurePosixPath
 from typing import Any
 
-from ..crossvalidation import PAPER, TEST, Training, student, trainings
+from ..crossvalidation import PAPER, TEST, Training, arming, student, trainings
 from . import RunError, file_digest, name_key, root, runs_folder
 from .parameters import notebook_path, read_study, recipes_of, resolve
 
@@ -16,14 +16,15 @@ TRAIN = "05_train_fold"
 class Plan:
     """Laid out from a study's file by `read_plan`; the Snakefile follows it.
 
-    `student` is distilled from the first ensemble, where the study wants that. `sizes` are the
-    edges of the decoded frames. `needs` are the runs of other studies whose networks this study
-    starts from: (study, notebook, key).
+    `students` (one or none) are distilled from the first ensemble, `arming` (one or none) tells
+    whether a clip applier is in the picture. `sizes` are the edges of the decoded frames. `needs`
+    are the runs of other studies whose networks this study starts from: (study, notebook, key).
     """
 
     recipes: list[str]
     trainings: list[Training]
-    student: Training | None
+    students: list[Training]
+    arming: list[Training]
     sizes: list[int]
     needs: list[tuple[str, str, str]]
 
@@ -40,7 +41,8 @@ def read_plan(study: str) -> Plan:
     _refuse_leaks(study, listed, dict(zip(recipes, train, strict=True)))
     needs = {need for settings in train if (need := _need(study, settings["weights"]))}
     edges = {settings[edge] for settings in train for edge in ("image_size", "cropped_from")}
-    return Plan(recipes, listed, _student(study), sorted(edges - {0}), sorted(needs))
+    single = _students(study), _arming(study)
+    return Plan(recipes, listed, *single, sorted(edges - {0}), sorted(needs))
 
 
 def _refuse_leaks(study: str, listed: list[Training], settings: dict[str, dict]) -> None:
@@ -80,10 +82,19 @@ def _trainings(study: str, recipes: list[str]) -> list[Training]:
         raise RunError(f"{study}.yaml: {error}") from error
 
 
-def _student(study: str) -> Training | None:
+def _students(study: str) -> list[Training]:
     wishes = resolve(study, notebook_path("09_jetson_deploy"), {})
-    folds = wishes["folds_count"], wishes["inner_folds"]
-    return student(PAPER, *folds) if wishes["student"] else None
+    return [student(PAPER, wishes["folds_count"], wishes["inner_folds"])] * wishes["student"]
+
+
+def _arming(study: str) -> list[Training]:
+    wishes = resolve(study, notebook_path("08_ensemble_test"), {})
+    if wishes["arming"] and resolve(study, notebook_path(TRAIN), {})["cropped_from"]:
+        raise RunError(
+            f"{study}.yaml: arming: the network sees whole frames, for nobody knows where to crop "
+            "before there is a clip applier; give cropped_from to a recipe, not to the study"
+        )
+    return [arming(PAPER, wishes["folds_count"], wishes["inner_folds"])] * wishes["arming"]
 
 
 def _need(study: str, weights: str) -> tuple[str, str, str] | None:

@@ -153,7 +153,7 @@ def find_learning_rate(
 def predict(
     classifier: model.FrameClassifier, table: pd.DataFrame, cache, batch_size: int = 64
 ) -> np.ndarray:
-    """p(invisible) of each frame of a table (video, frame), float32 (N,), in the table's order."""
+    """p(what it predicts) of each frame of a table (video, frame), float32 (N,), in its order."""
     size, training = classifier.spec["image_size"], classifier.training
     device = next(classifier.parameters()).device
     classifier.eval()
@@ -180,7 +180,10 @@ def _begin(settings: Settings, train: pd.DataFrame, cache):
     """The classifier at its start, and the loader of its training frames."""
     torch.manual_seed(settings.seed)  # the new head
     classifier = model.build(
-        settings.backbone, settings.weights, trainable_stages=settings.trainable_stages
+        settings.backbone,
+        settings.weights,
+        trainable_stages=settings.trainable_stages,
+        predicts=model.CLIP_APPLIER if settings.loss == "presence" else model.TIP_INVISIBLE,
     )
     classifier.spec["image_size"] = settings.image_size
     classifier.spec["cropped"] = getattr(cache, "cropped", False)
