@@ -99,11 +99,13 @@ def events(frames: pd.DataFrame, alarm: np.ndarray) -> pd.DataFrame:
     )
 
 
-def per_video_events(frames: pd.DataFrame, alarm: np.ndarray) -> pd.DataFrame:
+def per_video_events(
+    frames: pd.DataFrame, alarm: np.ndarray, *, grace: float = GRACE
+) -> pd.DataFrame:
     """One row a video: video, minutes, events, found, delay, false_alarms, changes, false_minutes.
 
     `minutes` of clipper time, `delay` summed over the events found, `changes` of the alarm within
-    clips, `false_minutes` of warning while the tip is visible.
+    clips, `false_minutes` of warning while the tip is visible, `grace` as GRACE in seconds.
     """
     code, names = pd.factorize(frames["video"])
     visible, seconds = frames["target"].to_numpy() == 0, frames["seconds"].to_numpy()
@@ -120,7 +122,7 @@ def per_video_events(frames: pd.DataFrame, alarm: np.ndarray) -> pd.DataFrame:
         "events": np.bincount(of, minlength=len(names)),
         "found": total(of, happened["found"]),
         "delay": total(of, happened["delay"].fillna(0)),
-        "false_alarms": np.bincount(code[_false(frames, alarm)], minlength=len(names)),
+        "false_alarms": np.bincount(code[_false(frames, alarm, grace)], minlength=len(names)),
         "changes": total(code, changed),
         "false_minutes": total(code, seconds / 60 * (alarm & visible)),
     }
@@ -163,7 +165,7 @@ def event_table(
     return table.assign(low=table["low"].clip(lower=0))  # seconds, too, begin at 0
 
 
-def _false(frames: pd.DataFrame, alarm: np.ndarray) -> np.ndarray:
+def _false(frames: pd.DataFrame, alarm: np.ndarray, grace: float) -> np.ndarray:
     """The first frame of each false alarm."""
     visible = frames["target"].to_numpy() == 0
     on, begins = alarm & visible, _begins(frames)
@@ -173,7 +175,7 @@ def _false(frames: pd.DataFrame, alarm: np.ndarray) -> np.ndarray:
     event_after = np.concatenate([(~visible & ~begins)[1:], [False]])
     adjoins = np.bincount(run[on], (event_before | event_after)[on]) > 0
     first = np.flatnonzero(on)[np.flatnonzero(np.diff(run[on], prepend=-1))]
-    return first[~adjoins | (lasts > GRACE + 1e-6)]
+    return first[~adjoins | (lasts > grace + 1e-6)]
 
 
 def _begins(frames: pd.DataFrame) -> np.ndarray:
