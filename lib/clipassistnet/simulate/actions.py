@@ -5,10 +5,11 @@ from dataclasses import dataclass, field
 import numpy as np
 from scipy.ndimage import gaussian_filter1d
 
-from .instruments import ClipperModel
-from .scene import Patient
+from .instruments import TIP_LENGTH, ClipperModel
+from .scene import Patient, opening_direction
 
 FPS, STEP = 25, 5  # frames a second of the video; every STEP-th frame is annotated (5 FPS)
+CAREFUL = 0.33  # share of actions in which the surgeon looks for a place where both tips are seen
 
 
 @dataclass(frozen=True)
@@ -55,31 +56,79 @@ def _retreat(patient: Patient, place: np.ndarray, axis: np.ndarray, length: floa
         across, down = camera.focal * x / z, camera.focal * y / z
         round_edge = np.hypot(across + 0.5 - camera.field[0], down) > camera.field[2]
         if round_edge or abs(across) > 0.5 or abs(down) > 0.29:
-            return back + 3.0
+            return back + 1.0
     return 90.0
 
 
-def draw_action(
-    patient: Patient, model: ClipperModel, rng: np.random.Generator, start: int, frames: int
-) -> Action:
-    """Draw one clipping action that lasts `frames` frames."""
+def _keys(rng: np.random.Generator, frames: int, ways: tuple[bool, bool]) -> np.ndarray:
+    """When (share of the action) each leg of it begins and the last one ends.
+
+    A surgeon does not hurry through the abdomen, so the way in and the way out (where `ways` has
+    them) take most of a second each, as far as the action is long enough.
+    """
+    travel = np.minimum(rng.uniform(0.65, 0.95, 2) * FPS / frames, 0.18) * ways
+    inside = np.array([0.03, 0.05, 0.05, 0.50, 0.05, 0.15, 0.03, 0.05])
+    inside *= np.exp(rng.normal(size=len(inside)) * 0.15)
+    inside *= (1 - travel.sum()) / inside.sum()
+    return np.concatenate([[0], np.cumsum([travel[0], *inside]), [1]])
+
+
+def _grasp(
+    patient: Patient, model: ClipperModel, rng: np.random.Generator, *, careful: bool
+) -> tuple[np.ndarray, np.ndarray, float, np.ndarray]:
+    """Place on a vessel, axis there, roll, and shift (3,) of the jaws' middle from the place."""
     vessel = patient.duct if rng.random() < 0.7 else patient.artery
-    index = int(rng.integers(14, 27))
-    place = vessel[index]
+    place = vessel[int(rng.integers(14, 27))]
     axis = place - patient.trocars["clipper"]
     axis = axis / np.linalg.norm(axis)
-    away = -axis * _retreat(patient, place, axis, model.length)
     roll = patient.roll + rng.normal() * 0.25
+    bite = rng.normal(size=3) * 0.7
+    if careful:  # the tips come out beyond the vessel
+        return place, axis, roll, bite + axis * rng.uniform(3, 8) - (0, 0, rng.uniform(0, 2))
+    return place, axis, roll, bite + axis * rng.uniform(-6, 1) + (0, 0, rng.uniform(1, 5))
+
+
+def _covered(patient: Patient, model: ClipperModel, place, axis, roll: float, bite) -> int:
+    """How much covers the open jaws' tips, as the scope sees them: triangles of the tissue."""
+    corners = patient.tissue.vertices[patient.tissue.triangles[:, :3]]
+    corners = corners[np.hypot(*(corners.mean(1) - place)[:, :2].T) < 40]
+    flat, depth = corners[..., :2] / corners[..., 2:], corners[..., 2].mean(1)
+    sides = np.roll(flat, -1, 1) - flat
+    gape, reach = opening_direction(axis, roll) * model.gap, 0.32 * model.length
+    # Where the jaws open in depth, the near one hides the far one.
+    count = 6 * (2 * np.hypot(*gape[:2]) < 2 * model.width)
+    for sign in (-1, 1):
+        for back in (0, 0.5, 1):
+            tip = place + bite + sign * gape + axis * (reach - back * TIP_LENGTH)
+            to = tip[:2] / tip[2] - flat
+            turns = sides[..., 0] * to[..., 1] - sides[..., 1] * to[..., 0]
+            within = (turns > 0).all(1) | (turns < 0).all(1)
+            count += np.count_nonzero(within & (depth < tip[2]))
+    return count
+
+
+def draw_action(
+    patient: Patient,
+    model: ClipperModel,
+    rng: np.random.Generator,
+    start: int,
+    frames: int,
+    ways: tuple[bool, bool] = (True, True),
+) -> Action:
+    """Draw one clipping action that lasts `frames` frames; `ways`: is its way in, its way out seen?
+
+    An action without its way in is under way when the video starts, without its way out when it
+    ends.
+    """
+    drawn = [_grasp(patient, model, rng, careful=False)]
+    if rng.random() < CAREFUL:
+        drawn = [_grasp(patient, model, rng, careful=True) for _ in range(8)]
+    place, axis, roll, bite = min(drawn, key=lambda grasp: _covered(patient, model, *grasp))
+    away = -axis * _retreat(patient, place, axis, model.length)
     # It comes in above the tissue, where its tips are mostly seen, and then dives for the vessel.
-    hover = -axis * rng.uniform(5, 17) + rng.normal(size=3) * (4, 4, 2) - (0, 0, rng.uniform(4, 12))
-    second = -axis * rng.uniform(4, 12) + rng.normal(size=3) * (3, 3, 2) - (0, 0, rng.uniform(2, 8))
-    if rng.random() < 0.28:  # well placed: the tips come out beyond the vessel
-        bite = axis * rng.uniform(3, 8) + rng.normal(size=3) * 0.7
-    else:
-        bite = axis * rng.uniform(-6, 2) + rng.normal(size=3) * 0.7 + (0, 0, rng.uniform(0, 4))
-    keys = np.array([0, 0.08, 0.18, 0.26, 0.32, 0.54, 0.61, 0.81, 0.84, 0.90, 1.0])
-    keys[1:-1] += rng.normal(size=9) * 0.008
-    back = bite - axis * rng.uniform(8, 16) + rng.normal(size=3) * 3 - (0, 0, rng.uniform(2, 9))
+    hover = -axis * rng.uniform(5, 17) + rng.normal(size=3) * (4, 4, 2) - (0, 0, rng.uniform(2, 10))
+    second = -axis * rng.uniform(4, 12) + rng.normal(size=3) * (3, 3, 2) - (0, 0, rng.uniform(-2, 5))
+    back = bite - axis * rng.uniform(8, 16) + rng.normal(size=3) * 3 - (0, 0, rng.uniform(0, 6))
     places = np.stack([away, hover, second, second, bite, bite, bite, bite, bite, back, away])
     gape = rng.uniform(0.75, 1.0)
     opening = np.array([0.2, gape, gape, gape, gape, gape, 0.02, 0.02, 0.6, 0.6, 0.4])
@@ -88,6 +137,7 @@ def draw_action(
     turn = roll * shown + (1 - shown) * rng.normal() * 0.3
     held = np.array([0, 0, 0, 0, 1, 1, 0.8, 0.8, 0.3, 0, 0])[:, None]
     press = held * (axis * rng.uniform(0, 4) + rng.normal(size=3) * (1.5, 1.5, 0.5))
+    keys = _keys(rng, frames, ways)
     times = (np.arange(frames) + 0.5) / frames
     values = _glide(times, keys, np.column_stack([places, opening, turn, press]))
     shifts = values[:, :3] + drift(rng, frames, 0.25, 0.35)

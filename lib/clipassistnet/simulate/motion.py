@@ -14,6 +14,9 @@ from .instruments import ClipperModel, pose
 from .render import View
 from .scene import Patient, opening_direction
 
+WHOLE = 24  # annotated frames with a clip applier from which on a video shows whole actions
+CLEAR = 11.0  # mm in the picture that the assistant keeps the grasper away from the jaws
+
 
 @dataclass(frozen=True)
 class Tool:
@@ -56,14 +59,18 @@ class Timeline:
         absent_frames: int,
     ):
         self.patient, self.model = patient, model
-        count = max(1, round(clipper_frames / rng.uniform(22, 32)))
+        count = max(1, round(clipper_frames / rng.uniform(36, 54)))
         count = min(count, clipper_frames, max(1, absent_frames - 1))
         lengths = _split(clipper_frames, count, rng) * STEP
         pauses = _split(max(absent_frames, count + 1), count + 1, rng) * STEP
+        ways = (True, True)
+        if clipper_frames < WHOLE:  # too short for a whole action at a surgeon's pace
+            late = bool(rng.random() < 0.5)
+            ways, pauses = (not late, late), pauses.sum() * np.array([not late, late])
         starts = np.cumsum(pauses[:-1]) + np.concatenate([[0], np.cumsum(lengths[:-1])])
         self.frames = int(lengths.sum() + pauses.sum())
         self.actions = [
-            draw_action(patient, model, rng, int(start), int(length))
+            draw_action(patient, model, rng, int(start), int(length), ways)
             for start, length in zip(starts, lengths, strict=True)
         ]
         self._tissue(rng)
@@ -78,14 +85,16 @@ class Timeline:
     def _scope(self, rng: np.random.Generator) -> None:
         frames = self.frames
         self.position = drift(rng, frames, 3.0, (3.0, 2.5, 4.0)) + drift(rng, frames, 0.5, 0.3)
+        # The assistant keeps what is clipped in the picture.
+        self.position[:, :2] += 0.5 * np.mean([action.place[:2] for action in self.actions], 0)
         self.angles = drift(rng, frames, 3.0, (0.03, 0.03, 0.06))
         self.angles = self.angles + drift(rng, frames, 0.4, 0.003)
         for _ in range(rng.poisson(frames / 500)):  # now and then the assistant moves the scope
             at, step = rng.integers(frames), rng.normal(size=3) * (0.06, 0.05, 0.02)
             self.angles += step * np.exp(-(((np.arange(frames) - at) / 6.0) ** 2))[:, None]
         self.smoke = np.zeros(frames)
-        for _ in range(rng.poisson(frames / 1500)):
-            at, peak, spread = rng.integers(frames), rng.uniform(0.15, 0.65), rng.uniform(20, 70)
+        for _ in range(rng.poisson(frames / 1000)):
+            at, peak, spread = rng.integers(frames), rng.uniform(0.15, 0.75), rng.uniform(20, 70)
             puff = peak * np.exp(-(((np.arange(frames) - at) / spread) ** 2))
             self.smoke = np.maximum(self.smoke, puff)
 
@@ -93,6 +102,8 @@ class Timeline:
         """The grasper that holds the gallbladder, and the tool that works between the actions."""
         self.holds = rng.random() < 0.85
         self.grip = self.patient.neck + rng.normal(size=3) * (3, 3, 1)
+        if rng.random() < 0.94:
+            self.grip = self.grip + self._aside(self.grip)
         self.grip = self.grip + drift(rng, self.frames, 1.5, (1.5, 1.5, 1.0))
         self.worker = rng.choice(["hook", "grasper"], p=[0.7, 0.3])
         middle = self.patient.duct[20]
@@ -104,6 +115,23 @@ class Timeline:
             inside[max(0, action.start - 4) : action.stop + 4] = 0
         self.working = gaussian_filter1d(inside, 4.0)
         self.work = self.work - axis * 75 * (1 - self.working[:, None])
+
+    def _aside(self, grip: np.ndarray) -> np.ndarray:
+        """How the assistant moves the grasper, so that it does not stand before the clip applier.
+
+        Shift (3,) in mm in the picture's plane, away from the jaws that it comes nearest to.
+        """
+        trocar = self.patient.trocars["grasper"]
+        axis = (grip - trocar) / np.linalg.norm(grip - trocar)
+        shaft = grip + axis * np.linspace(-60, 4, 65)[:, None]
+        reach = 0.32 * self.model.length
+        grasps = [(a.place + a.shifts[a.close - a.start], a.axis) for a in self.actions]
+        jaws = [middle + along * k for middle, along in grasps for k in (-reach, 0, reach)]
+        way = (shaft / shaft[:, 2:])[None] - np.array([jaw / jaw[2] for jaw in jaws])[:, None]
+        way *= grip[2]
+        gaps = np.linalg.norm(way, axis=-1)
+        nearest = np.unravel_index(gaps.argmin(), gaps.shape)
+        return way[nearest] * max(0.0, CLEAR / gaps[nearest] - 1)
 
     def action_at(self, frame: int) -> Action | None:
         """The clipping action under way in a frame."""
