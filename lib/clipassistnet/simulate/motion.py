@@ -93,7 +93,7 @@ class Timeline:
             at, step = rng.integers(frames), rng.normal(size=3) * (0.06, 0.05, 0.02)
             self.angles += step * np.exp(-(((np.arange(frames) - at) / 6.0) ** 2))[:, None]
         self.smoke = np.zeros(frames)
-        for _ in range(rng.poisson(frames / 1000)):
+        for _ in range(rng.poisson(frames / 1200)):
             at, peak, spread = rng.integers(frames), rng.uniform(0.15, 0.75), rng.uniform(20, 70)
             puff = peak * np.exp(-(((np.arange(frames) - at) / spread) ** 2))
             self.smoke = np.maximum(self.smoke, puff)
