@@ -9,7 +9,7 @@ from .instruments import TIP_LENGTH, ClipperModel
 from .scene import Patient, opening_direction
 
 FPS, STEP = 25, 5  # frames a second of the video; every STEP-th frame is annotated (5 FPS)
-CAREFUL = 0.33  # share of actions in which the surgeon looks for a place where both tips are seen
+CAREFUL = 0.38  # share of actions in which the surgeon looks for a place where both tips are seen
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ def _keys(rng: np.random.Generator, frames: int, ways: tuple[bool, bool]) -> np.
     them) take most of a second each, as far as the action is long enough.
     """
     travel = np.minimum(rng.uniform(0.65, 0.95, 2) * FPS / frames, 0.18) * ways
-    inside = np.array([0.03, 0.05, 0.05, 0.50, 0.05, 0.15, 0.03, 0.05])
+    inside = np.array([0.03, 0.05, 0.05, 0.53, 0.05, 0.12, 0.03, 0.05])
     inside *= np.exp(rng.normal(size=len(inside)) * 0.15)
     inside *= (1 - travel.sum()) / inside.sum()
     return np.concatenate([[0], np.cumsum([travel[0], *inside]), [1]])
@@ -127,7 +127,9 @@ def draw_action(
     away = -axis * _retreat(patient, place, axis, model.length)
     # It comes in above the tissue, where its tips are mostly seen, and then dives for the vessel.
     hover = -axis * rng.uniform(5, 17) + rng.normal(size=3) * (4, 4, 2) - (0, 0, rng.uniform(2, 10))
-    second = -axis * rng.uniform(4, 12) + rng.normal(size=3) * (3, 3, 2) - (0, 0, rng.uniform(-2, 5))
+    second = (
+        -axis * rng.uniform(4, 12) + rng.normal(size=3) * (3, 3, 2) - (0, 0, rng.uniform(-2, 5))
+    )
     back = bite - axis * rng.uniform(8, 16) + rng.normal(size=3) * 3 - (0, 0, rng.uniform(0, 6))
     places = np.stack([away, hover, second, second, bite, bite, bite, bite, bite, back, away])
     gape = rng.uniform(0.75, 1.0)
