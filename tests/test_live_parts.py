@@ -47,6 +47,17 @@ def test_check_names_what_is_wrong(frame, fault):
     assert check.fault(frame) == fault
 
 
+def test_a_picture_that_froze_before_its_encoder_is_frozen_all_the_same():
+    check, still = PictureCheck(), picture(0)
+    assert check.fault(still) == ""
+    for seed in range(3):  # what encoding adds each time
+        noise = np.random.default_rng(seed).integers(-4, 5, still.shape)
+        assert check.fault((still + noise).clip(0, 255).astype(np.uint8)) == "frozen picture"
+    moved = still.copy()
+    moved[20, 10:12] ^= 64  # a highlight of two pixels of 3,072
+    assert check.fault(moved) == ""
+
+
 def test_check_takes_dark_but_lit_pictures():
     lit = NOISE.copy()
     lit[:16, :16] = 60  # the light's spot on tissue far away, 8 % of the picture

@@ -14,6 +14,7 @@ from .signs import SIGNS, WHITE, fitted, patterned, text_size, write
 DISCLAIMER = "For research. Not a medical device."
 _GREY = (170, 170, 170)
 _NARROWEST = 480  # pixels
+_SMALLEST = 8  # pixels, capitals of the small figures
 
 
 class View(NamedTuple):
@@ -109,7 +110,7 @@ class Overlay:
         pad, height = self.edge, strip.shape[0]
         score = "--" if np.isnan(view.score) else f"{view.score:.2f}"
         size = height * 0.36
-        label = height * 0.15
+        label = max(_SMALLEST, height * 0.15)
         write(strip, score, (pad, height * 0.46), size, WHITE)
         caption = f"p(invisible), alarm from {view.threshold:.2f}"
         write(strip, caption, (pad, height * 0.86), label, _GREY)
