@@ -136,6 +136,14 @@ def test_the_card_says_what_the_artefacts_say(studied):
         assert told in card, told
     assert "0.1111" not in card
     assert "has changed since" not in card
+    assert "Arming by itself" not in card
+
+
+def test_a_network_for_arming_is_told_of_where_there_is_one(studied):
+    test = studied / "papermill_runs" / "tiny" / "08_ensemble_test" / "once"
+    (test / "arming.csv").write_text("judged,measure,estimate\narmed by live,sensitivity,0.3125\n")
+    assert "may arm the feedback" in card_of(page_of())
+    assert "armed by live sensitivity 0.3125" in card_of(page_of())
 
 
 def test_what_has_not_run_is_said_to_be_missing(studied):

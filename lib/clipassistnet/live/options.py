@@ -18,8 +18,12 @@ FOR RESEARCH. NOT A MEDICAL DEVICE."""
 _EPILOGUE = f"""Keys in the window: {KEYS}. SIGUSR1 prints the latencies as well.
 Clipping is minutes of an operation and a picture without a clip applier counts as "not visible", so
 feedback is given only while armed: by key, --armed, --arm-file, --arm-serial, or by itself when a
-clip applier appears (--arm-model, a network of your own that says so: no study trains one yet, and
-how well it works is not evaluated)."""
+clip applier appears: --arm-model takes a run of notebook 05 with loss "presence" (a study with
+"arming: true" has one), which arms where p(clip applier) stays above
+{1 - PRESENCE + HYSTERESIS} for {PRESENCE_DURATION} s and disarms where it stays at {1 - PRESENCE}
+or below as long. How well that works on frames it never saw is in notebook 08's table "arming":
+look there first, a network that arms at the wrong moment is worse than a pedal. A network for
+arming is refused as --model, and the other way round."""
 
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
@@ -43,7 +47,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
         "--arm-serial", metavar="DEVICE", help="character 1 arms, 0 disarms; 9600 8N1"
     )
     armed.add_argument(
-        "--arm-model", nargs="+", metavar="RUN", help="networks that see whether one is there"
+        "--arm-model", nargs="+", metavar="RUN", help="arms when a clip applier appears"
     )
     alarm = parser.add_argument_group("alarm")
     alarm.add_argument("--alarm", metavar="FILE.json", help="the three below, from notebook 08")

@@ -47,6 +47,7 @@ def card(made: dict[str, list[Made]], data: Path, simulated: bool) -> list[Part]
         _licences(made.get("05_train_fold", []), data),
         _ensemble(_only(made, "08_ensemble_test")),
         _thresholds(_only(made, "08_ensemble_test")),
+        *_arming(_only(made, "08_ensemble_test")),
         _speed(_only(made, "09_jetson_deploy")),
         _limits(made, simulated),
         _provenance([run for runs in made.values() for run in runs]),
@@ -146,6 +147,16 @@ def _thresholds(test: Made | None) -> Part:
         "single networks is a heuristic for their average. Only a frozen one may be used live."
     )
     return Part("Thresholds", [sentence], test.table("thresholds"), measured=True)
+
+
+def _arming(test: Made | None) -> list[Part]:
+    """The part on arming, in a study that has a network for it."""
+    rows = test.table("arming") if test else []
+    sentence = (
+        "The network of the loss presence tells something else, whether a clip applier is in the "
+        "picture, and may arm the feedback. On frames of patients that it never saw:"
+    )
+    return [Part("Arming by itself", [sentence], rows, measured=True)] if rows else []
 
 
 def _speed(deployed: Made | None) -> Part:
