@@ -13,7 +13,7 @@ from torch import nn
 
 from clipassistnet import deploy
 from clipassistnet.deploy import backends, openvino_engine, predictor, torch2trt_engine
-from clipassistnet.model import EnsembleModule
+from clipassistnet.model import TIP_INVISIBLE, EnsembleModule
 from clipassistnet.transforms import preprocess
 from tiny_ensembles import SIZE, blobs, member
 
@@ -32,6 +32,7 @@ class Brightness(nn.Module):
         super().__init__()
         self.offset = offset
         self.spec = {"image_size": 8, "mean": [0.0] * 3, "std": [1.0] * 3}
+        self.spec["predicts"] = TIP_INVISIBLE
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return x.mean(dim=(1, 2, 3)) + self.offset

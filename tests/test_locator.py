@@ -42,7 +42,7 @@ def test_decoding_undoes_encoding(x, y, width, height):
     maps = torch.cat([20 * confidence - 10, distances], dim=1)
     found, presence = locator.decode(maps)
     assert torch.allclose(found, box, atol=1e-4)
-    assert presence > 0.9
+    assert presence > 0.89  # the least: a box of two cells, whose middle is where four cells meet
 
 
 def test_a_frame_without_an_applier_asks_for_no_confidence():

@@ -143,13 +143,3 @@ def test_a_video_of_another_plan_is_not_taken_for_this_one(folder, tmp_path):
 def test_bad_parameters_are_named_all_at_once():
     with pytest.raises(ValueError, match=r"videos is 0.*width is 97.*even.*processes is 0"):
         Spec(videos=0, width=97, processes=0)
-
-
-@pytest.mark.slow
-def test_about_the_papers_share_of_clipper_frames_is_visible(tmp_path):
-    spec = Spec(videos=40, test_videos=2, clipper_frames=10, absent_frames=2, width=128, height=72)
-    truth = dataset.read(simulate(tmp_path, spec)).truth
-    shown = truth[truth["label"] != "absent"]
-    assert 0.30 < (shown["label"] == "visible").mean() < 0.43  # the paper's: 0.356
-    tissue = (shown["cause"] == "occluded_tissue").sum() / (shown["label"] == "invisible").sum()
-    assert tissue > 0.6

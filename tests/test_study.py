@@ -12,7 +12,9 @@ from pathlib import Path
 import nbformat
 import pandas as pd
 import pytest
+import torch
 import yaml
+from safetensors.torch import load_file
 from sklearn.metrics import roc_auc_score
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -166,7 +168,7 @@ def test_a_changed_parameter_reruns_only_what_depends_on_it(project):
     assert result.returncode == 0, result.stderr
     after = finished(project)
     rerun = {run for run in before if after[run] != before[run]}
-    assert rerun == {"08_ensemble_test/once", "09_jetson_deploy/once"}
+    assert rerun == {"08_ensemble_test/once"}  # 09 reads its thresholds, which are the same
 
 
 def test_a_study_without_its_data_says_what_it_needs(project):
@@ -217,8 +219,9 @@ def test_a_nested_study_with_recipes_from_its_videos_to_the_device(project):
     place = project / "papermill_runs" / "nested"
     runs = list(place.glob("05_train_fold/*/run.json"))
     assert len(runs) == 3 * 4 + 2  # the last are the student and the network that arms
-    only = place.glob("05_train_fold/*simulated_only*/model.safetensors")
-    assert len({path.read_bytes() for path in only}) == 1  # one network, never trained here
+    only = [load_file(p) for p in place.glob("05_train_fold/*simulated_only*/model.safetensors")]
+    for network in only[1:]:  # one network, never trained here
+        assert all(torch.equal(network[name], tensor) for name, tensor in only[0].items())
     recipes = pd.read_csv(place / "06_loss_comparison" / "once" / "recipes.csv")
     assert recipes["recipe"].nunique() == 4
     before = {path: path.stat().st_mtime_ns for path in place.glob("0?_*/*/run.json")}
