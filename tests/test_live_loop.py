@@ -32,6 +32,10 @@ STARVED = 100e6  # nanoseconds
 EDGE = Overlay((WIDTH, HEIGHT)).edge
 
 
+class Late(AssertionError):
+    """Something that was promised in time did not come in time."""
+
+
 def waited() -> dict[str, int]:
     """For each thread of this process, the nanoseconds it was ready to run and had no processor."""
     found = {}
@@ -45,7 +49,7 @@ def on_a_machine_with_time(test):
     """Repeat a test of timing where the machine kept its threads waiting for a processor.
 
     Half a second is promised on a machine that can run the program. On one where others take every
-    processor it fails for no fault of the program's: it is tried thrice, then skipped and told.
+    processor the test fails for no fault of the program's: it is tried thrice, then skipped.
     """
 
     @functools.wraps(test)
@@ -54,8 +58,8 @@ def on_a_machine_with_time(test):
             before = waited()
             try:
                 return test(*arguments, **named)
-            except AssertionError as error:
-                failure = str(error).partition("\n")[0]
+            except Late as error:
+                failure = str(error).splitlines()[0]
                 waits = [after - before.get(task, 0) for task, after in waited().items()]
                 starved = max(waits, default=0)
                 if starved < STARVED:
@@ -164,13 +168,13 @@ class Room:
                 if shown is state and shown_at > after:
                     return shown_at
             time.sleep(0.005)
-        raise AssertionError(f"{state} was not shown; log: {self.log.read_text()[-600:]}")
+        raise Late(f"{state} was not shown; log: {self.log.read_text()[-600:]}")
 
     def lost(self, since: float) -> float:
         """When "no signal" was first shown after a fault, which must be as soon as promised."""
         shown_at = self.wait_for(State.NO_SIGNAL, after=since)
         if shown_at - since >= PROMISE:
-            raise AssertionError(f"no signal after {shown_at - since:.2f} s")
+            raise Late(f"no signal after {shown_at - since:.2f} s")
         return shown_at
 
     def events(self, name: str) -> list[dict]:
@@ -298,7 +302,7 @@ def test_slow_network_drops_pictures_and_delay_does_not_grow(frames, tmp_path, c
     late = [line["latency_ms"] for line in decisions]
     # A picture waits for the one before it, then for itself: twice the network's time at most.
     if np.median(late[-8:]) > 300:
-        raise AssertionError(f"decisions after {np.median(late[-8:]):.0f} ms")
+        raise Late(f"decisions after {np.median(late[-8:]):.0f} ms")
     assert decisions[-1]["dropped"] > 0
     summary = room.summary
     assert summary["pictures"] >= summary["scored"] + summary["dropped"]
@@ -317,7 +321,7 @@ def test_a_file_plays_to_its_end(tmp_path):
     assert summary["pictures"] == 20
     assert summary["scored"] + summary["dropped"] == 20
     if screen.shown[-1][1] is not State.VISIBLE:
-        raise AssertionError("its end is not a fault")
+        raise Late("its end is not a fault")
 
 
 SERVER = """
