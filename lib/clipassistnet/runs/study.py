@@ -65,7 +65,8 @@ def summary(study: str) -> str:
     for notebook, table, title in shown:
         path = folder / notebook / name_key({}) / f"{table}.csv"
         if path.exists():
-            parts += [f"\n{title}{note}\n", pd.read_csv(path).to_string(index=False, na_rep="-")]
+            rows = pd.read_csv(path).drop(columns="left_out", errors="ignore")
+            parts += [f"\n{title}{note}\n", rows.to_string(index=False, na_rep="-")]
     place = os.path.relpath(folder)
     parts.append(f"\nExecuted notebooks: {place}/<notebook>/<run>/notebook.ipynb")
     parts.append(f"Figures:            {place}/<notebook>/<run>/figures/")
