@@ -78,7 +78,11 @@ def test_an_interval_holds_its_estimate_and_keeps_its_bounds():
     low, high = t_interval(1.0, np.array([1.0, 0.9, 1.0]), weight)[1:3]
     assert 0 < low < 0.9
     assert high == 1
-    assert t_interval(1.0, np.ones(9), weight) == (1, 1, 1, 0)
+    # Six clusters without a miss: 0.5407 ** 6 = 0.025.
+    assert t_interval(1.0, np.ones(9), weight) == (1, pytest.approx(0.5407, abs=1e-4), 1, 0)
+    assert t_interval(0.0, np.zeros(9), weight) == (0, 0, pytest.approx(0.4593, abs=1e-4), 0)
+    assert np.isnan(t_interval(0.7, np.full(9, 0.7), weight)[1:3]).all()
+    assert np.isnan(t_interval(0.0, np.zeros(9), weight, link="identity")[1:3]).all()
     wide = t_difference(0.9, np.array([0.5, 1.0]), weight)
     assert wide.high == 1
     assert wide.p > 0.05

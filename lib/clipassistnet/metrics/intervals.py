@@ -63,7 +63,9 @@ def t_interval(
 ) -> Interval:
     """The estimate with its t interval from resampled values (n,), on the scale of `link`.
 
-    Values that are nan are left out; nan limits where fewer than two others are there.
+    Values that are nan are left out; nan limits where fewer than two others are there. Where all
+    values agree they tell no width: a share of 0 or 1 gets the exact binomial limit (Clopper &
+    Pearson) for as many clusters as there are degrees of freedom and one, others nan limits.
     """
     values, left_out = _known(values)
     if len(values) < 2:
@@ -73,10 +75,17 @@ def t_interval(
     most = 1 - LEAST if link == "logit" else np.inf
     error = np.sqrt(evidence.inflation) * forward(np.clip(values, least, most)).std(ddof=1)
     if error < 1e-12:
-        return Interval(estimate, estimate, estimate, left_out)
+        return Interval(estimate, *_without_width(estimate, evidence, link), left_out)
     middle, half = forward(np.clip(estimate, least, most)), student.ppf(LEVEL, evidence.df) * error
     low, high = back(middle - half), back(middle + half)
     return Interval(estimate, float(min(low, estimate)), float(max(high, estimate)), left_out)
+
+
+def _without_width(estimate: float, evidence: Evidence, link: str) -> tuple[float, float]:
+    if link != "logit" or estimate not in (0, 1):
+        return np.nan, np.nan
+    least = (1 - LEVEL) ** (1 / (evidence.df + 1))  # that often all of them come out alike
+    return (least, 1.0) if estimate == 1 else (0.0, 1 - least)
 
 
 def t_difference(difference: float, values: np.ndarray, evidence: Evidence) -> Difference:
