@@ -275,6 +275,29 @@ def test_parity_needs_frames_and_float32_pytorch(built, eager, greys, frames):
         deploy.parity(built, eager, frames, 0.5)
 
 
+def test_several_ensembles_judge_their_own_frames_against_their_own_thresholds(greys):
+    # The frames take turns between two ensembles, whose second rungs are 0.01 and 0.03 too bright.
+    held_out = np.where(np.arange(51) % 2, "b", "a")
+    rungs = {n: [brightness(), brightness(by)] for n, by in (("a", 0.01), ("b", 0.03))}
+    scores = deploy.judge(rungs, greys, held_out)
+    np.testing.assert_allclose(scores[0], np.arange(0, 255, 5) / 255, atol=1e-6)
+    np.testing.assert_allclose((scores[1] - scores[0])[:4], [0.01, 0.03, 0.01, 0.03], atol=1e-6)
+    # Below 0.5 by 0.03 at most: 125 / 255 (odd, so of b); below 0.2 by 0.01 at most: 50 / 255.
+    own = np.where(held_out == "b", 0.5, 0.2)
+    row = deploy.compare(rungs["a"], scores, own)[1]
+    assert row["max_difference"] == pytest.approx(0.03, abs=1e-6)
+    assert row["flips"] == 2
+
+
+def test_ladders_climb_the_same_rungs(ensemble, frames):
+    rungs, refused = deploy.ladders(
+        {"a": ensemble, "b": ensemble}, SIZE, {"a": frames, "b": frames}
+    )
+    names = [[rung.name for rung in own] for own in rungs.values()]
+    assert names[0] == names[1]
+    assert len(names[0]) + len(refused) == sum(map(len, backends.PRECISIONS.values()))
+
+
 def test_timing_of_proven_predictors_only(greys):
     predictors = [brightness(), brightness(0.0001), brightness(0.2)]
     rows, scores = deploy.prove(predictors, greys, 0.5)

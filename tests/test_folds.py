@@ -192,6 +192,17 @@ def test_nested_every_patient_is_judged_once_and_never_seen_by_its_judges(rows, 
     assert len(judged) == len(labels)
 
 
+def test_each_ensemble_judges_its_own_clipper_frames_and_learns_from_others():
+    labels, table_of_videos = studied()
+    nested = folds.make(labels, table_of_videos, 3, test_share=0, seed=0)
+    train, judged = folds.judged(nested, labels, crossvalidation.ensembles(3, 1))
+    assert len(judged) == (labels["label"] != "absent").sum()
+    assert set(judged["held_out"]) == set(train) == {"0", "1", "2"}
+    for held_out, rows in judged.groupby("held_out"):
+        assert set(rows["patient"]).isdisjoint(train[held_out]["patient"])
+        assert set(nested.set_index("video")["subset"][rows["video"].unique()]) == {held_out}
+
+
 @pytest.mark.parametrize(
     ("fold", "held_out", "message"),
     [

@@ -6,6 +6,7 @@
 
 import csv
 import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -143,6 +144,21 @@ def split(
         _with_target(validation, "label"),
         _with_target(judged, "label"),
     )
+
+
+def judged(
+    folds: pd.DataFrame, labels: pd.DataFrame, ensembles: Mapping[str, Sequence[int]]
+) -> tuple[dict[str, pd.DataFrame], pd.DataFrame]:
+    """Who learns and who judges: training frames by held-out subset, and all judged frames.
+
+    `ensembles` as from `crossvalidation.ensembles`; training frames are those of the first network
+    of each. The judged frames, those with a clipper, have a column `held_out`. Errors as `split`.
+    """
+    train, parts = {}, []
+    for held_out, (fold, *_) in ensembles.items():
+        train[held_out], _, judged = split(folds, labels, fold, held_out)
+        parts.append(judged[judged["label"] != "absent"].assign(held_out=held_out))
+    return train, pd.concat(parts, ignore_index=True)
 
 
 def _known(folds: pd.DataFrame, fold: str, held_out: str) -> tuple[str, str]:

@@ -1,11 +1,13 @@
 """The ensemble on a device: load a backend, prove it equal to PyTorch, time it, save its engine."""
 
-from .backends import available, ladder, load, load_like
+from .backends import available, ladder, ladders, load, load_like
 from .measure import (
     METRIC_TOLERANCE,
     MINIMUM_FRAMES,
     TOLERANCE,
+    compare,
     interleaved,
+    judge,
     parity,
     prove,
     spread,
@@ -24,10 +26,13 @@ __all__ = [
     "EngineError",
     "Predictor",
     "available",
+    "compare",
     "convertible",
     "device_name",
     "interleaved",
+    "judge",
     "ladder",
+    "ladders",
     "load",
     "load_like",
     "open_engine",

@@ -6,7 +6,7 @@ import copy
 import dataclasses
 import functools
 from pathlib import Path
-from typing import Callable
+from typing import Callable, Mapping
 
 import numpy as np
 import torch
@@ -145,6 +145,15 @@ def ladder(
         except BackendError as error:
             refused[backend, precision] = str(error)
     return predictors, refused
+
+
+def ladders(
+    ensembles: Mapping[str, nn.Module], image_size: int, calibration: Mapping[str, np.ndarray]
+) -> tuple[dict[str, list[Predictor]], dict[tuple[str, str], str]]:
+    """The `ladder` of several ensembles alike, by name, each with calibration frames of its own."""
+    found = {n: ladder(module, image_size, calibration[n]) for n, module in ensembles.items()}
+    (_, refused), *_ = found.values()
+    return {name: rungs for name, (rungs, _) in found.items()}, refused
 
 
 def version(backend: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from typing import Sequence
+from typing import Mapping, Sequence
 
 import numpy as np
 
@@ -52,13 +52,42 @@ def prove(
     targets: np.ndarray | None = None,
 ) -> tuple[list[dict[str, object]], list[np.ndarray]]:
     """Every predictor against the first, float32 PyTorch: rows as of `parity`, and the scores."""
-    expected = _expected(predictors[0], frames)
-    scores = [expected, *(predictor.predict(frames) for predictor in predictors[1:])]
-    rows = [
+    scores = [predictor.predict(frames) for predictor in predictors]
+    return compare(predictors, scores, threshold, targets), scores
+
+
+def compare(
+    predictors: Sequence[Predictor],
+    scores: Sequence[np.ndarray],
+    threshold: float | np.ndarray,
+    targets: np.ndarray | None = None,
+) -> list[dict[str, object]]:
+    """As `prove`, of scores (N,) already there: one array a predictor.
+
+    They may come from several ensembles, each of which judged its own frames on the same rungs;
+    `threshold` may be one a frame (N,).
+    """
+    expected = _expected(predictors[0], scores[0])
+    return [
         _compare(expected, own, predictor, threshold, targets)
         for own, predictor in zip(scores, predictors)
     ]
-    return rows, scores
+
+
+def judge(
+    rungs: Mapping[str, Sequence[Predictor]], frames: np.ndarray, held_out: Sequence[str]
+) -> list[np.ndarray]:
+    """Scores (N,) of every rung of several ensembles, each of which judges its own frames alone.
+
+    rungs: the same ladder for each held-out subset; held_out: the subset of each frame (N,).
+    """
+    subsets = np.asarray(held_out)
+    scores = np.empty((len(next(iter(rungs.values()))), len(frames)), np.float32)
+    for subset in dict.fromkeys(subsets):
+        own = subsets == subset
+        for row, rung in zip(scores, rungs[subset]):
+            row[own] = rung.predict(frames[own])
+    return list(scores)
 
 
 def spread(table, cache, number: int) -> tuple:
@@ -126,12 +155,11 @@ def _batches(frames: np.ndarray, batch: int) -> list[np.ndarray]:
     return [frames[start : start + batch] for start in range(0, len(frames) - batch + 1, batch)]
 
 
-def _expected(reference: Predictor, frames: np.ndarray) -> np.ndarray:
+def _expected(reference: Predictor, scores: np.ndarray) -> np.ndarray:
     if reference.backend not in ("torch", "torch-cuda") or reference.precision != "float32":
         raise ValueError(f"the reference is {reference.name}, expected float32 PyTorch")
-    if len(frames) < MINIMUM_FRAMES:
-        raise ValueError(f"{len(frames)} frames, expected at least {MINIMUM_FRAMES}")
-    scores = reference.predict(frames)
+    if len(scores) < MINIMUM_FRAMES:
+        raise ValueError(f"{len(scores)} frames, expected at least {MINIMUM_FRAMES}")
     if not np.isfinite(scores).all():
         raise ValueError("the reference's scores are not finite numbers")
     return scores
@@ -141,7 +169,7 @@ def _compare(
     expected: np.ndarray,
     scores: np.ndarray,
     other: Predictor,
-    threshold: float,
+    threshold: float | np.ndarray,
     targets: np.ndarray | None,
 ) -> dict[str, object]:
     difference = float(np.max(np.abs(scores - expected)))
