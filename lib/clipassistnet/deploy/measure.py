@@ -90,13 +90,17 @@ def judge(
     return list(scores)
 
 
-def spread(table, cache, number: int) -> tuple:
+def spread(table, cache, number: int, *, each: str | None = None) -> tuple:
     """At most `number` rows of a table of frames (video, frame), evenly spread, and their frames.
 
-    `cache`: a frames.FrameCache. Returns the rows, and uint8 RGB (N, H, W, 3).
+    `cache`: a frames.FrameCache; `each`: so many of each value of this column. Returns the
+    rows, and uint8 RGB (N, H, W, 3).
     """
-    places = np.unique(np.linspace(0, len(table) - 1, number).astype(int))
-    rows = table.iloc[places]
+    groups = [np.arange(len(table))]
+    if each is not None:
+        groups = [groups[0][table[each] == value] for value in dict.fromkeys(table[each])]
+    places = [own[np.linspace(0, len(own) - 1, number).astype(int)] for own in groups]
+    rows = table.iloc[np.unique(np.concatenate(places))]
     return rows, np.stack([cache.get(v, int(f)) for v, f in zip(rows["video"], rows["frame"])])
 
 
