@@ -22,7 +22,10 @@ def test_rates_by_hand():
     found = thresholds.rate_table(table, {"here": alarm}, resamples=200).set_index("rate")
     assert found["estimate"].tolist() == pytest.approx([3 / 6, 0, 3 / 9, 0])
     assert found.loc["sensitivity", "low"] < 0.5 < found.loc["sensitivity", "high"]
-    assert found.loc["specificity", ["low", "high"]].tolist() == [0, 0]
+    # No visible frame of three videos was left in peace: the exact limit is 1 - 0.025 ** (1 / 3).
+    assert found.loc["specificity", ["low", "high"]].tolist() == pytest.approx(
+        [0, 0.7076], abs=1e-4
+    )
 
 
 def test_intervals_resample_patients_where_they_are_asked_to():
@@ -34,7 +37,7 @@ def test_intervals_resample_patients_where_they_are_asked_to():
         by: thresholds.rate_table(table, shown, by=by, resamples=200) for by in ("video", "patient")
     }
     widths = {by: t["high"][0] - t["low"][0] for by, t in both.items()}
-    assert widths["patient"] == 0
+    assert np.isnan(widths["patient"])  # resamples that all agree tell no width
     assert widths["video"] > 0.5
 
 
