@@ -181,8 +181,8 @@ def test_boxes_in_pixels_become_shares_of_the_frame(monkeypatch):
 
 def test_a_network_that_judges_crops_is_not_deployed_on_whole_frames():
     network = model.build("tf_efficientnet_lite0", "none")
-    network.spec.update(image_size=32, cropped=False)
+    network.spec.update(image_size=32, cropped=0)
     model.EnsembleModule([network])
-    network.spec["cropped"] = crops.Crops.cropped
+    network.spec["cropped"] = 448
     with pytest.raises(model.ModelError, match="crops"):
         model.EnsembleModule([network])

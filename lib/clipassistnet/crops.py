@@ -26,12 +26,15 @@ class Crops:
     KeyError for a frame without one.
     """
 
-    cropped = True  # a checkpoint says so: such a network must not be shown whole frames
-
     def __init__(self, cache, boxes: pd.DataFrame, size: int):
         self.cache, self.size = cache, size
         rows = boxes[[*KEY, *CORNERS]].itertuples(index=False)
         self.boxes = {(video, int(frame)): np.array(box) for video, frame, *box in rows}
+
+    @property
+    def cropped(self) -> int:
+        """Edge of the frames that crops are cut from. A checkpoint keeps it: see located.py."""
+        return self.cache.size
 
     def get(self, video: str, frame: int) -> np.ndarray:
         """The crop of a cached frame, uint8 RGB (size, size, 3)."""

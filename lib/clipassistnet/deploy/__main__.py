@@ -6,7 +6,7 @@ import argparse
 import json
 import sys
 
-from clipassistnet import deploy, model
+from clipassistnet import deploy, located, model
 from clipassistnet.deploy import benchmark, pictures
 
 _FRAMES = 64  # of parity
@@ -79,9 +79,9 @@ def _check(options: argparse.Namespace) -> int:
 
 
 def _given(options: argparse.Namespace):
-    networks = [model.load(path) for path in options.model]
-    # Either kind can become an engine: its sidecar says which, and live asks.
-    ensemble = model.EnsembleModule(networks, predicts=networks[0].spec["predicts"]).eval()
+    # Either question can become an engine: its sidecar says which, and live asks.
+    predicts = model.load(options.model[0]).spec["predicts"]
+    ensemble = located.ensemble(options.model, predicts=predicts)
     return ensemble, pictures.read(options.frames, _FRAMES, ensemble.spec["image_size"])
 
 

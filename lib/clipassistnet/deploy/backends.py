@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-import functools
 from pathlib import Path
 from typing import Callable, Mapping
 
@@ -12,7 +11,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from clipassistnet.transforms import preprocess
+from clipassistnet import located
 
 from . import openvino_engine, tensorrt_engine, torch2trt_engine
 from .predictor import BackendError, Engine, Predictor, memory_in_use
@@ -73,16 +72,27 @@ def load(
         )
     version(backend)
     if backend not in ENGINES:
-        make = functools.partial(_eager, ensemble, backend, precision)
-        return _predictor(backend, precision, ensemble.spec, make)
+        parts = located.parts(ensemble)
+        return _predictor(
+            backend, precision, ensemble.spec, lambda name: _eager(parts[name], backend, precision)
+        )
     engine = Engine(ensemble)
-    spec = ensemble.spec
-    if calibration is not None:
-        calibration = preprocess(calibration, image_size, spec["mean"], spec["std"])
-    ENGINES[backend].build(ensemble, image_size, precision, calibration, engine.folder)
-    built = start(backend, precision, spec, engine.folder)
-    require_dependence(built.run, copy.deepcopy(ensemble).eval(), image_size)
+    _build(backend, ensemble, precision, calibration, engine.folder)
+    built = start(backend, precision, ensemble.spec, engine.folder)
     return dataclasses.replace(built, engine=engine)
+
+
+def _build(
+    backend: str, ensemble: nn.Module, precision: str, calibration: np.ndarray | None, folder: Path
+) -> None:
+    """The engine of each part of the ensemble in a folder of its own, or of its only one here."""
+    shown = {} if calibration is None else located.shown_to(ensemble, calibration)
+    for name, part in located.parts(ensemble).items():
+        size, own = part.spec["image_size"], folder / name
+        own.mkdir(exist_ok=True)
+        ENGINES[backend].build(part, size, precision, shown.get(name), own)
+        run = ENGINES[backend].start(own, precision)
+        require_dependence(run, copy.deepcopy(part).eval(), size)
 
 
 def load_like(
@@ -104,28 +114,35 @@ def check(backend: str, precision: str) -> None:
 
 def start(backend: str, precision: str, spec: dict, folder: Path) -> Predictor:
     """The engine that was built in `folder`."""
-    return _predictor(backend, precision, spec, lambda: ENGINES[backend].start(folder, precision))
+    return _predictor(
+        backend, precision, spec, lambda name: ENGINES[backend].start(folder / name, precision)
+    )
 
 
-def _predictor(backend: str, precision: str, spec: dict, make: Callable) -> Predictor:
-    """What `make` gives as the Predictor of a backend; spec: image_size, mean, std, predicts."""
+def _predictor(backend: str, precision: str, spec: dict, start_part: Callable) -> Predictor:
+    """The parts that `start_part` starts by name, as the Predictor of a backend.
+
+    spec: image_size, mean, std, predicts, and located for an ensemble that judges crops.
+    """
     device = "cpu" if backend in ("openvino", "torch") else "cuda"
     before = memory_in_use(device)
-    run = make()
-    run(torch.zeros(1, 3, spec["image_size"], spec["image_size"]))  # what it takes, it takes now
-    return Predictor(
+    own = {name: spec[name] and tuple(spec[name]) for name in ("mean", "std")}
+    predictor = Predictor(
         backend=backend,
         precision=precision,
         device=device,
         reason=f"{backend} {version(backend)}",
         image_size=spec["image_size"],
-        mean=tuple(spec["mean"]),
-        std=tuple(spec["std"]),
+        **own,
         batch=1 if backend in ENGINES else _EAGER_BATCH,
-        memory=max(0, memory_in_use(device) - before),
-        run=run,
+        memory=0,
+        run=located.assemble(spec, start_part),
         predicts=spec["predicts"],
+        located=spec.get("located"),
     )
+    # What it takes, it takes now.
+    predictor.predict(np.zeros((1, spec["image_size"], spec["image_size"], 3), np.uint8))
+    return dataclasses.replace(predictor, memory=max(0, memory_in_use(device) - before))
 
 
 def ladder(

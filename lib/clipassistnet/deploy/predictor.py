@@ -20,7 +20,7 @@ import torch
 from torch import nn
 
 from clipassistnet.model import TIP_INVISIBLE
-from clipassistnet.transforms import preprocess
+from clipassistnet.transforms import preprocess, resize
 
 CPU_INFO = Path("/proc/cpuinfo")
 BOARD = Path("/proc/device-tree/model")
@@ -47,10 +47,11 @@ class Engine:
 class Predictor:
     """An ensemble on one backend, at one precision, ready to score frames.
 
-    `run` takes normalised frames, float32 (n, 3, image_size, image_size) with n <= `batch`, on the
-    CPU, and returns float32 (n,). `reason` says why this backend was taken, `memory` how many bytes
-    loading it and one call took (of the process, or of the GPU), `engine` what can be saved of it,
-    `predicts` what the scores are the probability of.
+    `run` takes what `prepare` gives of n <= `batch` frames, and returns float32 (n,). `reason` says
+    why this backend was taken, `memory` how many bytes loading it and one call took (of the
+    process, or of the GPU), `engine` what can be saved of it, `predicts` what the scores are the
+    probability of. Of an ensemble that judges crops, mean and std are None and `located` is what
+    its spec has under that name, see located.py.
     """
 
     backend: str
@@ -58,18 +59,28 @@ class Predictor:
     device: str
     reason: str
     image_size: int
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
+    mean: tuple[float, ...] | None
+    std: tuple[float, ...] | None
     batch: int
     memory: int
     run: Callable[[torch.Tensor], np.ndarray]
     engine: Engine | None = None
     predicts: str = TIP_INVISIBLE
+    located: dict | None = None
 
     @property
     def name(self) -> str:
         """Such as "openvino int8"."""
         return f"{self.backend} {self.precision}"
+
+    def prepare(self, frames: np.ndarray) -> torch.Tensor | np.ndarray:
+        """Frames uint8 RGB (N, H, W, 3) as `run` takes them, resized to image_size.
+
+        Normalised, float32 (N, 3, S, S) on the CPU; as they are where crops will be cut from them.
+        """
+        if self.located:
+            return np.stack([resize(frame, self.image_size) for frame in frames])
+        return preprocess(frames, self.image_size, self.mean, self.std)
 
     def predict(self, frames: np.ndarray) -> np.ndarray:
         """p(what it predicts) of each frame: uint8 RGB (N, H, W, 3) to float32 (N,), in order.
@@ -80,7 +91,7 @@ class Predictor:
         scores = np.empty(len(frames), np.float32)
         for start in range(0, len(frames), self.batch):
             part = frames[start : start + self.batch]
-            result = self.run(preprocess(part, self.image_size, self.mean, self.std))
+            result = self.run(self.prepare(part))
             # Assigning would broadcast a single score over the batch without a word.
             if result.shape != (len(part),):
                 raise BackendError(

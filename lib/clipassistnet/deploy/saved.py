@@ -18,6 +18,7 @@ from . import backends
 from .predictor import Predictor, device_name, weights_digest
 
 SIDECAR = "engine.json"
+_SPEC = ("predicts", "image_size", "mean", "std", "located")
 
 
 class EngineError(ValueError):
@@ -30,7 +31,8 @@ def save(
     """Write an engine that `load` built and that gives PyTorch's scores; return its sidecar.
 
     `parity`: what `parity` or `prove` said of it. The sidecar: backend, precision, device, version,
-    weights (their digest), members, predicts, image_size, mean, std, files, parity and made_with.
+    weights (their digest), members, predicts, image_size, mean, std, located (None, or what the
+    parts of an ensemble of crops are shown), files, parity and made_with.
     An engine that is there is replaced. Raises EngineError where `folder` is something else, there
     is nothing to save, or parity failed.
     """
@@ -45,7 +47,7 @@ def save(
         raise EngineError(f"{predictor.name}: does not give PyTorch's scores: {parity}")
     sidecar = {
         **_identity(predictor.backend, predictor.precision),
-        **{name: getattr(predictor, name) for name in ("predicts", "image_size", "mean", "std")},
+        **{name: getattr(predictor, name) for name in _SPEC},
         **{"weights": engine.weights, "members": engine.members, "files": _files(engine.folder)},
         "parity": parity,
         "made_with": {"python": platform.python_version(), "torch": torch.__version__},
@@ -111,5 +113,8 @@ def _identity(backend: str, precision: str) -> dict[str, object]:
 
 def _files(folder: Path) -> dict[str, str]:
     """SHA-256 of each file of an engine."""
-    names = sorted(path.name for path in folder.iterdir() if path.name != SIDECAR)
-    return {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in names}
+    paths = sorted(path for path in folder.rglob("*") if path.is_file() and path.name != SIDECAR)
+    return {
+        path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in paths
+    }

@@ -119,7 +119,7 @@ def start(folder: Path, precision: str) -> Callable[[torch.Tensor], np.ndarray]:
 
     def run(batch: torch.Tensor) -> np.ndarray:
         images = batch.cuda().float().contiguous()
-        output = torch.empty(len(images), device="cuda")
+        output = torch.empty(tuple(engine.get_tensor_shape(scores)), device="cuda")
         context.set_tensor_address(frames, images.data_ptr())
         context.set_tensor_address(scores, output.data_ptr())
         if not context.execute_async_v3(torch.cuda.current_stream().cuda_stream):

@@ -59,7 +59,7 @@ def load(
     """
     import torch
 
-    from clipassistnet import deploy, model
+    from clipassistnet import deploy, located, model
 
     predicts = model.CLIP_APPLIER if arms else model.TIP_INVISIBLE
     if threads:
@@ -73,10 +73,7 @@ def load(
         ):
             raise ValueError(f"{paths[0]}: is {predictor.name}, not {backend} {precision or ''}")
     else:
-        networks = [model.load(path) for path in paths]
-        for path, network in zip(paths, networks):
-            model.require_question(network.spec["predicts"], predicts, path)
-        ensemble = model.EnsembleModule(networks, predicts=predicts).eval()
+        ensemble = located.ensemble(paths, predicts=predicts)
         size = ensemble.spec["image_size"]
         predictor = deploy.load(backend, ensemble, size, precision=precision or "float32")
     # The first call is slow everywhere: it must not be that of the first picture.

@@ -41,9 +41,6 @@ class _Way:
     """The way of pictures by one predictor: what the live loop does, without its threads."""
 
     def __init__(self, predictor, threshold: float) -> None:
-        from clipassistnet.transforms import preprocess  # torch: the live loop goes without it
-
-        self.preprocess = preprocess
         self.predictor, self.seconds = predictor, []
         self.assistant, self.history = Assistant(Alarm(threshold, 0.0, 0.0), armed=True), History()
         self.overlay = None
@@ -52,10 +49,9 @@ class _Way:
         canvas = cv2.cvtColor(picture, cv2.COLOR_RGB2BGR)
         self.overlay = self.overlay or Overlay(picture.shape[1::-1])
         stamps = [time.perf_counter()]
-        model = self.predictor
-        images = self.preprocess(picture[None], model.image_size, model.mean, model.std)
+        images = self.predictor.prepare(picture[None])
         stamps.append(time.perf_counter())
-        score = float(model.run(images)[0])
+        score = float(self.predictor.run(images)[0])
         stamps.append(time.perf_counter())
         self.assistant.picture(now)
         self.assistant.scored(now, score)

@@ -30,8 +30,8 @@ class FrameClassifier(nn.Module):
     """A network with two logits and `spec`, what has to be known of it.
 
     spec: predicts (what class 1 says, TIP_INVISIBLE or CLIP_APPLIER), backbone, image_size, mean,
-    std, weights, weights_licence, early_stride; once trained, cropped (whether it judges crops,
-    see crops.py).
+    std, weights, weights_licence, early_stride; once trained, cropped (0, or the edge of the
+    frames from which the crops that it judges are cut, see located.py).
     """
 
     def __init__(self, network: nn.Module, spec: dict[str, Any]):
@@ -193,7 +193,8 @@ def require_question(predicts: str, wanted: str, who: str) -> None:
 class EnsembleModule(nn.Module):
     """The weighted mean of its members' confidences, as in the paper.
 
-    All of them predict `predicts`; a network for another question is refused (ModelError).
+    All of them predict `predicts`; a network for another question is refused (ModelError), and so
+    is one that judges crops, or with `crops` one that does not.
     Holds copies of the members in their export form, for pictures of their common image size. Uses
     nothing that torch2trt cannot convert: F.softmax, for torch.softmax would silently become a
     constant; and class 1 is taken by a mean over both classes with weights 0 and 2, which is exact.
@@ -205,6 +206,7 @@ class EnsembleModule(nn.Module):
         weights: Sequence[float] | None = None,
         *,
         predicts: str = TIP_INVISIBLE,
+        crops: bool = False,
     ):
         super().__init__()
         for number, model in enumerate(models):
@@ -215,10 +217,11 @@ class EnsembleModule(nn.Module):
                 "ensemble: expected members of one known image size, mean and standard deviation, "
                 f"got {sorted(inputs)}"
             )
-        if any(m.spec.get("cropped") for m in models):
+        if any(bool(m.spec.get("cropped")) != crops for m in models):
             raise ModelError(
-                "ensemble: its members judge crops around a located clip applier, and deployment "
-                "shows whole frames so far; take members of another recipe"
+                "ensemble: members that judge whole frames, and members that judge crops around a "
+                "located clip applier (see located.py): expected "
+                + ("the latter alone" if crops else "the former alone")
             )
         shares = torch.tensor(
             [1.0] * len(models) if weights is None else list(weights), dtype=torch.float32

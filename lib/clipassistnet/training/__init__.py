@@ -186,7 +186,7 @@ def _begin(settings: Settings, train: pd.DataFrame, cache):
         predicts=model.CLIP_APPLIER if settings.loss == "presence" else model.TIP_INVISIBLE,
     )
     classifier.spec["image_size"] = settings.image_size
-    classifier.spec["cropped"] = getattr(cache, "cropped", False)
+    classifier.spec["cropped"] = getattr(cache, "cropped", 0)
     _quicken(classifier)
     table = FrameTable(cache, train, **_statistics(classifier), augment=True, seed=settings.seed)
     side = table[0][0].shape[-1]

@@ -1,0 +1,133 @@
+"""Ensembles of networks that judge crops, from checkpoints and locators to a saved engine."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from clipassistnet import crops, deploy, located, locator, model, training
+from clipassistnet.live import engine as live_engine
+from tiny_ensembles import SIZE, blobs, member
+
+EDGE = 96
+
+
+def pair(folder, *, cropped=EDGE):
+    """A run's folder with an untrained classifier of crops and its locator."""
+    folder.mkdir()
+    network = member()
+    network.spec["cropped"] = cropped
+    model.save(network, folder / "model.safetensors")
+    found = locator.Locator("none", image_size=64, width=8)
+    torch.nn.init.normal_(
+        found.head[-1].weight, std=3.0
+    )  # else it looks at one place in all frames
+    locator.save(found, folder / located.LOCATOR)
+    return str(folder / "model.safetensors")
+
+
+@pytest.fixture(scope="module")
+def paths(tmp_path_factory):
+    torch.manual_seed(3)
+    folder = tmp_path_factory.mktemp("runs")
+    return [pair(folder / "one"), pair(folder / "two")]
+
+
+@pytest.fixture(scope="module")
+def ensemble(paths):
+    return located.ensemble(paths, [3.0, 1.0])
+
+
+@pytest.fixture(scope="module")
+def frames():
+    return blobs()
+
+
+class Cache:
+    """Frames in memory in the place of a frame cache."""
+
+    size = EDGE
+
+    def __init__(self, pictures):
+        self.pictures = [located.resize(picture, EDGE) for picture in pictures]
+        rows = [("v", number) for number in range(len(pictures))]
+        self.table = pd.DataFrame(rows, columns=["video", "frame"])
+
+    def get(self, video, frame):
+        return self.pictures[frame]
+
+
+def judged_by_the_study(path, cache):
+    """Scores of one network as notebook 05 computes them."""
+    network, found = model.load(path), locator.load(path.replace("model", "locator"))
+    boxes = crops.locate(found, cache, cache.table)
+    cut = crops.Crops(cache, boxes, network.spec["image_size"])
+    assert cut.cropped == network.spec["cropped"]
+    return training.predict(network, cache.table, cut)
+
+
+def test_on_a_device_it_scores_as_the_study_judged(paths, ensemble, frames):
+    cache = Cache(frames)
+    one, two = (judged_by_the_study(path, cache) for path in paths)
+    assert min(np.ptp(one), np.ptp(two), np.abs(one - two).max()) > 0.01
+    predictor = deploy.load("torch", ensemble, EDGE)
+    np.testing.assert_allclose(predictor.predict(frames), 0.75 * one + 0.25 * two, atol=1e-5)
+
+
+def test_an_engine_is_built_part_by_part_proven_saved_and_opened(ensemble, frames, tmp_path):
+    reference = deploy.load("torch", ensemble, EDGE)
+    built = deploy.load("openvino", ensemble, EDGE)
+    proofs, scores = deploy.prove([reference, built], frames, 0.5)
+    assert proofs[1]["passed"], proofs[1]
+    sidecar = deploy.save(tmp_path / "engine", built, proofs[1])
+    assert {name.split("/")[0] for name in sidecar["files"]} == set(ensemble.parts())
+    opened = deploy.open_engine(tmp_path / "engine", ensemble)
+    np.testing.assert_allclose(opened.predict(frames), scores[1], atol=1e-6)
+    file = next(path for path in sorted((tmp_path / "engine").rglob("*.bin")))
+    file.write_bytes(b"another network")
+    with pytest.raises(deploy.EngineError, match=r"classifier0/network\.bin"):
+        deploy.open_engine(tmp_path / "engine")
+
+
+def test_live_takes_the_runs_of_such_a_recipe(paths, frames):
+    predictor = live_engine.load(paths, "torch", None, None)
+    assert predictor.image_size == EDGE
+    assert np.isfinite(predictor.predict(frames[:1])).all()
+
+
+def test_the_operations_of_a_locator_convert(ensemble):
+    part = located.parts(ensemble)["locator0"]
+    used = deploy.operations(deploy.convertible(part), part.spec["image_size"])
+    assert "torch.nn.functional.conv2d" in used
+    assert used <= deploy.CONVERTERS
+
+
+def test_each_part_is_calibrated_by_what_it_is_shown(ensemble, frames):
+    shown = located.shown_to(ensemble, frames[:3])
+    sizes = {name: tuple(images.shape) for name, images in shown.items()}
+    expected = {"locator": (3, 3, 64, 64), "classifier": (3, 3, SIZE, SIZE)}
+    assert sizes == {f"{kind}{n}": shape for kind, shape in expected.items() for n in (0, 1)}
+
+
+def test_what_does_not_fit_together_is_refused(paths, tmp_path):
+    plain = tmp_path / "model.safetensors"
+    network = member()
+    model.save(network, plain)
+    with pytest.raises(model.ModelError, match="whole frames, and members that judge crops"):
+        located.ensemble([paths[0], str(plain)])
+    network.spec["cropped"] = EDGE
+    model.save(network, plain)
+    with pytest.raises(model.ModelError, match=r"locator.safetensors: no such weight file"):
+        located.ensemble([str(plain)])
+    for cropped in (True, EDGE + 32):
+        path = pair(tmp_path / str(cropped), cropped=cropped)
+        with pytest.raises(model.ModelError, match="expected one for all"):
+            located.ensemble([paths[0], path])
+    with pytest.raises(model.ModelError, match=r"model.safetensors: its score is p\(tip invis"):
+        located.ensemble(paths, predicts=model.CLIP_APPLIER)
+
+
+def test_the_sidecar_is_plain_json(ensemble):
+    assert json.loads(json.dumps(ensemble.spec))["located"]["shares"] == [0.75, 0.25]
