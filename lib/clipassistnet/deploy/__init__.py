@@ -1,6 +1,6 @@
 """The ensemble on a device: load a backend, prove it equal to PyTorch, time it, save its engine."""
 
-from .backends import available, ladder, ladders, load, load_like
+from .backends import available, ladder, ladders, load, load_like, used_operations
 from .measure import (
     METRIC_TOLERANCE,
     MINIMUM_FRAMES,
@@ -43,4 +43,5 @@ __all__ = [
     "save",
     "spread",
     "timing",
+    "used_operations",
 ]

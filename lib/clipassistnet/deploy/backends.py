@@ -15,7 +15,7 @@ from clipassistnet import located
 
 from . import openvino_engine, tensorrt_engine, torch2trt_engine
 from .predictor import BackendError, Engine, Predictor, memory_in_use
-from .torch2trt_engine import require_dependence
+from .torch2trt_engine import convertible, operations, require_dependence
 
 # Fastest first: the order in which "auto" tries them.
 BACKENDS = ("torch2trt", "tensorrt", "torch-cuda", "openvino", "torch")
@@ -171,6 +171,15 @@ def ladders(
     found = {n: ladder(module, image_size, calibration[n]) for n, module in ensembles.items()}
     (_, refused), *_ = found.values()
     return {name: rungs for name, (rungs, _) in found.items()}, refused
+
+
+def used_operations(ensemble: nn.Module) -> set[str]:
+    """The torch operations of all parts of an ensemble, as torch2trt would meet them."""
+    found = (
+        operations(convertible(part), part.spec["image_size"])
+        for part in located.parts(ensemble).values()
+    )
+    return set().union(*found)
 
 
 def version(backend: str) -> str:
