@@ -154,7 +154,9 @@ def test_frames_are_described_by_hand():
 
 def test_subgroups_by_hand():
     frames = subgroups.describe(PREDICTIONS, VIDEOS, ANNOTATIONS, LABELS)
-    table = subgroups.subgroups(frames, 0.5, resamples=50).set_index(["grouping", "group"])
+    table = subgroups.subgroups(frames, frames["score"] >= 0.5, resamples=50).set_index(
+        ["grouping", "group"]
+    )
     # Invisible .9 .1 .8 .7, visible .2 .3: .1 loses both pairs, the others win: 6 of 8.
     assert table.loc[("all", "all"), "auroc"] == pytest.approx(0.75)
     assert table.loc[("all", "all"), "sensitivity"] == pytest.approx(0.75)

@@ -4,6 +4,7 @@ from typing import Unpack
 
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike
 
 from clipassistnet.metrics.discrimination import auroc, one_class, rates, with_target
 from clipassistnet.metrics.intervals import Interval
@@ -48,7 +49,7 @@ def describe(
 
 def subgroups(
     frames: pd.DataFrame,
-    threshold: float,
+    alarm: ArrayLike,
     *,
     by: str = "video",
     **sampling: Unpack[Sampling],
@@ -59,17 +60,17 @@ def subgroups(
 
     `frames` as from `describe`. A cause has invisible frames only: its AUROC is that against all
     visible frames, and it has no specificity. Intervals are over videos, nan where there is one
-    alone; sensitivity and specificity are those at `threshold`.
+    alone; sensitivity and specificity are those of `alarm`, bool (frames,): who is warned.
     """
-    options = {"by": by, **sampling}
-    rows = [{"grouping": "all", "group": "all", **_judge(frames, threshold, **options)}]
+    frames, options = frames.assign(alarm=np.asarray(alarm)), {"by": by, **sampling}
+    rows = [{"grouping": "all", "group": "all", **_judge(frames, **options)}]
     for grouping in GROUPINGS:
         for group in sorted(set(frames[grouping]) - {""}):
             part = frames[frames[grouping] == group]
             judged = part
             if grouping == "cause":
                 judged = pd.concat([part, frames[frames["target"] == 0]])
-            row = _judge(judged, threshold, **options)
+            row = _judge(judged, **options)
             if grouping == "cause":
                 row |= {"frames": len(part), "videos": part["video"].nunique()}
                 row["specificity"] = np.nan
@@ -79,8 +80,8 @@ def subgroups(
     return pd.DataFrame(rows)
 
 
-def _judge(frames: pd.DataFrame, threshold: float, **sampling: Unpack[Sampling]) -> dict:
-    found = rates(frames["target"], frames["score"], threshold)
+def _judge(frames: pd.DataFrame, **sampling: Unpack[Sampling]) -> dict:
+    found = rates(frames["target"], frames["alarm"].astype(float), 0.5)  # alarms are 0 or 1
     row = {"frames": len(frames), "videos": frames["video"].nunique()}
     interval = Interval(np.nan, np.nan, np.nan)
     if not one_class(frames["target"].to_numpy()):
