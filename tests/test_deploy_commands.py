@@ -52,6 +52,16 @@ def test_what_cannot_be_done_is_said(folder, capsys):
     assert "no engine was built" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("threshold", ["2", "0", "nan", "half"])
+def test_an_operating_point_that_is_none_is_refused(folder, capsys, threshold):
+    """No score would flip at it, and parity would tell nothing."""
+    command = ["check", str(folder / "engine"), *arguments(folder)[:-1], threshold]
+    with pytest.raises(SystemExit):
+        main(command)
+    said = f"--threshold: {threshold}: expected a number above 0, at most 1"
+    assert said in capsys.readouterr().err
+
+
 def test_live_takes_an_engine(folder):
     (sidecar,) = paths = live_engine.checkpoints([str(folder / "engine")])
     assert live_engine.digests(paths).keys() == {sidecar}
@@ -59,8 +69,9 @@ def test_live_takes_an_engine(folder):
     assert predictor.name == "openvino float32"
     with pytest.raises(ValueError, match="is openvino float32, not auto int8"):
         live_engine.load(paths, "auto", "int8", None)
-    with pytest.raises(ValueError, match="give it alone"):
-        live_engine.checkpoints([str(folder / "engine"), str(folder / "a.safetensors")])
+    for engine in (str(folder / "engine"), sidecar):
+        with pytest.raises(ValueError, match="give it alone"):
+            live_engine.checkpoints([engine, str(folder / "a.safetensors")])
 
 
 def test_live_takes_no_engine_or_network_of_the_other_kind(folder, tmp_path):
@@ -113,6 +124,13 @@ def test_a_file_of_something_else_is_named(tmp_path):
     np.save(tmp_path / "floats.npy", np.zeros((2, 8, 8, 3)))
     with pytest.raises(ValueError, match=r"floats\.npy: float64"):
         pictures.read([str(tmp_path / "floats.npy")], 3, 32)
+    np.save(tmp_path / "none.npy", blobs(1)[:0])
+    with pytest.raises(ValueError, match=r"none\.npy: uint8 \(0, 48, 80, 3\)"):
+        pictures.read([str(tmp_path / "none.npy")], 3, 32)
+    for content in (b"", b"no array", (tmp_path / "floats.npy").read_bytes()[:200]):
+        (tmp_path / "broken.npy").write_bytes(content)
+        with pytest.raises(ValueError, match=r"broken\.npy: cannot be read"):
+            pictures.read([str(tmp_path / "broken.npy")], 3, 32)
 
 
 # The benchmark

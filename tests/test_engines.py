@@ -145,9 +145,11 @@ def test_a_damaged_engine_is_refused(engine, tmp_path):
     (tmp_path / "network.bin").write_bytes((folder / "network.bin").read_bytes()[:-1] + b"x")
     with pytest.raises(deploy.EngineError, match="files: made with"):
         deploy.open_engine(tmp_path)
-    (tmp_path / saved.SIDECAR).write_text("{}")
-    with pytest.raises(deploy.EngineError, match="not the sidecar of an engine"):
-        deploy.open_engine(tmp_path)
+    without_size = {name: value for name, value in sidecar.items() if name != "image_size"}
+    for broken in ({}, [], without_size):
+        (tmp_path / saved.SIDECAR).write_text(json.dumps(broken))
+        with pytest.raises(deploy.EngineError, match="not the sidecar of an engine"):
+            deploy.open_engine(tmp_path)
     with pytest.raises(deploy.EngineError, match="no saved engine"):
         deploy.open_engine(tmp_path / "nowhere")
 

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 import pytest
 
-from clipassistnet.live import Alarm, State, opener
+from clipassistnet.live import Alarm, State, opener, source
 from clipassistnet.live.arming import Appearance, FileSwitch, SerialSwitch, SwitchError
 from clipassistnet.live.capture import Capture, Picture
 from clipassistnet.live.checks import PictureCheck
@@ -350,6 +350,23 @@ def test_a_password_is_neither_shown_nor_logged():
     assert "secret" not in str(caught.value)
     assert "tcp://127.0.0.1:1/stream" in str(caught.value)
     assert without_password("rtsp://10.0.0.5/a@b") == "rtsp://10.0.0.5/a@b"
+
+
+@pytest.mark.parametrize(
+    "location",
+    [
+        "location=rtsp://surgeon:se@secret@127.0.0.1/a",
+        "user-id=surgeon user-pw=secret location=rtsp://127.0.0.1/a",
+        "location=rtsp://127.0.0.1/user=surgeon&password=secret&channel=1",
+    ],
+)
+def test_nor_is_that_of_a_pipeline(monkeypatch, location):
+    monkeypatch.setattr(source, "_built_with", lambda feature: True)
+    open_pipeline = opener(f"rtspsrc {location} ! decodebin ! appsink")
+    with pytest.raises(SourceError) as caught:
+        open_pipeline()
+    assert "secret" not in str(caught.value)
+    assert "! decodebin ! appsink: cannot be opened" in str(caught.value)
 
 
 def test_window_is_probed(monkeypatch):

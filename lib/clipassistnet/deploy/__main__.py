@@ -43,10 +43,20 @@ def _parser() -> argparse.ArgumentParser:
             "--frames", nargs="+", required=True, help=".npy of a frame cache, videos or pictures"
         )
         command.add_argument(
-            "--threshold", type=float, required=True, help="operating point, from notebook 08"
+            "--threshold", type=_threshold, required=True, help="operating point, from notebook 08"
         )
     benchmark.add_command(commands)
     return parser
+
+
+def _threshold(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = float("nan")
+    if not 0 < value <= 1:
+        raise argparse.ArgumentTypeError(f"{text}: expected a number above 0, at most 1")
+    return value
 
 
 def _backends(options: argparse.Namespace) -> int:

@@ -25,8 +25,11 @@ def read(paths: Sequence[str], number: int, size: int) -> np.ndarray:
 
 def _frames(path: str, number: int) -> Iterator[np.ndarray]:
     if path.endswith(".npy"):
-        frames = np.load(path, mmap_mode="r")
-        if frames.dtype != np.uint8 or frames.ndim != 4 or frames.shape[-1] != 3:
+        try:
+            frames = np.load(path, mmap_mode="r")
+        except (ValueError, EOFError) as error:
+            raise ValueError(f"{path}: cannot be read as a .npy of frames ({error})") from error
+        if frames.dtype != np.uint8 or frames.shape[3:] != (3,) or not frames.size:
             raise ValueError(
                 f"{path}: {frames.dtype} {frames.shape}, expected uint8 (N, H, W, 3) in RGB"
             )

@@ -19,6 +19,7 @@ from .predictor import Predictor, device_name, weights_digest
 
 SIDECAR = "engine.json"
 _SPEC = ("predicts", "image_size", "mean", "std", "located")
+_NEEDED = {"backend", "precision", "image_size", "mean", "std"}  # the rest is compared, or optional
 
 
 class EngineError(ValueError):
@@ -90,6 +91,9 @@ def read_sidecar(folder: str | os.PathLike) -> dict:
     path = Path(folder) / SIDECAR
     try:
         sidecar = {"predicts": TIP_INVISIBLE, **json.loads(path.read_text())}
+        missing = sorted(_NEEDED - set(sidecar))
+        if missing:
+            raise KeyError(", ".join(missing))
         backends.check(sidecar["backend"], sidecar["precision"])
     except FileNotFoundError:
         raise EngineError(f"{path}: no such file, so no saved engine") from None

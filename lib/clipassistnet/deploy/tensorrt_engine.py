@@ -8,6 +8,7 @@ from __future__ import annotations
 import copy
 import inspect
 import io
+import math
 import warnings
 from pathlib import Path
 from typing import Callable
@@ -119,7 +120,8 @@ def start(folder: Path, precision: str) -> Callable[[torch.Tensor], np.ndarray]:
 
     def run(batch: torch.Tensor) -> np.ndarray:
         images = batch.cuda().float().contiguous()
-        output = torch.empty(tuple(engine.get_tensor_shape(scores)), device="cuda")
+        # Memory that is used again would hold the last score, should the engine write nothing.
+        output = torch.full(tuple(engine.get_tensor_shape(scores)), math.nan, device="cuda")
         context.set_tensor_address(frames, images.data_ptr())
         context.set_tensor_address(scores, output.data_ptr())
         if not context.execute_async_v3(torch.cuda.current_stream().cuda_stream):

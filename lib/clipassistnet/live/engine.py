@@ -15,8 +15,8 @@ def checkpoints(names: list[str]) -> list[str]:
 
     FileNotFoundError for others, ValueError for an engine beside anything else.
     """
-    engines = [os.path.join(n, _SIDECAR) for n in names if os.path.isdir(n)]
-    engines = [path for path in engines if os.path.isfile(path)]
+    engines = [os.path.join(n, _SIDECAR) if os.path.isdir(n) else n for n in names]
+    engines = [p for p in engines if os.path.basename(p) == _SIDECAR and os.path.isfile(p)]
     if engines:
         if len(names) > 1:
             raise ValueError(

@@ -46,6 +46,7 @@ def opener(name: str, size: tuple[int, int] | None = None) -> Callable[[], Sourc
     rtsp://...; else a file. A camera is asked for pictures of `size` (width, height).
     Raises SourceError, here for what can never work, and when called for what may work later.
     """
+    public = without_password(name)
     if name.isdigit():
         return lambda: Source(_camera(int(name), size))
     if " ! " in name:
@@ -55,7 +56,7 @@ def opener(name: str, size: tuple[int, int] | None = None) -> Callable[[], Sourc
                 "distribution (python3-opencv), not one of a package registry; or give the "
                 "camera's index or an rtsp:// address"
             )
-        return lambda: Source(_opened(cv2.VideoCapture(name, cv2.CAP_GSTREAMER), name))
+        return lambda: Source(_opened(cv2.VideoCapture(name, cv2.CAP_GSTREAMER), public))
     if "://" in name:
         limits = [
             cv2.CAP_PROP_OPEN_TIMEOUT_MSEC,
@@ -63,7 +64,6 @@ def opener(name: str, size: tuple[int, int] | None = None) -> Callable[[], Sourc
             cv2.CAP_PROP_READ_TIMEOUT_MSEC,
             _READ_MS,
         ]
-        public = without_password(name)
         return lambda: Source(_opened(cv2.VideoCapture(name, cv2.CAP_FFMPEG, limits), public))
     if not os.path.isfile(name):
         raise SourceError(f"{name}: no such file")
@@ -72,8 +72,12 @@ def opener(name: str, size: tuple[int, int] | None = None) -> Callable[[], Sourc
 
 
 def without_password(name: str) -> str:
-    """A source's name as it may be shown and logged: user and password of an address left out."""
-    return re.sub(r"//[^/@]*@", "//", name)
+    """A source's name as it may be shown and logged.
+
+    Left out: user and password of an address, and what cameras and GStreamer take as password=...
+    """
+    name = re.sub(r"//[^/\s]*@", "//", name)
+    return re.sub(r"(?i)\b(password|passwd|pwd|user-pw)=[^&\s]*", r"\1=", name)
 
 
 def _camera(index: int, size: tuple[int, int] | None) -> cv2.VideoCapture:
