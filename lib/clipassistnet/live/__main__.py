@@ -90,7 +90,6 @@ def _live(options: argparse.Namespace) -> None:
     if _REPORT is not None:
         signal.signal(_REPORT, lambda *_: live.ask_report())
     summary = live.run()
-    screen.close()
     figures = "{pictures} pictures, {scored} scored, {dropped} passed over".format(**summary)
     print(figures + (f", recorded in {recorder.path}" if recorder else ""))
 

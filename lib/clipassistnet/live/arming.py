@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 import time
 from collections.abc import Callable
@@ -21,13 +20,15 @@ class SwitchError(ValueError):
 class FileSwitch:
     """Armed by a file that holds "1", disarmed by one that holds "0" or is gone.
 
-    Anything else, such as the empty file of a writer half way, changes nothing.
+    Anything else, such as the empty file of a writer half way, changes nothing. A file that cannot
+    be read changes nothing either, and is a `fault` to be shown.
     """
 
-    fault = ""
-
     def __init__(self, path: str) -> None:
-        self.name, self._path = f"file {path}", path
+        """SwitchError where something else has this name: a folder, or a pipe, which would wait."""
+        if os.path.exists(path) and not os.path.isfile(path):
+            raise SwitchError(f"{path}: expected a plain file that holds 1 or 0")
+        self.name, self._path, self.fault = f"file {path}", path, ""
         self._last = False  # type: bool | None
 
     def poll(self) -> bool | None:
@@ -39,12 +40,14 @@ class FileSwitch:
         return value
 
     def _value(self) -> bool | None:
+        self.fault = ""
         try:
             with open(self._path, "rb") as file:
                 return {b"1": True, b"0": False}.get(file.read(16).strip())
         except FileNotFoundError:
             return False
-        except OSError:  # locked or moved by its writer at this moment
+        except OSError:  # locked by its writer at this moment, or for good
+            self.fault = "pedal file unreadable"
             return None
 
 
@@ -64,7 +67,8 @@ class Appearance:
 
     def scored(self, time: float, presence: float) -> None:
         """Take p(clip applier) of the picture that arrived then (seconds); NaN for no score."""
-        self.fault = "" if math.isfinite(presence) else "arming failed"
+        # As for p(invisible), see Assistant: a logit, or NaN, is no probability.
+        self.fault = "" if -0.01 <= presence <= 1.01 else "arming failed"
         if not self.fault:
             self._alarm.update(1 - presence, time)
 

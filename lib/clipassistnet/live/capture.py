@@ -50,15 +50,12 @@ class Capture(threading.Thread):
         while not self._stop_asked.is_set():
             try:
                 source = self._source()
+                try:
+                    self._read(source)
+                finally:
+                    source.close()
             except Exception as error:  # whatever a driver raises, the camera may come back
                 self._lost(error)
-                continue
-            try:
-                self._read(source)
-            except Exception as error:
-                self._lost(error)
-            finally:
-                source.close()
 
     def stop(self) -> None:
         self._stop_asked.set()

@@ -56,7 +56,7 @@ class History:
         columns = np.round((1 - (now - np.array(times)) / SPAN) * (width - 1)).astype(int)
         self._draw_states(area, columns.clip(0, width - 1), states)
         area[round((1 - threshold) * (height - 2)), ::4] = 255
-        points = np.stack([columns, np.round((1 - np.array(scores)) * (height - 2))], axis=1)
+        points = np.stack([columns, np.round((1 - np.clip(scores, 0, 1)) * (height - 2))], axis=1)
         gaps = np.flatnonzero(np.isnan(points[:, 1]))
         curves = [c[~np.isnan(c[:, 1])].astype(np.int32) for c in np.split(points, gaps)]
         cv2.polylines(area, [curve for curve in curves if len(curve)], False, (255, 255, 255), 1)

@@ -16,7 +16,7 @@ from .assistant import LIMIT, Assistant, State
 from .capture import Capture, Picture
 from .checks import PictureCheck
 from .history import History
-from .journal import Journal
+from .journal import Clerk, Journal
 from .latency import Latencies
 from .newest import Newest
 from .overlay import Overlay, View
@@ -57,12 +57,14 @@ class Live:
         size: tuple[int, int] | None = None,
     ) -> None:
         self.assistant, self.screen = assistant, screen or NoScreen()
-        self.recorder, self.journal, self.sound = recorder, journal, sound
+        self.recorder, self.sound = recorder, sound
+        self.journal = Clerk(journal) if journal else None
         self.switches = [*switches, appearance] if appearance else list(switches)
         self._appearance = appearance
         self.latencies = Latencies("arrival to decision", "arrival to screen")
-        self._wake, self._stop_asked = threading.Event(), threading.Event()
-        self._report_asked = threading.Event()
+        self._wake = threading.Event()
+        # No events: a signal handler that needs a lock which this very thread holds waits for ever.
+        self._stop_asked = self._report_asked = False
         self._to_score, self._to_show = Newest(), Newest(self._wake)
         self._scores = collections.deque()  # type: collections.deque[Score]
         self._capture = Capture(source, PictureCheck(size), self._to_score, self._to_show)
@@ -82,7 +84,7 @@ class Live:
         self._capture.start()
         self._scorer.start()
         try:
-            while not self._stop_asked.is_set() and not self._ended():
+            while not self._stop_asked and not self._ended():
                 self._wake.wait(_TICK)
                 self._wake.clear()
                 self._step()
@@ -92,11 +94,11 @@ class Live:
 
     def stop(self) -> None:
         """End `run` soon; from any thread or a signal handler."""
-        self._stop_asked.set()
+        self._stop_asked = True
 
     def ask_report(self) -> None:
         """Have the latencies printed soon; from any thread or a signal handler."""
-        self._report_asked.set()
+        self._report_asked = True
 
     def arm(self, armed: bool, by: str) -> None:
         """Arm or disarm, and log by what; nothing happens where it is so already."""
@@ -140,7 +142,7 @@ class Live:
         if self._decision != previous:
             state, cause = self._decision.state.value, self._decision.cause
             self._log("state", now, state=state, cause=cause)
-            if self.sound:
+            if self.sound and (previous is None or self._decision.state is not previous.state):
                 self.sound.play(self._decision.state)
         if picture is not None or self._decision != previous or now - self._drawn > _REDRAW:
             self._draw(now, new=picture is not None and picture.frame is not None)
@@ -165,8 +167,8 @@ class Live:
             self.arm(not self.assistant.armed, "key")
         elif key == "q":
             self.stop()
-        if key == "p" or self._report_asked.is_set():
-            self._report_asked.clear()
+        if key == "p" or self._report_asked:
+            self._report_asked = False
             self._report("latency")
         records = [record for record in (self.recorder, self.journal) if record is not None]
         self.assistant.record_fault = next((r.fault for r in records if r.fault), "")
@@ -222,8 +224,11 @@ class Live:
             self.journal.write(event, now - self._start, **fields)
 
     def _close(self) -> None:
+        self.screen.close()  # first: its last state must not stay while the threads end
         self._capture.stop()
         self._scorer.stop()
         if self.recorder:
             self.recorder.close()
         self._report("end")
+        if self.journal:
+            self.journal.close()

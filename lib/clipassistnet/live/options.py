@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 
 from .alarm import Alarm
 from .loop import KEYS
@@ -104,5 +105,9 @@ def _complete_alarm(options: argparse.Namespace) -> None:
 
 
 def _size(text: str) -> tuple[int, int]:
-    width, _, height = text.partition("x")
-    return int(width), int(height)
+    size = re.fullmatch(r"([1-9]\d*)x([1-9]\d*)", text)
+    if not size:
+        raise argparse.ArgumentTypeError(
+            f"{text}: expected width x height in pixels, such as 1920x1080"
+        )
+    return int(size[1]), int(size[2])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import queue
 import threading
@@ -85,12 +86,9 @@ class Writer:
 
     def abandon(self) -> None:
         """Close after a failed write: whatever the container wants to add fails as well."""
-        try:
-            self._container.close()
-        except Exception:  # the fault was told already, by the write
-            pass
-        finally:
-            self._file.close()
+        for part in (self._container, self._file):
+            with contextlib.suppress(Exception):  # the fault was told already, by the write
+                part.close()
 
 
 class Recorder(threading.Thread):

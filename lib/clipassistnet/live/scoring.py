@@ -54,15 +54,14 @@ class Scorer(threading.Thread):
         self.join(timeout=1)
 
     def _score(self, picture: Picture) -> Score:
-        frame = cv2.cvtColor(picture.frame, cv2.COLOR_BGR2RGB)[None]
-        presence = one(self._presence, frame)[0] if self._presence else math.nan
-        return Score(picture, *one(self._predict, frame), presence)
+        presence = one(self._presence, picture.frame)[0] if self._presence else math.nan
+        return Score(picture, *one(self._predict, picture.frame), presence)
 
 
 def one(predict: Callable[[np.ndarray], np.ndarray], frame: np.ndarray) -> tuple[float, str]:
-    """(score, "") of one picture (1, H, W, 3), or (NaN, why there is none), whatever happens."""
+    """(score, "") of one picture, BGR (H, W, 3), or (NaN, why there is none), whatever happens."""
     try:
-        scores = np.asarray(predict(frame))
+        scores = np.asarray(predict(cv2.cvtColor(frame, cv2.COLOR_BGR2RGB)[None]))
         if scores.shape != (1,):
             raise ValueError(f"scores of shape {scores.shape} for 1 picture")
         return float(scores[0]), ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 
@@ -52,7 +53,8 @@ class Window:
         return chr(code).lower() if code != 0xFF else ""
 
     def close(self) -> None:
-        cv2.destroyWindow(_TITLE)
+        with contextlib.suppress(cv2.error):  # it was closed by hand
+            cv2.destroyWindow(_TITLE)
 
 
 def _require_display() -> None:

@@ -41,17 +41,17 @@ class Sound:
         """Begin the tone of this state, if it has one and no other is playing; never waits."""
         if state not in self._waves or (self._playing and self._playing.poll() is None):
             return
-        self._playing = subprocess.Popen(
-            [self._player, "--quiet", "-"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
-        # A pipe holds 64 KiB, more than these waves are: this write does not wait.
         try:
+            self._playing = subprocess.Popen(
+                [self._player, "--quiet", "-"],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+            )
+            # A pipe holds 64 KiB, more than these waves are: this write does not wait.
             self._playing.stdin.write(self._waves[state])
             self._playing.stdin.close()
-        except OSError:  # the player ended at once: there is no sound card
+        except OSError:  # no process is to be had, or it ended at once without a sound card
             pass
 
 
