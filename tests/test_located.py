@@ -131,3 +131,16 @@ def test_what_does_not_fit_together_is_refused(paths, tmp_path):
 
 def test_the_sidecar_is_plain_json(ensemble):
     assert json.loads(json.dumps(ensemble.spec))["located"]["shares"] == [0.75, 0.25]
+
+
+@pytest.mark.parametrize("broken", [np.nan, np.inf])
+def test_a_locator_that_overflows_gives_no_score(broken):
+    """Infinite edges would be cut at the picture's, and some other part of it judged."""
+    shown = {"image_size": 32, "mean": (0.5,) * 3, "std": (0.5,) * 3}
+    maps = np.zeros((1, 5, 4, 4), np.float32)
+    maps[0, 3] = broken
+    parts = {"locator0": lambda images: maps, "classifier0": lambda images: np.float32([0.1])}
+    spec = {"located": {"input": dict.fromkeys(parts, shown), "shares": [1.0]}}
+    run = located.assemble(spec, parts.get)
+    with pytest.raises(ValueError, match="locator0 gave numbers that are not finite"):
+        run(np.zeros((1, 64, 64, 3), np.uint8))

@@ -97,7 +97,7 @@ def assemble(spec: dict, start: Callable[[str], Callable]) -> Callable:
 
     A part takes preprocessed frames (n, 3, S, S), a locator to maps and all others to scores (n,).
     Of whole frames it is that part itself; of crops, it takes frames uint8 RGB (n, E, E, 3) of the
-    edge E = spec["image_size"].
+    edge E = spec["image_size"]; ValueError where a locator's maps are not finite.
     """
     if not spec.get("located"):
         return start("")
@@ -108,7 +108,10 @@ def assemble(spec: dict, start: Callable[[str], Callable]) -> Callable:
         scores = np.zeros(len(frames), np.float32)
         for number, (find, judge) in enumerate(pairs):
             size = shown[f"classifier{number}"]["image_size"]
-            cut = _crops(frames, find(_shown(frames, shown[f"locator{number}"])), size)
+            maps = find(_shown(frames, shown[f"locator{number}"]))
+            if not np.isfinite(maps).all():
+                raise ValueError(f"locator{number} gave numbers that are not finite")
+            cut = _crops(frames, maps, size)
             scores += shares[number] * judge(_shown(cut, shown[f"classifier{number}"]))
         return scores
 
