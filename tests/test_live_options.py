@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from clipassistnet.live import options
+from clipassistnet.live import alarm, options
 from clipassistnet.metrics import choice, events
 
 GIVEN = ["--model", "m", "--source", "0"]
@@ -23,7 +23,7 @@ def test_the_alarm_is_that_of_the_file_the_notebook_wrote(tmp_path):
 
 
 def test_without_a_file_each_number_has_its_option_and_default():
-    assert alarm_of([]) == (None, options.HYSTERESIS, options.MINIMUM_DURATION)
+    assert alarm_of([]) == (None, alarm.HYSTERESIS, alarm.MINIMUM_DURATION)
     assert alarm_of(["--threshold", "0.3", "--hysteresis", "0"])[:2] == (0.3, 0)
 
 

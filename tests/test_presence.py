@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from clipassistnet.live import Alarm, Appearance
-from clipassistnet.live.options import HYSTERESIS, PRESENCE, PRESENCE_DURATION
+from clipassistnet.live.alarm import HYSTERESIS, PRESENCE, PRESENCE_DURATION
 from clipassistnet.metrics import events, presence
 
 FPS = pd.Series({"a": 25.0, "b": 25.0})

@@ -8,12 +8,12 @@ import sys
 import time
 
 from . import engine
-from .alarm import Alarm
+from .alarm import HYSTERESIS, PRESENCE, PRESENCE_DURATION, THRESHOLD, Alarm
 from .arming import Appearance, FileSwitch, SerialSwitch
 from .assistant import Assistant
 from .journal import Journal
 from .loop import KEYS, Live
-from .options import HYSTERESIS, PRESENCE, PRESENCE_DURATION, THRESHOLD, parse
+from .options import parse
 from .overlay import DISCLAIMER, start_screen
 from .recorder import Recorder, free_name, require_pyav
 from .render import render

@@ -4,6 +4,11 @@ from __future__ import annotations
 
 import math
 
+# Until notebook 08 chooses them on cross-validation videos: round numbers, fitted to nothing.
+THRESHOLD, HYSTERESIS, MINIMUM_DURATION = 0.5, 0.1, 0.2
+# Of 1 - p(clip applier): arming a second early or late costs less than arming by mistake.
+PRESENCE, PRESENCE_DURATION = 0.5, 1.0
+
 _ROUNDING = 1e-6  # seconds: five frames of 40 ms are 0.2 s, if not quite so in binary
 
 

@@ -6,13 +6,14 @@ import argparse
 import json
 import re
 
-from .alarm import Alarm
+from .alarm import (
+    HYSTERESIS,
+    MINIMUM_DURATION,
+    PRESENCE,
+    PRESENCE_DURATION,
+    Alarm,
+)
 from .loop import KEYS
-
-# Until notebook 08 chooses them on cross-validation videos: round numbers, fitted to nothing.
-THRESHOLD, HYSTERESIS, MINIMUM_DURATION = 0.5, 0.1, 0.2
-# Of 1 - p(clip applier): arming a second early or late costs less than arming by mistake.
-PRESENCE, PRESENCE_DURATION = 0.5, 1.0
 
 _DESCRIPTION = """Warns when the tips of the clip applier's jaws are not visible, live or offline.
 FOR RESEARCH. NOT A MEDICAL DEVICE."""

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from clipassistnet import crossvalidation
-from clipassistnet.live.options import HYSTERESIS, PRESENCE, PRESENCE_DURATION
+from clipassistnet.live.alarm import HYSTERESIS, PRESENCE, PRESENCE_DURATION
 from clipassistnet.metrics import discrimination, events
 from clipassistnet.metrics.resampling import Sampling, bootstrap, ratio_table
 

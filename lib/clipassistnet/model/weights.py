@@ -114,7 +114,9 @@ def read(path: str) -> tuple[dict[str, Tensor], dict[str, str]]:
                 return load_file(path), file.metadata() or {}
         return dict(torch.load(path, map_location="cpu", weights_only=True)), {}
     except Exception as error:  # truncated, not a tensor file, or holding code
-        raise ModelError(f"{path}: not a file of tensors ({error})") from error
+        # The first sentence: in the next ones torch recommends to load such a file all the same.
+        reason = (str(error) or repr(error)).split(". ")[0]
+        raise ModelError(f"{path}: not a file of tensors ({reason})") from error
 
 
 def load_backbone(network: nn.Module, state: dict[str, Tensor], backbone: str, source: str):
