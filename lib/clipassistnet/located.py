@@ -77,10 +77,8 @@ def ensemble(
     networks = [model.load(path) for path in paths]
     for path, network in zip(paths, networks):
         model.require_question(network.spec["predicts"], predicts, str(path))
-    crops = any(network.spec.get("cropped") for network in networks)
-    whole = EnsembleModule(networks, weights, predicts=predicts, crops=crops)  # refuses a mixture
-    if not crops:
-        return whole.eval()
+    if not all(network.spec.get("cropped") for network in networks):
+        return EnsembleModule(networks, weights, predicts=predicts).eval()  # refuses a mixture
     beside = [os.path.join(os.path.dirname(path), LOCATOR) for path in paths]
     return LocatedEnsemble(
         networks, [locator.load(path) for path in beside], weights, predicts=predicts

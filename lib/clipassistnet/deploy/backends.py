@@ -76,9 +76,16 @@ def load(
         return _predictor(
             backend, precision, ensemble.spec, lambda name: _eager(parts[name], backend, precision)
         )
-    engine = Engine(ensemble)
+    engine, runs = Engine(ensemble), {}
     _build(backend, ensemble, precision, calibration, engine.folder)
-    built = start(backend, precision, ensemble.spec, engine.folder)
+
+    def start_part(name: str) -> Callable:
+        runs[name] = ENGINES[backend].start(engine.folder / name, precision)
+        return runs[name]
+
+    built = _predictor(backend, precision, ensemble.spec, start_part)
+    for name, part in located.parts(ensemble).items():
+        require_dependence(runs[name], copy.deepcopy(part).eval(), part.spec["image_size"])
     return dataclasses.replace(built, engine=engine)
 
 
@@ -88,11 +95,9 @@ def _build(
     """The engine of each part of the ensemble in a folder of its own, or of its only one here."""
     shown = {} if calibration is None else located.shown_to(ensemble, calibration)
     for name, part in located.parts(ensemble).items():
-        size, own = part.spec["image_size"], folder / name
-        own.mkdir(exist_ok=True)
-        ENGINES[backend].build(part, size, precision, shown.get(name), own)
-        run = ENGINES[backend].start(own, precision)
-        require_dependence(run, copy.deepcopy(part).eval(), size)
+        (folder / name).mkdir(exist_ok=True)
+        size = part.spec["image_size"]
+        ENGINES[backend].build(part, size, precision, shown.get(name), folder / name)
 
 
 def load_like(
