@@ -6,10 +6,15 @@ from dataclasses import asdict
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from tiny_videos import write_dataset
 
 ROOT = Path(__file__).resolve().parents[1]
+
+# The same examples every time, and none too slow: a busy machine is no fault of the code.
+settings.register_profile("ours", deadline=None, derandomize=True)
+settings.load_profile("ours")
 
 
 @pytest.fixture(scope="session")

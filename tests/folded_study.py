@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from clipassistnet import folds
 
-FEW = settings(max_examples=15, deadline=None, derandomize=True)
+FEW = settings(max_examples=15)
 
 
 def table(*rows) -> pd.DataFrame:

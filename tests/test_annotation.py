@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from clipassistnet import annotation
 
-FEW = settings(max_examples=25, deadline=None, derandomize=True)
+FEW = settings(max_examples=25)
 LETTERS = {"V": "visible", "I": "invisible", "-": "absent"}
 
 

@@ -11,7 +11,7 @@ from sklearn.metrics import brier_score_loss
 
 from clipassistnet.metrics import calibration, subgroups
 
-MANY = settings(max_examples=15, deadline=None, derandomize=True)
+MANY = settings(max_examples=15)
 SCORED = st.lists(st.tuples(st.integers(0, 1), st.integers(0, 100)), min_size=2, max_size=60)
 
 

@@ -52,7 +52,7 @@ def test_only_videos_with_an_invisible_frame_count_and_patients_may():
         metrics.threshold_with_guarantee(table, 5)
 
 
-@settings(max_examples=60, deadline=None, derandomize=True)
+@settings(max_examples=60)
 @given(
     st.lists(st.lists(st.integers(0, 10), min_size=1, max_size=6), min_size=3, max_size=12),
     st.sampled_from([0.25, 0.3, 0.5, 0.8]),

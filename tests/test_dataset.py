@@ -74,7 +74,7 @@ def test_optional_tables_and_columns_may_be_absent(folder):
     assert list(read.annotations) == ["video", "frame", "annotator", "label"]
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(
     labels=st.dictionaries(st.integers(0, 39), st.sampled_from(dataset.LABELS), min_size=1),
     name=st.text("abcÄ,\"'; 漢", min_size=1),

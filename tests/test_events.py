@@ -129,7 +129,7 @@ def test_each_clip_begins_with_the_alarm_on():
     assert found.tolist() == [True, False, True, False]
 
 
-@settings(max_examples=20, deadline=None, derandomize=True)
+@settings(max_examples=20)
 @given(st.lists(st.tuples(st.booleans(), st.integers(0, 10)), min_size=2, max_size=40))
 def test_events_and_false_alarms_add_up(pairs):
     targets = "".join("1" if t else "0" for t, _ in pairs)

@@ -134,12 +134,7 @@ CELLS = st.one_of(
 )
 
 
-@settings(
-    max_examples=200,
-    deadline=None,
-    derandomize=True,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
-)
+@settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def fuzz(folder: Path, tables: dict[str, bytes], data: st.DataObject) -> None:
     """One table changed somehow: it is read, or every problem is told as file:line."""

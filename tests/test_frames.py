@@ -237,7 +237,7 @@ def test_a_variable_rate_by_hand(tmp_path):
     assert indices(path, range(5), fps=10, length=line.length) == [0, 1, 2, 3, 5]
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(
     gaps=st.lists(st.integers(1, 200), min_size=1, max_size=30), fps=st.sampled_from([5, 24, 30])
 )

@@ -68,7 +68,7 @@ def test_every_operation_has_one_patient_under_all_its_names():
     assert beyond == {f"cholec120_{n}" for n in (92, 96, 103, 110, 111)}
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     st.lists(
         st.tuples(*[st.integers(-20, WIDTH + 20), st.integers(-20, HEIGHT + 20)] * 2), max_size=8
@@ -90,7 +90,7 @@ def test_clamped_boxes_are_the_part_inside_the_picture(corners):
     assert len(notes) == (inside != corners)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.lists(st.sampled_from([0, 0, 0, 0, 0, 0, 0, 0, 1, -1]), max_size=60))
 def test_seconds_near_a_listed_clip_applier_are_neither_absent_nor_forgotten(listed):
     frames = [second * 25 for second, mark in enumerate(listed) if mark >= 0]
@@ -109,7 +109,7 @@ def test_seconds_near_a_listed_clip_applier_are_neither_absent_nor_forgotten(lis
     assert set(candidates.loc[candidates["listed"] == 1, "frame"]) == expected
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.lists(st.sampled_from(["a", "b", ""]), max_size=30))
 def test_phase_runs_cover_each_frame_with_its_phase(phases):
     frames = [frame for frame, phase in enumerate(phases) if phase]

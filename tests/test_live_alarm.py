@@ -99,7 +99,7 @@ def test_refuses_what_is_no_number(score):
     [
         *((0, 0, 0), (1.01, 0, 0), (math.nan, 0, 0)),
         *((0.5, 0.5, 0), (0.5, -0.1, 0)),
-        *((0.5, 0, -1), (0.5, 0, math.inf), (0.5, 0, math.nan)),
+        *((0.5, 0, -1), (0.5, 0, 200), (0.5, 0, math.inf), (0.5, 0, math.nan)),
     ],
 )
 def test_refuses_an_alarm_that_cannot_work(parameters):

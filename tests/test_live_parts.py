@@ -54,8 +54,24 @@ def test_a_picture_that_froze_before_its_encoder_is_frozen_all_the_same():
         noise = np.random.default_rng(seed).integers(-4, 5, still.shape)
         assert check.fault((still + noise).clip(0, 255).astype(np.uint8)) == "frozen picture"
     moved = still.copy()
-    moved[20, 10:12] ^= 64  # a highlight of two pixels of 3,072
+    moved[24, 10:12] ^= 64  # a highlight of two pixels of 3,072
     assert check.fault(moved) == ""
+
+
+@pytest.mark.parametrize("turn", [2, 4])
+def test_pictures_shown_in_turn_are_frozen(turn):
+    check = PictureCheck()
+    first = [check.fault(picture(index)) for index in range(turn)]
+    again = [check.fault(picture(index % turn)) for index in range(3 * turn)]
+    assert (first, again) == ([""] * turn, ["frozen picture"] * 3 * turn)
+    assert check.fault(picture(turn)) == ""
+
+
+def test_a_source_that_draws_into_the_same_memory_is_not_frozen():
+    check, memory = PictureCheck(), np.empty((HEIGHT, WIDTH, 3), np.uint8)
+    for index in range(3):
+        memory[:] = picture(index)
+        assert check.fault(memory) == ""
 
 
 def test_check_takes_dark_but_lit_pictures():

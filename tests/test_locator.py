@@ -35,7 +35,7 @@ def scenes(count, seed):
 
 
 @given(x=SHARE, y=SHARE, width=SIDE, height=SIDE)
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_decoding_undoes_encoding(x, y, width, height):
     box = torch.tensor([[x, y, x + width, y + height]])
     confidence, distances = locator.encode(box, torch.empty(1, 5, 16, 16))

@@ -20,7 +20,7 @@ TRAIN = pd.DataFrame(
     {"video": ["b", "a", "a", "a"], "target": [1, 0, 0, 0]}
 )
 VIDEOS = torch.tensor([1, 0, 0])  # b, a, a: sorted by id, not by first appearance
-FEW = settings(max_examples=15, deadline=None, derandomize=True)
+FEW = settings(max_examples=15)
 NOISE = np.array([[0.9, 0.1], [0.2, 0.8]])
 
 

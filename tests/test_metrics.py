@@ -10,7 +10,7 @@ from sklearn.metrics import confusion_matrix, precision_score, roc_auc_score, ro
 
 from clipassistnet import metrics
 
-MANY = settings(max_examples=50, deadline=None, derandomize=True)
+MANY = settings(max_examples=50)
 
 
 @st.composite

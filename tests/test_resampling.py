@@ -98,7 +98,7 @@ def test_p_is_the_level_at_which_the_interval_touches_zero():
     assert many.p == pytest.approx(0.05, abs=1e-5)
 
 
-@settings(max_examples=20, deadline=None, derandomize=True)
+@settings(max_examples=20)
 @given(st.integers(2, 9), st.integers(0, 10_000), st.sampled_from(FAST))
 def test_fast_and_plain_give_the_same_interval(videos, seed, statistic):
     table = study(videos, 10, seed)

@@ -188,7 +188,7 @@ NAMES = st.text(string.ascii_letters + "äöüßéèçñøåłš", min_size=3, m
 TERMS = st.lists(NAMES, min_size=1, max_size=3).map(" ".join)
 
 
-@settings(max_examples=60, deadline=None, derandomize=True)
+@settings(max_examples=60)
 @given(term=TERMS, place=st.sampled_from([*PLACES]), disguise=st.sampled_from([*DISGUISES]))
 def test_any_term_in_any_place_and_disguise(tmp_path_factory, term, place, disguise):
     assume(len(re.sub("[^a-z]", "", term.lower())) >= 4)  # what is left in ASCII can be searched
@@ -215,7 +215,7 @@ def strings(node: object) -> list[str]:
     return [node] if isinstance(node, str) else []
 
 
-@settings(max_examples=100, deadline=None, derandomize=True)
+@settings(max_examples=100)
 @given(before=st.text(max_size=8), term=TERMS, after=st.text(max_size=8))
 def test_a_long_term_goes_whatever_stands_beside_it(before, term, after):
     assume(len(term) >= 4)

@@ -30,7 +30,7 @@ def votes(annotations):
     return annotations.pivot(index=["video", "frame"], columns="annotator", values="label").values
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(st.integers(0, 2**31), st.sampled_from([120, 300, 1000]), st.floats(0.1, 0.9))
 def test_share_without_full_agreement_is_the_papers(seed, count, ambiguous):
     frames = make_frames(np.random.default_rng(seed), count, ambiguous=ambiguous)

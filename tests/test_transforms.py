@@ -41,7 +41,7 @@ def test_no_resize_at_the_target_size(frame):
     assert transforms.resize(frame, 64) is frame
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(hnp.arrays(np.uint8, st.tuples(*[st.integers(1, 40)] * 2, st.just(3))), st.integers(1, 40))
 def test_preprocess_fills_any_shape(frame, size):
     images = transforms.preprocess(frame[None], size, (0, 0, 0), (1, 1, 1))

@@ -9,6 +9,8 @@ THRESHOLD, HYSTERESIS, MINIMUM_DURATION = 0.5, 0.1, 0.2
 # Of 1 - p(clip applier): arming a second early or late costs less than arming by mistake.
 PRESENCE, PRESENCE_DURATION = 0.5, 1.0
 
+LONGEST_DURATION = 10.0  # seconds: a warning that waits longer comes after the clip
+
 _ROUNDING = 1e-6  # seconds: five frames of 40 ms are 0.2 s, if not quite so in binary
 
 
@@ -22,17 +24,18 @@ class Alarm:
     """
 
     def __init__(self, threshold: float, hysteresis: float, minimum_duration: float) -> None:
-        """ValueError unless 0 <= hysteresis < threshold <= 1 and 0 <= minimum_duration (seconds).
+        """ValueError unless 0 <= hysteresis < threshold <= 1, and 0 to 10 s of minimum_duration.
 
         A threshold above 1 would never raise the alarm; a hysteresis as wide as the threshold
-        would never end it.
+        would never end it; a duration meant in milliseconds would hold it back for minutes.
         """
         if not 0 < threshold <= 1:
             raise ValueError(f"threshold {threshold}: expected above 0, at most 1")
         if not 0 <= hysteresis < threshold:
             raise ValueError(f"hysteresis {hysteresis}: expected 0 or more, below the threshold")
-        if not 0 <= minimum_duration < math.inf:
-            raise ValueError(f"minimum_duration {minimum_duration}: expected 0 seconds or more")
+        if not 0 <= minimum_duration <= LONGEST_DURATION:
+            expected = f"expected 0 to {LONGEST_DURATION:g} seconds"
+            raise ValueError(f"minimum_duration {minimum_duration}: {expected}")
         self.threshold, self.hysteresis = threshold, hysteresis
         self.minimum_duration = minimum_duration
         self.reset()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import deque
+
 import cv2
 import numpy as np
 
@@ -13,6 +15,10 @@ _STEP = 8  # pixels between those looked at for darkness
 # Not only where none changes: a picture that froze before its encoder comes out of the decoder a
 # little different each time. Endoscopic video changed nine times as many values at the least.
 _NOISE, _STILL = 8, 1e-4
+_ROWS = slice(None, None, 8)  # every eighth one tells as much
+# A source that stands still may show several pictures in turn: a driver its ring of buffers, a
+# deinterlacer the two fields of one frozen frame.
+_TURN = 4
 
 
 class PictureCheck:
@@ -23,7 +29,7 @@ class PictureCheck:
 
     def __init__(self, size: tuple[int, int] | None = None) -> None:
         self.size = size
-        self._previous = None  # type: np.ndarray | None
+        self._latest = deque(maxlen=_TURN)  # type: deque[np.ndarray]
 
     def fault(self, frame: object) -> str:
         """Why this picture cannot be used; "" where it can."""
@@ -37,18 +43,17 @@ class PictureCheck:
         if size != self.size:
             wanted = "{}x{}".format(*self.size)
             return f"wrong size: {size[0]}x{size[1]}, expected {wanted}"
-        previous, self._previous = self._previous, frame
+        rows = frame[_ROWS].copy()  # not the frame: its source may draw the next one into it
+        stands = any(_stand_still(previous, rows) for previous in self._latest)
+        self._latest.append(rows)
         # Before darkness: a black picture stands still as well, and black says more of the cause.
         if np.percentile(frame[::_STEP, ::_STEP].max(axis=2), 99) < BLACK:
             return "black picture"
         # Pictures that a converter repeats do no harm: only LIMIT seconds without a new one do.
-        if previous is not None and _stands_still(previous, frame):
-            return "frozen picture"
-        return ""
+        return "frozen picture" if stands else ""
 
 
-def _stands_still(previous: np.ndarray, frame: np.ndarray) -> bool:
-    rows = slice(None, None, 4)  # every fourth one tells as much
-    difference = cv2.absdiff(previous[rows], frame[rows])
+def _stand_still(previous: np.ndarray, rows: np.ndarray) -> bool:
+    difference = cv2.absdiff(previous, rows)
     changed = cv2.threshold(difference, _NOISE, 1, cv2.THRESH_BINARY)[1]
     return cv2.countNonZero(changed.reshape(len(changed), -1)) <= _STILL * changed.size
