@@ -33,6 +33,28 @@ def test_int8_is_close_to_pytorch_and_really_int8(ensemble, eager):
     assert engine.precision == "int8"
 
 
+def test_int8_leaves_scores_unquantised(ensemble, eager):
+    pytest.importorskip("nncf", reason="NNCF is not installed")
+    frames = blobs(64)
+    frames = frames[np.argsort(eager.predict(frames))]
+    low, high = frames[:24], frames[-24:]
+    engine = deploy.load("openvino", ensemble, SIZE, precision="int8", calibration=low)
+    # Clipped to the scores of the frames that calibrated, these would all be too low, by 0.04.
+    assert abs((engine.predict(high) - eager.predict(high)).mean()) < 0.03
+    network = (
+        openvino_engine.silent("openvino")
+        .Core()
+        .read_model(engine.engine.folder / openvino_engine.NETWORK)
+    )
+    sources = {"MatMul": set(), "Softmax": set(), "Convolution": set()}
+    for op in network.get_ops():
+        for entry in op.inputs():
+            source = entry.get_source_output().get_node().get_type_name()
+            sources.get(op.get_type_name(), set()).add(source)
+    assert "FakeQuantize" in sources.pop("Convolution")
+    assert all(found and "FakeQuantize" not in found for found in sources.values())
+
+
 def test_int8_needs_training_frames(ensemble):
     with pytest.raises(deploy.BackendError, match="no training frames were given"):
         deploy.load("openvino", ensemble, SIZE, precision="int8")
