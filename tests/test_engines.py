@@ -212,11 +212,12 @@ def test_tensorrt_equals_pytorch(ensemble, eager, backend):
 
 
 @pytest.mark.parametrize(("flags", "halved"), [("sse avx2", True), ("avx2 avx512_vnni", False)])
-def test_weights_keep_to_half_their_range_without_vnni(monkeypatch, flags, halved):
+def test_weights_keep_to_half_their_range_without_vnni(ensemble, monkeypatch, flags, halved):
     nncf = pytest.importorskip("nncf", reason="NNCF is not installed")
     monkeypatch.setattr(openvino_engine, "cpu_flags", lambda: set(flags.split()))
     seen = {}
     monkeypatch.setattr(nncf, "quantize", lambda *_, **settings: seen.update(settings))
-    openvino_engine._quantised(None, preprocess(blobs(2), SIZE, (0.5,) * 3, (0.5,) * 3))
+    network = openvino_engine._traced(ensemble, SIZE)
+    openvino_engine._quantised(network, preprocess(blobs(2), SIZE, (0.5,) * 3, (0.5,) * 3))
     expected = nncf.OverflowFix.ENABLE if halved else nncf.OverflowFix.DISABLE
     assert seen["advanced_parameters"].overflow_fix == expected
