@@ -123,6 +123,7 @@ def _quantised(network, calibration: torch.Tensor | None):
         network,
         nncf.Dataset(frames),
         subset_size=len(frames),
+        fast_bias_correction=False,  # layer after layer, on what int8 gave before it: minutes
         advanced_parameters=advanced,
         ignored_scope=nncf.IgnoredScope(names=_kept_in_float(network)),
     )
