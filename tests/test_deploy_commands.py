@@ -150,6 +150,14 @@ def test_random_members_differ():
     assert not np.array_equal(*(w.detach().numpy() for w in weights))
 
 
+def test_there_is_a_peak_for_float32_and_int8():
+    pytest.importorskip("nncf", reason="NNCF is not installed")
+    peaks = benchmark._peaks()
+    assert {"float32", "int8"} <= set(peaks)
+    # Eight layers of 3 x 3 x 256 x 256 at 28 x 28, and the first of 3 x 256.
+    assert peaks["int8"][1] == 28 * 28 * (8 * 9 * 256 * 256 + 3 * 256)
+
+
 def test_report_tells_ratios_and_peaks():
     ensemble = tiny_ensemble()
     seconds = {"torch float32": [0.4] * 3, "openvino int8": [0.1] * 3, "peak int8": [0.02] * 3}
