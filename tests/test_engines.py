@@ -7,9 +7,10 @@ import sys
 
 import numpy as np
 import pytest
+import torch
 
-from clipassistnet import deploy
-from clipassistnet.deploy import backends, openvino_engine, saved, tensorrt_engine
+from clipassistnet import deploy, model
+from clipassistnet.deploy import backends, openvino_engine, predictor, saved, tensorrt_engine
 from clipassistnet.transforms import preprocess
 from tiny_ensembles import SIZE, blobs, tiny_ensemble
 
@@ -19,6 +20,18 @@ def engine(eager, built, tmp_path_factory):
     """Folder of a saved float32 engine, and its sidecar."""
     folder = tmp_path_factory.mktemp("engines") / "openvino"
     return folder, deploy.save(folder, built, deploy.parity(eager, built, blobs(), 0.5))
+
+
+@pytest.fixture
+def processor(tmp_path, monkeypatch):
+    """Sets what the kernel says of this CPU: its instruction sets."""
+
+    def pretend(flags: str) -> None:
+        path = tmp_path / "cpuinfo"
+        path.write_text(f"model name\t: Some CPU\nflags\t\t: {flags}\n")
+        monkeypatch.setattr(predictor, "CPU_INFO", path)
+
+    return pretend
 
 
 # int8 by NNCF
@@ -33,24 +46,48 @@ def test_int8_is_close_to_pytorch_and_really_int8(ensemble, eager):
     assert engine.precision == "int8"
 
 
-def test_int8_leaves_scores_and_the_widest_layers_unquantised(ensemble, eager):
+@pytest.mark.parametrize(("flags", "share"), [("sse avx2", 4), ("avx2 avx512_vnni", 2)])
+def test_int8_leaves_scores_and_the_widest_layers_unquantised(
+    ensemble, eager, processor, flags, share
+):
     pytest.importorskip("nncf", reason="NNCF is not installed")
+    processor(flags)
     frames = blobs(64)
     frames = frames[np.argsort(eager.predict(frames))]
     low, high = frames[:24], frames[-24:]
     engine = deploy.load("openvino", ensemble, SIZE, precision="int8", calibration=low)
     # Clipped to the scores of the frames that calibrated, these would all be too low, by 0.04.
     assert abs((engine.predict(high) - eager.predict(high)).mean()) < 0.03
-    read = openvino_engine.silent("openvino").Core().read_model
-    operations = read(engine.engine.folder / openvino_engine.NETWORK).get_ops()
+    operations = operations_of(engine)
     for op in operations:
         kind = op.get_type_name()
         sources = {entry.get_source_output().get_node().get_type_name() for entry in op.inputs()}
         if kind == "Convolution":  # all but the widest
-            assert ("FakeQuantize" in sources) == (4 * op.output(0).shape[-1] < SIZE)
+            assert ("FakeQuantize" in sources) == (share * op.output(0).shape[-1] < SIZE)
         elif kind in ("MatMul", "Softmax"):
             assert "FakeQuantize" not in sources
     assert {"Convolution", "MatMul", "Softmax"} <= {op.get_type_name() for op in operations}
+
+
+@pytest.mark.parametrize(("flags", "rounded"), [("sse avx2", True), ("avx2 avx_vnni", False)])
+def test_int8_adds_unrounded_numbers_where_vnni_makes_it_cheap(processor, flags, rounded):
+    pytest.importorskip("nncf", reason="NNCF is not installed")
+    processor(flags)
+    torch.manual_seed(0)
+    network = model.build("resnet18", "none")
+    network.spec["image_size"] = SIZE
+    whole = model.EnsembleModule([network])
+    engine = deploy.load("openvino", whole, SIZE, precision="int8", calibration=blobs(4))
+    sums = [op for op in operations_of(engine) if op.get_type_name() == "Add"]
+    sums = [op for op in sums if not openvino_engine._is_bias(op)]
+    inputs = [source.get_type_name() for op in sums for source in openvino_engine._sources(op)]
+    assert len(sums) == 8
+    assert ("FakeQuantize" in inputs[4:]) == rounded  # the first two are wide, and in float anyway
+
+
+def operations_of(engine: deploy.Predictor) -> list:
+    read = openvino_engine.silent("openvino").Core().read_model
+    return read(engine.engine.folder / openvino_engine.NETWORK).get_ops()
 
 
 def test_int8_needs_training_frames(ensemble):
@@ -153,6 +190,16 @@ def test_a_mismatch_is_refused(engine, ensemble, tmp_path, name, value):
         deploy.open_engine(other, ensemble)
 
 
+def test_a_processor_of_the_same_name_but_other_instructions_is_another_device(engine, processor):
+    folder, _ = engine
+    processor("avx2 avx512f avx512_vnni avx512_bf16")
+    assert deploy.device_name(threads=False) == "Some CPU (AVX2, AVX-512, VNNI, bfloat16)"
+    processor("avx2")
+    assert deploy.device_name(threads=False) == "Some CPU (AVX2)"
+    with pytest.raises(deploy.EngineError, match=r"device: made with .*, here Some CPU \(AVX2\)"):
+        deploy.open_engine(folder)
+
+
 def test_weights_of_another_training_are_refused(engine):
     with pytest.raises(deploy.EngineError, match="weights: made with"):
         deploy.open_engine(engine[0], tiny_ensemble(seed=1))
@@ -212,9 +259,11 @@ def test_tensorrt_equals_pytorch(ensemble, eager, backend):
 
 
 @pytest.mark.parametrize(("flags", "halved"), [("sse avx2", True), ("avx2 avx512_vnni", False)])
-def test_weights_keep_to_half_their_range_without_vnni(ensemble, monkeypatch, flags, halved):
+def test_weights_keep_to_half_their_range_without_vnni(
+    ensemble, monkeypatch, processor, flags, halved
+):
     nncf = pytest.importorskip("nncf", reason="NNCF is not installed")
-    monkeypatch.setattr(openvino_engine, "cpu_flags", lambda: set(flags.split()))
+    processor(flags)
     seen = {}
     monkeypatch.setattr(nncf, "quantize", lambda *_, **settings: seen.update(settings))
     network = openvino_engine._traced(ensemble, SIZE)

@@ -21,20 +21,10 @@ from torch import nn
 from clipassistnet import model
 
 from . import backends, measure, openvino_engine, pictures
-from .predictor import BackendError, cpu_flags, device_name
+from .predictor import BackendError, device_name
 
 _SIZE, _MEMBERS = 224, 5
 _CALIBRATION = 16  # frames: the speed of int8 does not depend on its ranges
-# What decides how many multiplications an instruction does.
-_INSTRUCTIONS = (
-    "avx2",
-    "avx_vnni",
-    "avx512f",
-    "avx512_vnni",
-    "avx512_bf16",
-    "amx_int8",
-    "amx_bf16",
-)
 _PEAK_CHANNELS, _PEAK_SIDE, _PEAK_LAYERS = 256, 28, 8
 _PEAK_STRIDE = 8  # of the first layer: int8 leaves the widest in float32
 
@@ -143,11 +133,10 @@ def report(
             rows[name].update({"FPS": 1 / p50, "times eager": eager / p50, "GMAC/s": rate})
             rows[name]["of peak"] = rate / peak
     spec, load = ensemble.spec, os.getloadavg()[0]
-    sets = [name for name in _INSTRUCTIONS if name in cpu_flags()]
     weights = "given" if trained else "random, no two members share any (parity is not shown)"
     lines = [
         f"{len(ensemble.models)} x {spec['backbone']}, {spec['image_size']} px, one frame a call",
-        f"device: {device_name()} ({', '.join(sets)})",
+        f"device: {device_name()}",
         f"{time.strftime('%Y-%m-%d')}, load average {load:.1f}; weights: {weights}\n",
         pd.DataFrame(rows).T.round(2).to_string(),
         f"\nA frame takes {whole:.1f} GMAC (multiply-accumulates). At convolution's peak rate:",

@@ -18,11 +18,11 @@ import numpy as np
 import torch
 from torch import nn
 
-from .predictor import BackendError, cpu_flags
+from .predictor import BackendError, cpu_flags, has_vnni
 
 NETWORK = "network.xml"  # OpenVINO puts the weights beside it, as network.bin
 CALIBRATION_FRAMES = 300  # NNCF's own default: more do not move the ranges of activations
-_HINTS = {"float32": "f32", "bfloat16": "bf16", "int8": "f32"}  # int8: of what is not quantised
+_HINTS = {"float32": "f32", "bfloat16": "bf16"}
 _RUNNING = {"float32": {"f32"}, "bfloat16": {"bf16"}, "int8": {"i8", "u8"}}
 
 
@@ -51,8 +51,7 @@ def build(
     where the CPU lacks the precision, or NNCF is absent.
     """
     openvino = silent("openvino")
-    capabilities = openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
-    if precision == "bfloat16" and "BF16" not in capabilities:
+    if precision == "bfloat16" and not _has_bfloat16():
         raise BackendError("openvino: this CPU has no bfloat16")
     network = _traced(copy.deepcopy(ensemble).eval(), image_size)
     if precision == "int8":
@@ -65,15 +64,23 @@ def start(folder: Path, precision: str) -> Callable[[torch.Tensor], np.ndarray]:
 
     Raises BackendError where it would run in another precision than the one named.
     """
+    # Of int8, what is not quantised: in bfloat16 it takes half the time, and errs far less than
+    # 8 bits do.
+    unquantised = "bf16" if _has_bfloat16() else "f32"
     settings = {
         # Left unnamed, OpenVINO takes bfloat16 wherever the CPU has it.
-        "INFERENCE_PRECISION_HINT": _HINTS[precision],
+        "INFERENCE_PRECISION_HINT": _HINTS.get(precision, unquantised),
         "PERFORMANCE_HINT": "LATENCY",
         "INFERENCE_NUM_THREADS": torch.get_num_threads(),  # as PyTorch: a fair comparison
     }
     compiled = silent("openvino").Core().compile_model(folder / NETWORK, "CPU", settings)
     _require_precision(compiled, precision)
     return lambda batch: compiled(batch.numpy())[0]
+
+
+def _has_bfloat16() -> bool:
+    core = silent("openvino").Core()
+    return "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
 
 
 def _traced(module: nn.Module, image_size: int):
@@ -112,8 +119,7 @@ def _quantised(network, calibration: torch.Tensor | None):
     frames = [frame[None].numpy() for frame in calibration[:CALIBRATION_FRAMES]]
     # Without VNNI instructions pairs of products are added in 16 bits, which overflow unless
     # weights keep to half their range: errors were 1.8 times as large without this.
-    flags = cpu_flags()
-    halved = "avx2" in flags and not any("vnni" in flag for flag in flags)
+    halved = "avx2" in cpu_flags() and not has_vnni()
     fix = nncf.OverflowFix.ENABLE if halved else nncf.OverflowFix.DISABLE
     ranges = nncf.quantization.range_estimator.RangeEstimatorParametersSet
     advanced = nncf.AdvancedQuantizationParameters(
@@ -123,7 +129,6 @@ def _quantised(network, calibration: torch.Tensor | None):
         network,
         nncf.Dataset(frames),
         subset_size=len(frames),
-        fast_bias_correction=False,  # layer after layer, on what int8 gave before it: minutes
         advanced_parameters=advanced,
         ignored_scope=nncf.IgnoredScope(names=_kept_in_float(network)),
     )
@@ -132,22 +137,26 @@ def _quantised(network, calibration: torch.Tensor | None):
 def _kept_in_float(network) -> list[str]:
     """Names of the operations that int8 would harm most, for what they cost.
 
-    Convolutions whose output is a quarter of the frame's side or wider: their errors pass through
-    all that follow. And what follows the last convolution, from pooling to the mean of the members:
-    NNCF would quantise scores to the range they had on the training frames and clip one above it.
-    Of a ResNet-50 on 59 real frames of patients it never saw, without VNNI, the error of logits
-    was 0.84 of their spread with NNCF's defaults, 0.13 without the scores, 0.10 with ranges that
-    leave out outliers as well, and 0.08 without the wide convolutions too, which took 1.2 times as
-    long.
+    What follows the last convolution, from pooling to the mean of the members: NNCF would quantise
+    scores to the range they had on the training frames and clip one above it. The widest
+    convolutions, whose errors pass through all that follow. And with VNNI the sums of residual
+    blocks, which cost nothing there: rounded, each would err on top of the one before.
+
+    Five ResNet-50 whose last stage was trained, on 1,977 simulated frames, with VNNI and bfloat16:
+    the error of logits was 0.049 of their spread with what follows alone, 0.045 with the first
+    convolution (1.04 times as long), 0.041 with the sums as well (no longer), and 0.039 with all
+    convolutions of a quarter of the frame's side instead (1.2 times as long; 0.013 in bfloat16
+    throughout). Without VNNI, where int8 gains less, those are kept.
     """
     operations = network.get_ordered_ops()
     side = network.inputs[0].shape[-1]
     convolutions = [op for op in operations if "Convolution" in op.get_type_name()]
-    wide = [op for op in convolutions if 4 * op.output(0).shape[-1] >= side]
+    share = 2 if has_vnni() else 4
+    wide = [op for op in convolutions if share * op.output(0).shape[-1] >= side]
+    sums = [op for op in operations if op.get_type_name() == "Add" and not _is_bias(op)]
     before, ahead = {op.get_friendly_name() for op in convolutions}, list(convolutions)
     while ahead:
-        sources = (entry.get_source_output().get_node() for entry in ahead.pop().inputs())
-        for source in sources:
+        for source in _sources(ahead.pop()):
             if source.get_friendly_name() not in before:
                 before.add(source.get_friendly_name())
                 ahead.append(source)
@@ -157,7 +166,15 @@ def _kept_in_float(network) -> list[str]:
         for op in operations
         if op.get_friendly_name() not in before and op.get_type_name() not in plain
     ]
-    return [op.get_friendly_name() for op in wide + after]
+    return [op.get_friendly_name() for op in wide + after + (sums if has_vnni() else [])]
+
+
+def _sources(operation) -> list:
+    return [entry.get_source_output().get_node() for entry in operation.inputs()]
+
+
+def _is_bias(addition) -> bool:
+    return any(source.get_type_name() == "Constant" for source in _sources(addition))
 
 
 def _require_precision(compiled, precision: str) -> None:

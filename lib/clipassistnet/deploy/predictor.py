@@ -26,6 +26,16 @@ CPU_INFO = Path("/proc/cpuinfo")
 BOARD = Path("/proc/device-tree/model")
 MEMORY = Path("/proc/self/statm")
 
+# Instruction sets that decide a CPU's speed, and how 8-bit products are added, by the kernel's
+# names. Processors with and without them may bear one name.
+_INSTRUCTIONS = {
+    "AVX2": {"avx2"},
+    "AVX-512": {"avx512f"},
+    "VNNI": {"avx_vnni", "avx512_vnni"},
+    "bfloat16": {"avx512_bf16"},
+    "AMX": {"amx_int8", "amx_bf16"},
+}
+
 
 class BackendError(RuntimeError):
     """A backend that is absent, or whose conversion cannot be trusted; the message says why."""
@@ -124,9 +134,10 @@ def memory_in_use(device: str) -> int:
 
 
 def device_name(device: str = "cpu", *, threads: bool = True) -> str:
-    """What a figure was measured on: "AMD EPYC, 2 threads", "NVIDIA H200", a Jetson's board name.
+    """What a figure was measured on: "AMD EPYC (AVX2), 2 threads", "NVIDIA H200", a Jetson's board.
 
-    `device` is "cpu" or "cuda"; `threads`: whether to tell the number of threads. The CPU of a
+    `device` is "cpu" or "cuda"; `threads`: whether to tell the number of threads. A CPU is named
+    with the instruction sets that matter here. The CPU of a
     Jetson is named as such, so that its figures are never taken for those of the board's GPU.
     """
     board = BOARD.read_text().strip("\0\n ") if BOARD.is_file() else ""
@@ -147,7 +158,17 @@ def cpu_flags() -> set[str]:
     return set()
 
 
+def has_vnni() -> bool:
+    """Whether this CPU adds products of 8 bits in 32 bits, in one instruction."""
+    return bool(_INSTRUCTIONS["VNNI"] & cpu_flags())
+
+
 def _processor() -> str:
+    sets = ", ".join(name for name, flags in _INSTRUCTIONS.items() if flags & cpu_flags())
+    return _processor_name() + (f" ({sets})" if sets else "")
+
+
+def _processor_name() -> str:
     if CPU_INFO.is_file():
         for line in CPU_INFO.read_text().splitlines():
             if line.lower().startswith("model name"):
