@@ -15,7 +15,7 @@ from clipassistnet import deploy
 from clipassistnet.deploy import backends, openvino_engine, predictor, torch2trt_engine
 from clipassistnet.model import TIP_INVISIBLE, EnsembleModule
 from clipassistnet.transforms import preprocess
-from tiny_ensembles import SIZE, blobs, member
+from tiny_ensembles import SIZE, blobs, member, tiny_ensemble
 
 STATES = deploy.available()
 
@@ -287,6 +287,30 @@ def test_several_ensembles_judge_their_own_frames_against_their_own_thresholds(g
     row = deploy.compare(rungs["a"], scores, own)[1]
     assert row["max_difference"] == pytest.approx(0.03, abs=1e-6)
     assert row["flips"] == 2
+
+
+def test_ensembles_on_different_rungs_are_not_judged(greys):
+    held_out = np.where(np.arange(51) % 2, "b", "a")
+    rungs = {"a": [brightness(), brightness()], "b": [brightness()]}
+    with pytest.raises(ValueError, match="other rungs than each other"):
+        deploy.judge(rungs, greys, held_out)
+
+
+def test_a_rung_that_one_ensemble_cannot_take_is_refused_for_all(ensemble, frames, monkeypatch):
+    other, build = tiny_ensemble(seed=1), openvino_engine.build
+
+    def failing(module, size, precision, *rest):
+        if module is other and precision == "float32":
+            raise deploy.BackendError("out of memory")
+        build(module, size, precision, *rest)
+
+    monkeypatch.setattr(openvino_engine, "build", failing)
+    ensembles = {"a": ensemble, "b": other}
+    rungs, refused = deploy.ladders(ensembles, SIZE, {"a": frames, "b": frames})
+    assert refused["openvino", "float32"] == "out of memory"
+    names = [[rung.name for rung in own] for own in rungs.values()]
+    assert names[0] == names[1]
+    assert "openvino float32" not in names[0]
 
 
 def test_ladders_climb_the_same_rungs(ensemble, frames):

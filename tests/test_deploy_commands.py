@@ -69,6 +69,9 @@ def test_live_takes_an_engine(folder):
     assert predictor.name == "openvino float32"
     with pytest.raises(ValueError, match="is openvino float32, not auto int8"):
         live_engine.load(paths, "auto", "int8", None)
+    checkpoint = live_engine.checkpoints([str(folder / "a.safetensors")])
+    with pytest.raises(ValueError, match="precision int8: nobody has proven"):
+        live_engine.load(checkpoint, "auto", "int8", None)
     for engine in (str(folder / "engine"), sidecar):
         with pytest.raises(ValueError, match="give it alone"):
             live_engine.checkpoints([engine, str(folder / "a.safetensors")])
@@ -102,8 +105,8 @@ def test_frames_come_from_caches_pictures_and_videos(tmp_path):
     picture = pictures.read([str(tmp_path / "picture.png")], 5, 48)
     assert picture.shape == (1, 48, 48, 3)
     both = pictures.read([str(tmp_path / f) for f in ("cache.npy", "picture.png")], 6, 48)
-    assert both.shape == (4, 48, 48, 3)  # three of the cache, and the picture
-    assert np.array_equal(both[3], picture[0])
+    assert both.shape == (6, 48, 48, 3)  # five of the cache, and the picture
+    assert np.array_equal(both[5], picture[0])
     np.testing.assert_array_equal(both[0], pictures.resize(frames[0], 48))
 
 
@@ -115,6 +118,44 @@ def test_frames_of_a_video_are_spread_over_it(tmp_path):
     writer.release()
     found = pictures.read([path], 3, 32).mean(axis=(1, 2, 3))
     np.testing.assert_allclose(found, [0, 90, 190], atol=4)  # frames 0, 9 and 19 of 20
+
+
+@pytest.mark.parametrize(
+    ("lengths", "number", "shares"),
+    [
+        ([50] * 4, 3, [1, 1, 0, 1]),  # fewer frames than files: spread over them
+        ([50] * 3, 7, [3, 2, 2]),
+        ([2, 50, 50], 12, [2, 5, 5]),
+        ([1, 1], 9, [1, 1]),  # all there is
+    ],
+)
+def test_every_file_gives_its_share(lengths, number, shares):
+    given = pictures._shares(lengths, number)
+    assert sorted(given) == sorted(shares)
+    assert sum(given) == min(number, sum(lengths))
+    assert given[0] > 0
+    assert given[-1] > 0
+
+
+def test_as_many_frames_as_were_asked_for_come_from_all_files(tmp_path):
+    paths = []
+    for number in range(54):
+        paths.append(str(tmp_path / f"{number:02d}.npy"))
+        np.save(paths[-1], np.full((9, 8, 8, 3), number, np.uint8))
+    found = pictures.read(paths, 64, 8)
+    assert len(found) == 64
+    assert set(found[:, 0, 0, 0].tolist()) == set(range(54))
+
+
+def test_frames_of_a_recording_that_was_cut_off_are_counted(tmp_path, monkeypatch):
+    path = str(tmp_path / "video.avi")
+    writer = cv2.VideoWriter(path, cv2.VideoWriter_fourcc(*"MJPG"), 25, (64, 48))
+    for grey in range(0, 200, 10):
+        writer.write(np.full((48, 64, 3), grey, np.uint8))
+    writer.release()
+    # What OpenCV says of a Matroska file whose writer was killed.
+    monkeypatch.setattr(cv2, "CAP_PROP_FRAME_COUNT", cv2.CAP_PROP_POS_FRAMES)
+    assert len(pictures.read([path], 20, 32)) == 20
 
 
 def test_a_file_of_something_else_is_named(tmp_path):

@@ -185,9 +185,22 @@ def test_a_mismatch_is_refused(engine, ensemble, tmp_path, name, value):
     other.mkdir()
     for file in sidecar["files"]:
         (other / file).symlink_to(folder / file)
-    (other / saved.SIDECAR).write_text(json.dumps({**sidecar, name: value}))
+    (other / saved.SIDECAR).write_text(json.dumps(saved.sealed({**sidecar, name: value})))
     with pytest.raises(deploy.EngineError, match=f"convert again; {name}: made with {value}"):
         deploy.open_engine(other, ensemble)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("std", [5, 5, 5]), ("image_size", "64"), ("parity", {}), ("seal", None)]
+)
+def test_a_sidecar_edited_by_hand_is_refused(engine, tmp_path, name, value):
+    """Another standard deviation showed "visible" where the network says "not visible"."""
+    folder, sidecar = engine
+    for file in sidecar["files"]:
+        (tmp_path / file).symlink_to(folder / file)
+    (tmp_path / saved.SIDECAR).write_text(json.dumps({**sidecar, name: value}))
+    with pytest.raises(deploy.EngineError, match="it was edited, or is older than its seal"):
+        deploy.open_engine(tmp_path)
 
 
 def test_a_processor_of_the_same_name_but_other_instructions_is_another_device(engine, processor):

@@ -18,7 +18,7 @@ from clipassistnet.live.journal import Journal
 from clipassistnet.live.overlay import Overlay
 from clipassistnet.live.recorder import Writer
 from clipassistnet.model import CLIP_APPLIER, build, load, save
-from tiny_videos import FPS, HEIGHT, WIDTH, encode, index_of
+from tiny_videos import FPS, HEIGHT, WIDTH, encode, index_of, picture
 
 av = pytest.importorskip("av")
 
@@ -78,6 +78,20 @@ def test_time_stamps_of_a_variable_rate_are_kept(tmp_path):
     found, at = shown(tmp_path / "overlay.mkv")
     assert found == list(range(10))
     assert at == pytest.approx([tick / FPS for tick in pts])
+
+
+def test_a_whole_video_of_a_frame_a_second_is_whole(tmp_path):
+    """Its last frame lasts a second, which nothing is missing of."""
+    with av.open(str(tmp_path / "slow.mkv"), "w") as container:
+        stream = container.add_stream("libx264", rate=1)
+        stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuv420p"
+        for index in range(6):
+            frame = av.VideoFrame.from_ndarray(picture(index), format="rgb24")
+            frame.pts = index
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+    rendered(tmp_path, tmp_path / "slow.mkv")
+    assert shown(tmp_path / "overlay.mkv")[0] == list(range(6))
 
 
 def test_a_video_that_breaks_off_is_named_and_what_was_rendered_stays(tmp_path):

@@ -27,6 +27,12 @@ def test_without_a_file_each_number_has_its_option_and_default():
     assert alarm_of(["--threshold", "0.3", "--hysteresis", "0"])[:2] == (0.3, 0)
 
 
+def test_the_default_hysteresis_leaves_room_below_a_low_threshold():
+    """A frozen threshold of 0.03 was seen: no score would have ended its alarm, so live refused."""
+    assert alarm_of(["--threshold", "0.08"]) == (0.08, 0.04, alarm.MINIMUM_DURATION)
+    alarm.Alarm(*alarm_of(["--threshold", "0.03"]))
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

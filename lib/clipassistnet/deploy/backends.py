@@ -172,10 +172,17 @@ def ladder(
 def ladders(
     ensembles: Mapping[str, nn.Module], image_size: int, calibration: Mapping[str, np.ndarray]
 ) -> tuple[dict[str, list[Predictor]], dict[tuple[str, str], str]]:
-    """The `ladder` of several ensembles alike, by name, each with calibration frames of its own."""
+    """The `ladder` of several ensembles alike, by name, each with calibration frames of its own.
+
+    A rung that one of them cannot take is refused for all.
+    """
     found = {n: ladder(module, image_size, calibration[n]) for n, module in ensembles.items()}
-    (_, refused), *_ = found.values()
-    return {name: rungs for name, (rungs, _) in found.items()}, refused
+    refused = {key: why for _, reasons in found.values() for key, why in reasons.items()}
+    common = {
+        name: [rung for rung in rungs if (rung.backend, rung.precision) not in refused]
+        for name, (rungs, _) in found.items()
+    }
+    return common, refused
 
 
 def used_operations(ensemble: nn.Module) -> set[str]:

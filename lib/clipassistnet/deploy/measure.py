@@ -79,15 +79,22 @@ def judge(
 ) -> list[np.ndarray]:
     """Scores (N,) of every rung of several ensembles, each of which judges its own frames alone.
 
-    rungs: the same ladder for each held-out subset; held_out: the subset of each frame (N,).
+    rungs: the same ladder for each held-out subset, else ValueError; held_out: the subset of each
+    frame (N,).
     """
     subsets = np.asarray(held_out)
-    scores = np.empty((len(next(iter(rungs.values()))), len(frames)), np.float32)
+    parts = {}
     for subset in dict.fromkeys(subsets):
         own = subsets == subset
-        for row, rung in zip(scores, rungs[subset]):
-            row[own] = rung.predict(frames[own])
-    return list(scores)
+        parts[subset] = own, [rung.predict(frames[own]) for rung in rungs[subset]]
+    names = {tuple(rung.name for rung in rungs[subset]) for subset in parts}
+    if len(names) != 1:
+        raise ValueError(f"ensembles on other rungs than each other: {sorted(names)}")
+    scores = [np.empty(len(frames), np.float32) for _ in names.pop()]
+    for own, found in parts.values():
+        for row, score in zip(scores, found):
+            row[own] = score
+    return scores
 
 
 def spread(table, cache, number: int, *, each: str | None = None) -> tuple:

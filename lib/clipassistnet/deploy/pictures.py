@@ -16,23 +16,79 @@ def read(paths: Sequence[str], number: int, size: int) -> np.ndarray:
     A file is a .npy of the frame cache (uint8 RGB (N, H, W, 3)), a picture or a video. Raises
     ValueError, naming the file, where it is none of these.
     """
-    share = -(-number // max(1, len(paths)))
-    found = [resize(frame, size) for path in paths for frame in _frames(path, share)]
+    counts = _shares([_length(path) for path in paths], number)
+    found = [
+        resize(frame, size)
+        for path, count in zip(paths, counts)
+        if count
+        for frame in _frames(path, count)
+    ]
     if not found:
         raise ValueError("no file of frames was given")
-    return np.stack(found)[:number]
+    return np.stack(found)
+
+
+def _shares(lengths: list[int], number: int) -> list[int]:
+    """How many of `number` frames each file gives: the same of all, as far as it has them.
+
+    Where there are more files than frames, those that give one are spread over the files.
+    """
+    shares = [0] * len(lengths)
+    while number > 0:
+        open_ = [i for i, length in enumerate(lengths) if shares[i] < length]
+        if not open_:
+            break
+        for place in _spread(len(open_), min(number, len(open_))):
+            shares[open_[place]] += 1
+            number -= 1
+    return shares
+
+
+def _length(path: str) -> int:
+    """How many frames a file holds."""
+    if path.endswith(".npy"):
+        return len(_array(path))
+    return 1 if cv2.haveImageReader(path) else _count(path)
+
+
+def _array(path: str) -> np.ndarray:
+    try:
+        frames = np.load(path, mmap_mode="r")
+    except (ValueError, EOFError) as error:
+        raise ValueError(f"{path}: cannot be read as a .npy of frames ({error})") from error
+    if frames.dtype != np.uint8 or frames.shape[3:] != (3,) or not frames.size:
+        raise ValueError(
+            f"{path}: {frames.dtype} {frames.shape}, expected uint8 (N, H, W, 3) in RGB"
+        )
+    return frames
+
+
+def _count(path: str) -> int:
+    """How many frames a video holds; counted where it does not say so."""
+    capture = _opened(path)
+    stated = int(capture.get(cv2.CAP_PROP_FRAME_COUNT))
+    if stated < 1:  # a recording that was cut off
+        stated = 0
+        while capture.grab():
+            stated += 1
+    capture.release()
+    if not stated:
+        raise ValueError(f"{path}: a video without a frame")
+    return stated
+
+
+def _opened(path: str) -> cv2.VideoCapture:
+    capture = cv2.VideoCapture(path)
+    if not capture.isOpened():
+        raise ValueError(
+            f"{path}: neither a .npy of frames, nor a picture or video OpenCV can read"
+        )
+    return capture
 
 
 def _frames(path: str, number: int) -> Iterator[np.ndarray]:
     if path.endswith(".npy"):
-        try:
-            frames = np.load(path, mmap_mode="r")
-        except (ValueError, EOFError) as error:
-            raise ValueError(f"{path}: cannot be read as a .npy of frames ({error})") from error
-        if frames.dtype != np.uint8 or frames.shape[3:] != (3,) or not frames.size:
-            raise ValueError(
-                f"{path}: {frames.dtype} {frames.shape}, expected uint8 (N, H, W, 3) in RGB"
-            )
+        frames = _array(path)
         yield from frames[_spread(len(frames), number)]
         return
     picture = cv2.imread(path)
@@ -43,12 +99,7 @@ def _frames(path: str, number: int) -> Iterator[np.ndarray]:
 
 
 def _video(path: str, number: int) -> Iterator[np.ndarray]:
-    capture = cv2.VideoCapture(path)
-    if not capture.isOpened():
-        raise ValueError(
-            f"{path}: neither a .npy of frames, nor a picture or video OpenCV can read"
-        )
-    wanted = set(_spread(int(capture.get(cv2.CAP_PROP_FRAME_COUNT)), number).tolist())
+    wanted, capture = set(_spread(_count(path), number).tolist()), _opened(path)
     for index in range(max(wanted) + 1):
         if not capture.grab():
             raise ValueError(f"{path}: ends at frame {index}, says that it is longer")

@@ -18,6 +18,7 @@ from . import backends
 from .predictor import Predictor, device_name, weights_digest
 
 SIDECAR = "engine.json"
+SEAL = "seal"  # SHA-256 of the rest of the sidecar: one edited by hand is refused
 _SPEC = ("predicts", "image_size", "mean", "std", "located")
 _NEEDED = {"backend", "precision", "image_size", "mean", "std"}  # the rest is compared, or optional
 
@@ -33,7 +34,7 @@ def save(
 
     `parity`: what `parity` or `prove` said of it. The sidecar: backend, precision, device, version,
     weights (their digest), members, predicts, image_size, mean, std, located (None, or what the
-    parts of an ensemble of crops are shown), files, parity and made_with.
+    parts of an ensemble of crops are shown), files, parity, made_with and a seal over all of it.
     An engine that is there is replaced. Raises EngineError where `folder` is something else, there
     is nothing to save, or parity failed.
     """
@@ -57,7 +58,7 @@ def save(
     shutil.rmtree(partial, ignore_errors=True)
     try:
         shutil.copytree(engine.folder, partial)
-        (partial / SIDECAR).write_text(json.dumps(sidecar, indent=1))
+        (partial / SIDECAR).write_text(json.dumps(sealed(sidecar), indent=1))
         shutil.rmtree(folder, ignore_errors=True)
         os.replace(partial, folder)
     finally:
@@ -86,6 +87,13 @@ def open_engine(folder: str | os.PathLike, ensemble: nn.Module | None = None) ->
     return backends.start(sidecar["backend"], sidecar["precision"], sidecar, folder)
 
 
+def sealed(sidecar: dict[str, object]) -> dict[str, object]:
+    """The sidecar with its seal: mean, std or parity edited later would change what is shown."""
+    content = {name: value for name, value in sidecar.items() if name != SEAL}
+    digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+    return {**json.loads(json.dumps(content)), SEAL: digest}
+
+
 def read_sidecar(folder: str | os.PathLike) -> dict:
     """What is known of a saved engine. Raises EngineError where there is none, or a broken one."""
     path = Path(folder) / SIDECAR
@@ -94,6 +102,8 @@ def read_sidecar(folder: str | os.PathLike) -> dict:
         missing = sorted(_NEEDED - set(sidecar))
         if missing:
             raise KeyError(", ".join(missing))
+        if sealed(sidecar) != sidecar:
+            raise ValueError("it was edited, or is older than its seal; convert again")
         backends.check(sidecar["backend"], sidecar["precision"])
     except FileNotFoundError:
         raise EngineError(f"{path}: no such file, so no saved engine") from None

@@ -54,8 +54,9 @@ def load(
     """The deploy.Predictor of these checkpoints, or of an engine; see deploy for its errors.
 
     It scores p(tip invisible), or, where it `arms`, p(clip applier in the picture): ValueError for
-    networks of the other kind. A precision that is None is float32, or the engine's own. torch is
-    imported here: it takes seconds, in which the start screen is already shown.
+    networks of the other kind. A precision that is None is float32, or the engine's own; another
+    one is taken of a saved engine alone, which has been proven (ValueError). torch is imported
+    here: it takes seconds, in which the start screen is already shown.
     """
     import torch
 
@@ -72,6 +73,11 @@ def load(
             predictor.precision,
         ):
             raise ValueError(f"{paths[0]}: is {predictor.name}, not {backend} {precision or ''}")
+    elif precision not in (None, "float32"):
+        raise ValueError(
+            f"precision {precision}: nobody has proven that these networks give the same answers "
+            "in it; make an engine of them with python -m clipassistnet.deploy convert, which does"
+        )
     else:
         ensemble = located.ensemble(paths, predicts=predicts)
         size = ensemble.spec["image_size"]

@@ -11,6 +11,7 @@ from .alarm import (
     MINIMUM_DURATION,
     PRESENCE,
     PRESENCE_DURATION,
+    THRESHOLD,
     Alarm,
 )
 from .loop import KEYS
@@ -54,7 +55,9 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     alarm = parser.add_argument_group("alarm")
     alarm.add_argument("--alarm", metavar="FILE.json", help="the three below, from notebook 08")
     alarm.add_argument("--threshold", type=float, help="p(invisible) that alarms, a frozen one")
-    alarm.add_argument("--hysteresis", type=float, help=f"default {HYSTERESIS}")
+    alarm.add_argument(
+        "--hysteresis", type=float, help=f"default {HYSTERESIS}, at most half the threshold"
+    )
     alarm.add_argument(
         "--minimum-duration", type=float, help=f"seconds, default {MINIMUM_DURATION}"
     )
@@ -86,7 +89,9 @@ def _complete_alarm(options: argparse.Namespace) -> None:
     """
     names = "threshold", "hysteresis", "minimum_duration"
     if options.alarm is None:
-        defaults = None, HYSTERESIS, MINIMUM_DURATION
+        # A frozen threshold may lie below it, and then no score would ever end the alarm.
+        threshold = THRESHOLD if options.threshold is None else options.threshold
+        defaults = None, min(HYSTERESIS, threshold / 2), MINIMUM_DURATION
         for name, value in zip(names, defaults):
             if getattr(options, name) is None:
                 setattr(options, name, value)

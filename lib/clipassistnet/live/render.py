@@ -20,7 +20,7 @@ from .recorder import Writer, require_pyav
 from .source import SourceError
 
 _BATCH = 16  # frames that go through the network at a time
-_MISSING = 0.5  # seconds at the end of a file that are more than rounding
+_MISSING = 0.5  # seconds at the end of a file that are more than rounding, and a frame or two
 
 
 class _Frame(NamedTuple):
@@ -52,7 +52,7 @@ def render(
     with _open(path) as container:
         stream = container.streams.video[0]
         stream.thread_type = "AUTO"
-        duration, rate = _duration(container, stream), round(stream.average_rate or 25)
+        duration, rate = _duration(container, stream), _rate(stream)
         progress, frames, now = Progress(duration), 0, 0.0
         try:
             for batch in _batches(_decoded(container, stream, path)):
@@ -68,7 +68,7 @@ def render(
         finally:
             if writer is not None:
                 writer.close()
-        if duration is not None and duration - now > _MISSING:
+        if duration is not None and duration - now > max(_MISSING, 2 / rate):
             raise SourceError(
                 f"{path}: ends after {now:.2f} s, says that it is {duration:.2f} s long"
             )
@@ -93,6 +93,11 @@ def _duration(container, stream) -> float | None:
     if stream.duration is not None:
         return float(stream.duration * stream.time_base)
     return container.duration / 1e6 if container.duration else None
+
+
+def _rate(stream) -> int:
+    """Frames a second, a whole number of at least 1."""
+    return max(1, round(stream.average_rate or 25))
 
 
 def _decoded(container, stream, path: str) -> Iterator[_Frame]:
