@@ -294,6 +294,25 @@ def test_a_video_without_any_tip_label_stays_without_annotations(tiny, tmp_path)
     assert data.annotations["video"].unique().tolist() == ["v04"]
 
 
+def test_a_source_without_any_tip_label_is_to_be_annotated(tiny, tmp_path):
+    """Patients who are kept aside come without labels of ours."""
+    path = tiny / "tip_visibility.csv"
+    path.write_text(path.read_text().splitlines(keepends=True)[0])
+    imported = m2cai16.read(tiny)
+    assert imported.annotations.empty
+    assert len(imported.to_annotate) == 3
+    assert "no label of the videos v04, v05" in problems(tiny, labels=path)
+
+
+@pytest.mark.parametrize(
+    "corners", [(10, 5, 5000, 20), (10, 5, "1e400", 20), (-4, 5, 30, 20), (10, 5, 30, 43)]
+)
+def test_boxes_far_outside_are_refused_not_clamped(tiny, corners):
+    """5 % of 60 x 40 pixels are 3 and 2: further out, it is no box of this picture."""
+    write_xml(tiny, "v04_000050", corners=corners)
+    assert "at most 5% of its side outside" in problems(tiny)
+
+
 def test_labels_of_a_source_come_before_the_published_ones(tiny, tmp_path):
     labels = (tiny / "tip_visibility.csv").rename(tmp_path / "mine.csv")
     assert "v04: labels on the frames" in problems(tiny)  # The published ones are of other frames.

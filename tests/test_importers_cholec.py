@@ -27,7 +27,7 @@ CATEGORIES = {
     "triplet": {"17": "grasper,retract,gallbladder", "79": "clipper,clip,cystic_duct"},
 }
 GRASPER = [17, 0, 1.0, 0.25, 0.25, 0.5, 0.5, 1, 0, 1.0, -1.0, -1.0, -1.0, -1.0, 1]
-CLIPPER = [79, 4, 1.0, 0.5, 0.5, 0.75, 0.25, 4, 2, 1.0, -1.0, -1.0, -1.0, -1.0, 2]
+CLIPPER = [79, 4, 1.0, 0.5, 0.5, 0.52, 0.25, 4, 2, 1.0, -1.0, -1.0, -1.0, -1.0, 2]
 
 
 def video_of(path: Path, length: int) -> None:
@@ -302,6 +302,36 @@ def test_a_shift_between_labels_and_pictures_is_refused(real50):
     assert "no picture of the labelled seconds 9, 17, 24" in problems(cholect50.read, real50)
 
 
+def test_a_shift_is_seen_where_pictures_run_from_the_first_second(real50):
+    """VID70's labels are sparse, up to second 1173: more pictures than those are a shift."""
+    pictures = real50 / "videos" / "VID70"
+    for second in range(1174):
+        if not (pictures / f"{second:06d}.png").exists():
+            (pictures / f"{second:06d}.png").symlink_to(pictures / "000008.png")
+    cholect50.read(real50)
+    (pictures / "001174.png").symlink_to(pictures / "000008.png")
+    found = problems(cholect50.read, real50)
+    assert "1175 pictures, num_frames is 164, the last labelled second 1173" in found
+    (pictures / "001174.png").unlink()
+    edit_json(
+        real50,
+        lambda c: c.update(annotations={str(int(s) - 1): r for s, r in c["annotations"].items()}),
+    )
+    found = problems(cholect50.read, real50)
+    assert "1174 pictures, num_frames is 164, the last labelled second 1172" in found
+
+
+def test_corners_in_the_place_of_widths_are_refused(pictures50):
+    def corners(content):
+        for rows in content["annotations"].values():
+            for row in rows:
+                if row[3:7] != [-1] * 4:
+                    row[3:7] = [0.7, 0.7, 0.9, 0.9]
+
+    edit_json(pictures50, corners)
+    assert "at most 5% of its side outside" in problems(cholect50.read, pictures50)
+
+
 def test_one_extra_picture_is_refused(pictures50):
     pictures = pictures50 / "videos" / "VID70"
     shutil.copy(pictures / "000019.png", pictures / "000020.png")
@@ -328,6 +358,18 @@ def test_an_operation_of_an_unknown_patient_is_refused(pictures50):
     for path in (pictures50 / "labels" / "VID70.json", pictures50 / "videos" / "VID70"):
         path.rename(path.with_name(path.name.replace("70", "71")))
     assert "VID71: whose operation is this?" in problems(cholect50.read, pictures50)
+
+
+def test_hostile_names_of_cholec80_are_named(videos80):
+    (path,) = videos80.rglob("video70-tool.txt")
+    shutil.copy(path, path.with_name("video70-tool (1).txt"))
+    path.with_name("video70-timestamp.txt").write_text("comes with the data set")
+    (note,) = (n for n in cholec80.read(videos80).notes if "skipped" in n)
+    assert note.endswith("1 file skipped, not named like video01-tool.txt: 'video70-tool (1).txt'")
+    path.unlink()
+    found = problems(cholec80.read, videos80)
+    assert "no video70-tool.txt" in found
+    assert "'video70-tool (1).txt'" in found
 
 
 def test_the_leakage_gate_sees_one_patient_across_data_sets(videos80, pictures50, tmp_path):

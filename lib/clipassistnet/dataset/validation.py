@@ -177,6 +177,13 @@ def _check_videos(videos: pd.DataFrame, folder: Path, problems: Problems) -> Non
         if rows["split"].nunique() > 1:
             expected = f"one split for all videos of patient {patient!r}"
             problems.add_rows(rows, ["video", "patient", "split"], expected)
+    # Operations of public data sets bear several names: under another patient's they would leak.
+    from clipassistnet.importers.patients import patients  # imports this package
+
+    for line, video, patient, source in known[["video", "patient", "source"]].itertuples():
+        expected = patients(source).get(video, patient)
+        if patient != expected:
+            problems.add(line, f"patient {patient!r} of {source}'s {video}", f"{expected!r}")
 
 
 def _check_against_videos(table: pd.DataFrame, videos: pd.DataFrame, problems: Problems) -> None:

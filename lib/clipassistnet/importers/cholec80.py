@@ -26,11 +26,13 @@ from .tables import (
     listing,
     phase_runs,
     read_table,
+    skipped,
 )
 
 NAME = "cholec80"
 FPS = 25
 FILE = r"(?P<video>video[0-9]{2})(?P<kind>\.mp4|-tool\.txt|-phase\.txt)"
+UNUSED = r"video[0-9]{2}-timestamp\.txt"  # comes with the data set
 TOOL_COLUMNS = {"Frame": COUNT, **dict.fromkeys(TOOLS, "[01]")}
 PHASE_COLUMNS = {"Frame": COUNT, "Phase": "|".join(PHASES)}
 
@@ -50,7 +52,7 @@ def read(source: str | Path, videos: Collection[str] = ()) -> Imported:
             for phases, to the second for tools) is shifted or cut off, and refused.
     """
     source = Path(source)
-    files = _files(source)
+    files, notes = _files(source)
     names = chosen(files, videos, source)
     problems, parts = [], []
     for video in names:
@@ -59,13 +61,13 @@ def read(source: str | Path, videos: Collection[str] = ()) -> Imported:
         except DatasetError as error:
             problems += error.problems
     if problems:
-        raise DatasetError(problems)
+        raise DatasetError(problems + [f"note: {note}" for note in notes])
     rows, absent, to_annotate, phases = (list(each) for each in zip(*parts, strict=True))
     table = pd.DataFrame(rows).assign(split="", fps=FPS, clipper="", source=NAME, licence=LICENCE)
     candidates = pd.concat(to_annotate, ignore_index=True)
     phase_table = pd.concat(phases, ignore_index=True)
     lacking = [video for video, each in zip(names, phases, strict=True) if each.empty]
-    notes = [f"no phases: {listing(lacking)}"] if lacking else []
+    notes += [f"no phases: {listing(lacking)}"] if lacking else []
     return Imported(
         table,
         pd.concat(absent, ignore_index=True),
@@ -75,12 +77,12 @@ def read(source: str | Path, videos: Collection[str] = ()) -> Imported:
     )
 
 
-def _files(source: Path) -> dict[str, dict[str, Path]]:
-    """Files by video and kind (".mp4", "-tool.txt", "-phase.txt")."""
+def _files(source: Path) -> tuple[dict[str, dict[str, Path]], list[str]]:
+    """Files by video and kind (".mp4", "-tool.txt", "-phase.txt"), and notes."""
     if not source.is_dir():
         raise DatasetError([f"{source}: no such folder (expected Cholec80's)"])
     found: dict[str, dict[str, Path]] = {}
-    problems = []
+    problems, strangers = [], []
     for path in sorted(source.rglob("video*")):
         match = re.fullmatch(FILE, path.name)
         if match:
@@ -88,11 +90,14 @@ def _files(source: Path) -> dict[str, dict[str, Path]]:
             if match["kind"] in kinds:
                 problems.append(f"{path}: a second one, beside {kinds[match['kind']]}")
             kinds[match["kind"]] = path
+        elif path.is_file() and not re.fullmatch(UNUSED, path.name):
+            strangers.append(path.name)
     if not found:
         problems.append(f"{source}: no videos (expected video01.mp4 with video01-tool.txt)")
+    notes = skipped(source, strangers, "video01-tool.txt")
     if problems:
-        raise DatasetError(problems)
-    return found
+        raise DatasetError(problems + [f"note: {note}" for note in notes])
+    return found, notes
 
 
 def _video(

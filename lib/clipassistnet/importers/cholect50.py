@@ -194,16 +194,18 @@ def _check_pictures(folder: Path, pictures: list[int], labels: dict, count: int)
     """DatasetError unless every labelled second has its picture, and none is too many.
 
     num_frames (`count`) is the number of seconds sampled. Where labels are sparse it is that of the
-    labelled ones; the folder then holds their pictures, or all from 0 on.
+    labelled ones; the folder then holds their pictures, or all from 0 to the last labelled one.
     """
     missing = sorted(set(labels) - set(pictures))
     if missing:
         what = f"{folder}: no picture of the labelled seconds {listing(missing)}"
         raise DatasetError([f"{what} (expected 000000.png for second 0, and so on)"])
     sparse = max(labels) >= count
-    whole = pictures == list(range(len(pictures)))
+    whole = pictures == list(range(max(labels) + 1))
     if len(pictures) > count and not (sparse and whole):
         what = f"{len(pictures)} pictures, num_frames is {count}"
+        if sparse:
+            what += f", the last labelled second {max(labels)}"
         advice = "pictures and labels are shifted, or a picture is too many"
         raise DatasetError([f"{folder}: {what}: {advice}"])
 

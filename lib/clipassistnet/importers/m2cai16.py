@@ -89,7 +89,7 @@ def read(
         raise DatasetError([f"{what} (expected {listing(patients(NAME), shown=10)})"])
     boxes, box_notes = clamp(_boxes(source, found))
     path = Path(labels or _own_labels(source))
-    annotations, to_annotate, label_notes = _annotations(found, boxes, path)
+    annotations, to_annotate, label_notes = _annotations(found, boxes, path, labels is not None)
     rows = {
         "video": names,
         "path": [(source.resolve() / "JPEGImages" / f"{v}_").as_posix() for v in names],
@@ -189,12 +189,15 @@ def _number(text: str) -> float:
 
 
 def _annotations(
-    found: pd.DataFrame, boxes: pd.DataFrame, path: Path
+    found: pd.DataFrame, boxes: pd.DataFrame, path: Path, named: bool
 ) -> tuple[pd.DataFrame, pd.DataFrame, list[str]]:
-    """Annotations, frames to annotate, and notes."""
+    """Annotations, frames to annotate, and notes; `named`: whether somebody gave these labels."""
     labels = tip_visibility(path)
     here = labels[labels["video"].isin(found["video"])]
     clipper = boxes.loc[boxes["tool"] == "Clipper", KEY].drop_duplicates()
+    if named and here.empty:
+        videos = listing(sorted(set(found["video"])), shown=10)
+        raise DatasetError([f"{path}: no label of the videos {videos} (expected some of them)"])
     _check_labels(here, found, clipper, path)
     bare = _without(clipper, here)
     unlabelled = set(clipper["video"]) - set(here["video"])
@@ -227,9 +230,6 @@ def _check_labels(
 ) -> None:
     """Every label lies on a frame that is there and shows a clip applier."""
     labels = labels[KEY].drop_duplicates()
-    if labels.empty:
-        videos = listing(sorted(set(found["video"])), shown=10)
-        raise DatasetError([f"{path}: no label of the videos {videos} (other labels: --labels)"])
     lost = _without(labels, found)
     problems = []
     for rows, expected in (

@@ -30,6 +30,7 @@ LICENCE = "CC BY-NC-SA 4.0"
 # many seconds of a listed one nothing is taken to be without a clip applier.
 MARGIN = 5
 CORNERS = ["x0", "y0", "x1", "y1"]
+OUTSIDE = 0.05  # of the picture's side: how far a box may reach beyond it, drawn by hand
 
 
 @dataclass(frozen=True)
@@ -203,17 +204,22 @@ def clamp(boxes: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
         many were listed twice.
 
     Raises:
-        DatasetError: for boxes whose corners are in the wrong order or outside the picture.
+        DatasetError: for boxes whose corners are in the wrong order, or far outside the picture.
     """
     size = boxes[["width", "height"] * 2].to_numpy(dtype=float)
     corners = boxes[CORNERS].to_numpy(dtype=float)
     clamped = np.clip(corners, 0, size)
     ordered = (corners[:, :2] < corners[:, 2:]).all(axis=1)
     inside = (clamped[:, :2] < clamped[:, 2:]).all(axis=1)
+    near = (np.abs(corners - clamped) <= OUTSIDE * size).all(axis=1)
     problems = []
     for rows, expected in (
         (boxes[~ordered], "x0 below x1, y0 below y1"),
         (boxes[ordered & ~inside], "a box that overlaps the picture"),
+        (
+            boxes[ordered & inside & ~near],
+            f"at most {OUTSIDE:.0%} of its side outside: other columns, or other units?",
+        ),
     ):
         for row in rows.itertuples():
             box = f"box {row.x0:g}, {row.y0:g}, {row.x1:g}, {row.y1:g}"
