@@ -159,3 +159,17 @@ def test_one_large_patient_stands_beside_the_others():
     low, high = table.loc["mean over patients", ["low", "high"]]
     assert low < 0.5 < 0.99 < high  # two patients that disagree tell next to nothing
     assert table.loc[["P", "Q"], ["low", "high"]].isna().all(axis=None)
+
+
+def test_every_scorer_has_its_figures_by_patient():
+    frames = pd.concat([frames_of("P", [0.1, 0.2], [0.7]), frames_of("Q", [0.4, 0.6], [0.5])])
+    frames = frames.assign(label=np.where(frames["target"], "invisible", "visible"), loss="bce")
+    turned = frames.assign(score=1 - frames["score"], recipe="turned")
+    both = pd.concat([frames.assign(recipe="paper"), turned])
+    table = metrics.by_protocol(both, metrics.by_scorer_and_patient, resamples=50)
+    assert set(table["judged"]) == {"clipper frames", "all frames"}  # here the same frames
+    for _, rows in table.groupby("judged"):
+        own = rows.set_index(["recipe", "patients"])["auroc"]
+        # P: both pairs; Q: one of two; all: 0.7 above four, 0.5 above three of four visible ones.
+        assert own["paper"][["P", "Q", "all frames"]].tolist() == [1, 0.5, 7 / 8]
+        assert own["turned"][["P", "Q", "mean over patients"]].tolist() == [0, 0.5, 0.25]

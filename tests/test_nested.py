@@ -157,6 +157,10 @@ def test_losses_and_recipes_are_compared_on_held_out_frames(project, compared):
     [found] = recipes.query("recipe == 'all_frames' and judged == 'all frames'")["pooled"]
     assert found == pytest.approx(roc_auc_score(judged["target"], judged["score"]), abs=1e-4)
     assert pd.read_csv(compared / "recipes_minus_paper.csv")["recipe"].unique() == ["all_frames"]
+    by_patient = pd.read_csv(compared / "by_patient.csv")
+    scorers = by_patient.groupby(["judged", "recipe"])["patients"].apply(set)
+    assert len(scorers) == 4
+    assert all({"all frames", "mean over patients", "patient a"} <= names for names in scorers)
 
 
 def test_the_labels_of_three_annotators_are_audited(project, compared):

@@ -35,7 +35,7 @@ from clipassistnet.metrics.intervals import (
     corrected_resampled_ttest,
     show,
 )
-from clipassistnet.metrics.patients import by_patient
+from clipassistnet.metrics.patients import by_patient, by_scorer_and_patient
 from clipassistnet.metrics.resampling import bootstrap, paired_bootstrap
 from clipassistnet.metrics.tables import (
     by_protocol,
@@ -55,6 +55,7 @@ __all__ = [
     "bootstrap",
     "by_patient",
     "by_protocol",
+    "by_scorer_and_patient",
     "compare",
     "corrected_resampled_ttest",
     "ensemble",

@@ -31,6 +31,21 @@ def by_patient(predictions: pd.DataFrame, *, resamples: int = 2000, seed: int = 
     )
 
 
+def by_scorer_and_patient(
+    predictions: pd.DataFrame, *, resamples: int = 2000, seed: int = 0
+) -> pd.DataFrame:
+    """`by_patient` of each loss and recipe: columns loss, recipe, patients (its index), its own."""
+    tables = [
+        by_patient(rows, resamples=resamples, seed=seed)
+        .rename_axis("patients")
+        .reset_index()
+        .assign(loss=loss, recipe=recipe)
+        for (loss, recipe), rows in predictions.groupby(["loss", "recipe"], sort=False)
+    ]
+    table = pd.concat(tables, ignore_index=True)
+    return table[["loss", "recipe", *table.columns.drop(["loss", "recipe"])]]
+
+
 def _row(frames: pd.DataFrame) -> dict[str, float]:
     target, score = frames["target"], frames["score"]
     if one_class(target.to_numpy()):
