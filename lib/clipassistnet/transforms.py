@@ -40,10 +40,14 @@ def preprocess(
         )
     if frames.shape[1:3] != (size, size):
         frames = np.stack([resize(frame, size) for frame in frames])
-    # A copy, because the frame cache is read-only and torch warns of such memory.
-    images = torch.from_numpy(np.ascontiguousarray(frames.transpose(0, 3, 1, 2), dtype=np.float32))
-    shape = (1, 3, 1, 1)
-    return images.div_(255).sub_(torch.tensor(mean).view(shape)).div_(torch.tensor(std).view(shape))
+    # A copy, because the frame cache is read-only and torch warns of such memory. By numpy: torch
+    # would do it on several threads, which spin for a while when they are done and take the cores
+    # from OpenVINO's (five ResNet-50 in int8 took 34 ms in place of 31 so).
+    images = np.ascontiguousarray(frames.transpose(0, 3, 1, 2), dtype=np.float32)
+    images /= np.float32(255)
+    images -= np.asarray(mean, np.float32).reshape(1, 3, 1, 1)
+    images /= np.asarray(std, np.float32).reshape(1, 3, 1, 1)
+    return torch.from_numpy(images)
 
 
 def _transforms(
