@@ -1,6 +1,6 @@
 """The ensemble on a device: load a backend, prove it equal to PyTorch, time it, save its engine."""
 
-from .backends import available, ladder, ladders, load, load_like, used_operations
+from .backends import available, ladder, ladders, load, used_operations
 from .measure import (
     METRIC_TOLERANCE,
     MINIMUM_FRAMES,
@@ -34,7 +34,6 @@ __all__ = [
     "ladder",
     "ladders",
     "load",
-    "load_like",
     "open_engine",
     "operations",
     "parity",

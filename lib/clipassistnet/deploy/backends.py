@@ -100,14 +100,6 @@ def _build(
         ENGINES[backend].build(part, size, precision, shown.get(name), folder / name)
 
 
-def load_like(
-    rung: Predictor, ensemble: nn.Module, image_size: int, calibration: np.ndarray | None = None
-) -> list[Predictor]:
-    """Another ensemble in float32 PyTorch, its reference, and on the backend of `rung`."""
-    like = {"precision": rung.precision, "calibration": calibration}
-    return [load("torch", ensemble, image_size), load(rung.backend, ensemble, image_size, **like)]
-
-
 def check(backend: str, precision: str) -> None:
     """Raise ValueError for an unknown backend, or a precision that it does not have."""
     if backend not in BACKENDS:
