@@ -137,8 +137,8 @@ def device_name(device: str = "cpu", *, threads: bool = True) -> str:
     """What a figure was measured on: "AMD EPYC (AVX2), 2 threads", "NVIDIA H200", a Jetson's board.
 
     `device` is "cpu" or "cuda"; `threads`: whether to tell the number of threads. A CPU is named
-    with the instruction sets that matter here. The CPU of a
-    Jetson is named as such, so that its figures are never taken for those of the board's GPU.
+    with the instruction sets that matter here; that of a Jetson as such, so that its figures are
+    never taken for those of the board's GPU.
     """
     board = BOARD.read_text().strip("\0\n ") if BOARD.is_file() else ""
     jetson = board if "jetson" in board.lower() else ""
