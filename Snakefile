@@ -8,9 +8,9 @@
 import sys
 from functools import cache
 
-from clipassistnet.crossvalidation import DISTILLED, members, rate_of
+from clipassistnet.data.cross_validation import DISTILLED, members, rate_of
 from clipassistnet.runs import name_key, runs_folder
-from clipassistnet.runs.data import data_mark
+from clipassistnet.runs.study_data import data_mark
 from clipassistnet.runs.parameters import notebook_path, parse_given, read_study, resolve
 from clipassistnet.runs.plan import read_plan, weights_mark
 from clipassistnet.runs.provenance import code, fingerprint

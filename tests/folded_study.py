@@ -4,7 +4,7 @@ import pandas as pd
 from hypothesis import settings
 from hypothesis import strategies as st
 
-from clipassistnet import folds
+from clipassistnet.data import folds
 
 FEW = settings(max_examples=15)
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from clipassistnet import annotation
+from clipassistnet.data import annotation
 
 FEW = settings(max_examples=25)
 LETTERS = {"V": "visible", "I": "invisible", "-": "absent"}

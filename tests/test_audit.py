@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from clipassistnet import audit
+from clipassistnet.evaluation import label_audit
 
 
 def frames(labels: list[str], scores: list[float]) -> pd.DataFrame:
@@ -18,7 +18,7 @@ V, I = "visible", "invisible"  # noqa: E741
 
 def test_rank_by_hand():
     # Visible labels have .9, .7, .2: mean .6. Invisible ones .8, .4, mean .6.
-    table = audit.rank(frames([V, V, V, I, I], [0.1, 0.3, 0.8, 0.8, 0.4]))
+    table = label_audit.rank(frames([V, V, V, I, I], [0.1, 0.3, 0.8, 0.8, 0.4]))
     assert table["frame"].tolist() == [2, 4, 1, 3, 0]
     assert table["quality"].tolist() == pytest.approx([0.2, 0.4, 0.7, 0.8, 0.9])
     assert table["suggested"].tolist() == [I, V, I, V, I]
@@ -29,7 +29,7 @@ def test_rank_by_hand():
 
 def test_a_timid_class_is_not_doubted_as_a_whole():
     # Scores of invisible frames are all low; the visible frame that scores like them stands out.
-    table = audit.rank(frames([I, I, I, V, V, V], [0.3, 0.3, 0.3, 0.05, 0.05, 0.3]))
+    table = label_audit.rank(frames([I, I, I, V, V, V], [0.3, 0.3, 0.3, 0.05, 0.05, 0.3]))
     assert table["frame"].tolist()[0] == 5
     assert table["issue"].tolist() == [True, False, False, False, False, False]
 
@@ -37,26 +37,26 @@ def test_a_timid_class_is_not_doubted_as_a_whole():
 def test_rank_needs_both_labels():
     for labels in ([V, V], [V, "absent"]):
         with pytest.raises(ValueError, match="expected both visible and invisible"):
-            audit.rank(frames(labels, [0.1, 0.2]))
+            label_audit.rank(frames(labels, [0.1, 0.2]))
 
 
 def test_success_by_hand():
-    table = audit.rank(frames([V, V, V, I, I], [0.1, 0.3, 0.8, 0.8, 0.4]))
+    table = label_audit.rank(frames([V, V, V, I, I], [0.1, 0.3, 0.8, 0.8, 0.4]))
     truth = frames([V, V, I, I, I], [0] * 5)  # frame 2 is mislabelled
-    found = audit.success(table, truth, first=2)
+    found = label_audit.success(table, truth, first=2)
     assert found == {
         "frames": 5, "errors": 1, "chance": 0.2, "first": 2, "found": 1, "precision": 0.5,
         "lift": 2.5, "issues": 2, "issues_wrong": 0.5,
     }  # fmt: skip
     with pytest.raises(ValueError, match="3 frames have no truth"):
-        audit.success(table, truth.head(2))
+        label_audit.success(table, truth.head(2))
 
 
 def test_out_of_sample_averages_the_members_that_did_not_train_on_a_frame():
     rows = [("a", 0, "validation", 0.2), ("b", 0, "test", 0.4), ("b", 0, "test", 0.8)]
     rows += [("c", 0, "training", 0.9)]
     table = pd.DataFrame(rows, columns=["video", "frame", "split", "score"])
-    found = audit.out_of_sample(table)
+    found = label_audit.out_of_sample(table)
     assert found["video"].tolist() == ["a", "b"]
     assert found["score"].tolist() == pytest.approx([0.2, 0.6])
 
@@ -75,7 +75,7 @@ def votes(*rows: tuple[str, ...]) -> pd.DataFrame:
 def test_crowd_by_hand():
     annotations = votes((I, I, I), (I, I, V), (V, V, V), (V, V, I), (I, V, ""))
     scores = frames([V] * 5, [0.9, 0.1, 0.1, 0.2, 0.6])
-    found = audit.crowd(annotations, scores)
+    found = label_audit.crowd(annotations, scores)
     # Majority I I V V and, of a tie, I; 3 of 5, so the constant answer is wrong in .4.
     assert found["majority"].tolist() == [I, I, V, V, I]
     # A agrees with others in 2+1+2+1+0 of 9, B as well, C in 2+0+2+0 of 8; the network with the
@@ -86,7 +86,7 @@ def test_crowd_by_hand():
     second = (skill[0] + skill[1]) * 11 / 14 + skill[3] * 0.1
     assert found["invisible"][1] == pytest.approx(second / skill.sum())
     assert found["changed"].tolist() == [False, True, False, False, False]
-    assert audit.accuracy(found, frames([I, V, V, V, I], [0] * 5)) == {
+    assert label_audit.accuracy(found, frames([I, V, V, V, I], [0] * 5)) == {
         "majority": 0.8,
         "with the network": 1.0,
     }
@@ -94,10 +94,10 @@ def test_crowd_by_hand():
 
 def test_crowd_leaves_out_what_it_cannot_weigh():
     annotations = votes((I, I, V), (V, "absent", V), (I, "", ""), (V, V, V))
-    found = audit.crowd(annotations, frames([V] * 4, [0.9, 0.1, 0.5, 0.1]))
+    found = label_audit.crowd(annotations, frames([V] * 4, [0.9, 0.1, 0.5, 0.1]))
     assert found["frame"].tolist() == [0, 3]
     with pytest.raises(ValueError, match="no frame has several annotators"):
-        audit.crowd(annotations[annotations["annotator"] == "A"], frames([V] * 4, [0.5] * 4))
+        label_audit.crowd(annotations[annotations["annotator"] == "A"], frames([V] * 4, [0.5] * 4))
 
 
 def test_the_audit_finds_planted_errors_and_the_crowd_mends_the_majority():
@@ -107,13 +107,13 @@ def test_the_audit_finds_planted_errors_and_the_crowd_mends_the_majority():
     wrong = rng.random(2000) < 0.06
     truth = frames([I if t else V for t in true], score.tolist())
     labelled = frames([I if t else V for t in true ^ wrong], score.tolist())
-    found = audit.success(audit.rank(labelled), truth)
+    found = label_audit.success(label_audit.rank(labelled), truth)
     assert found["errors"] == wrong.sum()
     assert found["lift"] > 8  # of at most 1 / 0.06
     noise = rng.random((2000, 3)) < [0.15, 0.2, 0.25]
     said = [[I if t else V for t in row] for row in true[:, None] ^ noise]
-    found = audit.crowd(votes(*map(tuple, said)), truth)
-    right = audit.accuracy(found, truth)
+    found = label_audit.crowd(votes(*map(tuple, said)), truth)
+    right = label_audit.accuracy(found, truth)
     assert right["with the network"] > right["majority"] + 0.01
     weights = found.attrs["weights"]
     assert weights["A"] > weights["B"] > weights["C"]
@@ -122,12 +122,12 @@ def test_the_audit_finds_planted_errors_and_the_crowd_mends_the_majority():
 def test_report_tells_what_is_known():
     annotations = votes((I, I, V), (V, V, V), (V, V, I), (I, I, I))
     scores = frames([I, V, V, I], [0.9, 0.1, 0.2, 0.3])
-    ranking = audit.rank(scores)
-    assert audit.report(ranking, annotations.query("annotator == 'A'"), scores) == {
+    ranking = label_audit.rank(scores)
+    assert label_audit.report(ranking, annotations.query("annotator == 'A'"), scores) == {
         "frames": 4,
         "issues": 0,
     }
-    known = audit.report(ranking, annotations, scores, truth=scores)
+    known = label_audit.report(ranking, annotations, scores, truth=scores)
     assert (known["errors"], known["frames of several annotators"]) == (0, 4)
     assert np.isnan(known["lift"])
     assert known["right: majority"] == 1

@@ -9,7 +9,7 @@ from scipy.special import logit
 from sklearn.calibration import calibration_curve
 from sklearn.metrics import brier_score_loss
 
-from clipassistnet.metrics import calibration, subgroups
+from clipassistnet.evaluation import calibration, subgroups
 
 MANY = settings(max_examples=15)
 SCORED = st.lists(st.tuples(st.integers(0, 1), st.integers(0, 100)), min_size=2, max_size=60)

@@ -4,18 +4,20 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from clipassistnet import crossvalidation, metrics, predictions
-from clipassistnet.crossvalidation import Training, arming, members, rate_of, student
+from clipassistnet import evaluation
+from clipassistnet.data import cross_validation
+from clipassistnet.data.cross_validation import Training, arming, members, rate_of, student
+from clipassistnet.evaluation import predictions
 
 
 def test_what_the_figures_are_worth_is_said():
-    assert "each fold is judged by 2 networks" in crossvalidation.explain(2)
-    assert crossvalidation.explain(0) != crossvalidation.explain(2)
+    assert "each fold is judged by 2 networks" in cross_validation.explain(2)
+    assert cross_validation.explain(0) != cross_validation.explain(2)
 
 
 def test_the_papers_protocol_is_one_ensemble_of_all_folds():
-    assert crossvalidation.ensembles(5, 0) == {"test": [0, 1, 2, 3, 4]}
-    assert crossvalidation.first(5, 0) == ("test", 0)
+    assert cross_validation.ensembles(5, 0) == {"test": [0, 1, 2, 3, 4]}
+    assert cross_validation.first(5, 0) == ("test", 0)
 
 
 def test_a_student_learns_from_the_ensemble_that_judges_its_subset():
@@ -36,18 +38,18 @@ def test_the_network_that_arms_belongs_to_the_subset_of_the_student():
 
 def test_nested_the_next_folds_in_the_ring_validate():
     expected = {"0": [1, 2], "1": [2, 3], "2": [3, 0], "3": [0, 1]}
-    assert crossvalidation.ensembles(4, 2) == expected
-    assert crossvalidation.first(4, 2) == ("0", 1)
+    assert cross_validation.ensembles(4, 2) == expected
+    assert cross_validation.first(4, 2) == ("0", 1)
 
 
 @pytest.mark.parametrize("inner_folds", [-1, 2, 3])
 def test_a_fold_at_least_must_train(inner_folds):
     with pytest.raises(ValueError, match=f"inner_folds {inner_folds} of 3 folds: expected 0 "):
-        crossvalidation.ensembles(3, inner_folds)
+        cross_validation.ensembles(3, inner_folds)
 
 
 def test_all_losses_run_by_the_papers_recipe_alone():
-    found = crossvalidation.trainings(["bce", "video_weighted"], ["paper", "long"], 3, 1)
+    found = cross_validation.trainings(["bce", "video_weighted"], ["paper", "long"], 3, 1)
     assert len(found) == len(set(found)) == 3 * 3
     assert {training[:2] for training in found} == {
         ("bce", "paper"),
@@ -55,7 +57,7 @@ def test_all_losses_run_by_the_papers_recipe_alone():
         ("bce", "long"),
     }
     assert found[0] == Training("bce", "paper", "0", 1)
-    assert crossvalidation.trainings(["bce"], ["long"], 2, 0)[1] == Training(
+    assert cross_validation.trainings(["bce"], ["long"], 2, 0)[1] == Training(
         "bce", "long", "test", 1
     )
 
@@ -148,7 +150,7 @@ def test_one_large_patient_stands_beside_the_others():
         frames_of("Q", [0.4, 0.6], [0.5]),
         frames_of("R", [], [0.95]),
     ]
-    table = metrics.by_patient(pd.concat(tables), resamples=50)
+    table = evaluation.by_patient(pd.concat(tables), resamples=50)
     auroc = table["auroc"].to_dict()
     # All: 5 visible, 5 invisible, one pair of 25 is wrong. Without P: 2 x 2 pairs, one wrong.
     expected = {"all frames": 24 / 25, "all frames but P's": 3 / 4, "P": 1, "Q": 0.5}
@@ -166,7 +168,7 @@ def test_every_scorer_has_its_figures_by_patient():
     frames = frames.assign(label=np.where(frames["target"], "invisible", "visible"), loss="bce")
     turned = frames.assign(score=1 - frames["score"], recipe="turned")
     both = pd.concat([frames.assign(recipe="paper"), turned])
-    table = metrics.by_protocol(both, metrics.by_scorer_and_patient, resamples=50)
+    table = evaluation.by_protocol(both, evaluation.by_scorer_and_patient, resamples=50)
     assert set(table["judged"]) == {"clipper frames", "all frames"}  # here the same frames
     for _, rows in table.groupby("judged"):
         own = rows.set_index(["recipe", "patients"])["auroc"]

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from clipassistnet import dataset
+from clipassistnet.data import dataset
 
 OPTIONAL = {"phases.csv", "actions.csv", "boxes.csv", "tips.csv", "truth.csv"}
 

@@ -6,10 +6,11 @@ import cv2
 import numpy as np
 import pytest
 
+import benchmark_cpu
 from clipassistnet import deploy, model
-from clipassistnet.deploy import benchmark, pictures
-from clipassistnet.deploy.__main__ import main
-from clipassistnet.live import engine as live_engine
+from clipassistnet.deploy import frame_files
+from clipassistnet.deploy.cli import main
+from clipassistnet.live import networks as live_engine
 from tiny_ensembles import SIZE, blobs, member, tiny_ensemble
 
 
@@ -102,12 +103,12 @@ def test_frames_come_from_caches_pictures_and_videos(tmp_path):
     frames = blobs(8)
     np.save(tmp_path / "cache.npy", frames)
     cv2.imwrite(str(tmp_path / "picture.png"), cv2.cvtColor(frames[3], cv2.COLOR_RGB2BGR))
-    picture = pictures.read([str(tmp_path / "picture.png")], 5, 48)
+    picture = frame_files.read([str(tmp_path / "picture.png")], 5, 48)
     assert picture.shape == (1, 48, 48, 3)
-    both = pictures.read([str(tmp_path / f) for f in ("cache.npy", "picture.png")], 6, 48)
+    both = frame_files.read([str(tmp_path / f) for f in ("cache.npy", "picture.png")], 6, 48)
     assert both.shape == (6, 48, 48, 3)  # five of the cache, and the picture
     assert np.array_equal(both[5], picture[0])
-    np.testing.assert_array_equal(both[0], pictures.resize(frames[0], 48))
+    np.testing.assert_array_equal(both[0], frame_files.resize(frames[0], 48))
 
 
 def test_frames_of_a_video_are_spread_over_it(tmp_path):
@@ -116,7 +117,7 @@ def test_frames_of_a_video_are_spread_over_it(tmp_path):
     for grey in range(0, 200, 10):
         writer.write(np.full((48, 64, 3), grey, np.uint8))
     writer.release()
-    found = pictures.read([path], 3, 32).mean(axis=(1, 2, 3))
+    found = frame_files.read([path], 3, 32).mean(axis=(1, 2, 3))
     np.testing.assert_allclose(found, [0, 90, 190], atol=4)  # frames 0, 9 and 19 of 20
 
 
@@ -130,7 +131,7 @@ def test_frames_of_a_video_are_spread_over_it(tmp_path):
     ],
 )
 def test_every_file_gives_its_share(lengths, number, shares):
-    given = pictures._shares(lengths, number)
+    given = frame_files._shares(lengths, number)
     assert sorted(given) == sorted(shares)
     assert sum(given) == min(number, sum(lengths))
     assert given[0] > 0
@@ -142,7 +143,7 @@ def test_as_many_frames_as_were_asked_for_come_from_all_files(tmp_path):
     for number in range(54):
         paths.append(str(tmp_path / f"{number:02d}.npy"))
         np.save(paths[-1], np.full((9, 8, 8, 3), number, np.uint8))
-    found = pictures.read(paths, 64, 8)
+    found = frame_files.read(paths, 64, 8)
     assert len(found) == 64
     assert set(found[:, 0, 0, 0].tolist()) == set(range(54))
 
@@ -155,23 +156,23 @@ def test_frames_of_a_recording_that_was_cut_off_are_counted(tmp_path, monkeypatc
     writer.release()
     # What OpenCV says of a Matroska file whose writer was killed.
     monkeypatch.setattr(cv2, "CAP_PROP_FRAME_COUNT", cv2.CAP_PROP_POS_FRAMES)
-    assert len(pictures.read([path], 20, 32)) == 20
+    assert len(frame_files.read([path], 20, 32)) == 20
 
 
 def test_a_file_of_something_else_is_named(tmp_path):
     (tmp_path / "notes.txt").write_text("no frames")
     with pytest.raises(ValueError, match=r"notes\.txt: neither"):
-        pictures.read([str(tmp_path / "notes.txt")], 3, 32)
+        frame_files.read([str(tmp_path / "notes.txt")], 3, 32)
     np.save(tmp_path / "floats.npy", np.zeros((2, 8, 8, 3)))
     with pytest.raises(ValueError, match=r"floats\.npy: float64"):
-        pictures.read([str(tmp_path / "floats.npy")], 3, 32)
+        frame_files.read([str(tmp_path / "floats.npy")], 3, 32)
     np.save(tmp_path / "none.npy", blobs(1)[:0])
     with pytest.raises(ValueError, match=r"none\.npy: uint8 \(0, 48, 80, 3\)"):
-        pictures.read([str(tmp_path / "none.npy")], 3, 32)
+        frame_files.read([str(tmp_path / "none.npy")], 3, 32)
     for content in (b"", b"no array", (tmp_path / "floats.npy").read_bytes()[:200]):
         (tmp_path / "broken.npy").write_bytes(content)
         with pytest.raises(ValueError, match=r"broken\.npy: cannot be read"):
-            pictures.read([str(tmp_path / "broken.npy")], 3, 32)
+            frame_files.read([str(tmp_path / "broken.npy")], 3, 32)
 
 
 # The benchmark
@@ -182,18 +183,18 @@ def test_multiplications_by_hand():
 
     # 8 x 8 pictures: 3 x 3 x 3 weights for 4 channels of 8 x 8, then 4 x 64 inputs to 2 outputs.
     module = nn.Sequential(nn.Conv2d(3, 4, 3, padding=1), nn.Flatten(), nn.Linear(256, 2))
-    assert benchmark.multiplications(module, 8) == 27 * 4 * 64 + 256 * 2
+    assert benchmark_cpu.multiplications(module, 8) == 27 * 4 * 64 + 256 * 2
 
 
 def test_random_members_differ():
-    first, second = benchmark.random_ensemble(2, SIZE).models
+    first, second = benchmark_cpu.random_ensemble(2, SIZE).models
     weights = [m.network.conv1.weight for m in (first, second)]
     assert not np.array_equal(*(w.detach().numpy() for w in weights))
 
 
 def test_there_is_a_peak_for_float32_and_int8():
     pytest.importorskip("nncf", reason="NNCF is not installed")
-    peaks = benchmark._peaks()
+    peaks = benchmark_cpu._peaks()
     assert {"float32", "int8"} <= set(peaks)
     # Eight layers of 3 x 3 x 256 x 256 at 28 x 28, and the first of 3 x 256.
     assert peaks["int8"][1] == 28 * 28 * (8 * 9 * 256 * 256 + 3 * 256)
@@ -203,7 +204,7 @@ def test_report_tells_ratios_and_peaks():
     ensemble = tiny_ensemble()
     seconds = {"torch float32": [0.4] * 3, "openvino int8": [0.1] * 3, "peak int8": [0.02] * 3}
     macs = {"torch float32": 8e9, "openvino int8": 8e9, "peak int8": 4e9}
-    text = benchmark.report(
+    text = benchmark_cpu.report(
         ensemble,
         False,
         {("openvino", "int4"): "why", ("torch-cuda", "float32"): "no GPU"},

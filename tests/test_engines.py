@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from clipassistnet import deploy, model
-from clipassistnet.deploy import backends, openvino_engine, predictor, saved, tensorrt_engine
+from clipassistnet.deploy import backends, openvino_engine, predictor, saved_engine, tensorrt_engine
 from clipassistnet.transforms import preprocess
 from tiny_ensembles import SIZE, blobs, tiny_ensemble
 
@@ -181,7 +181,9 @@ def test_a_mismatch_is_refused(engine, ensemble, tmp_path, name, value):
     other.mkdir()
     for file in sidecar["files"]:
         (other / file).symlink_to(folder / file)
-    (other / saved.SIDECAR).write_text(json.dumps(saved.sealed({**sidecar, name: value})))
+    (other / saved_engine.SIDECAR).write_text(
+        json.dumps(saved_engine.sealed({**sidecar, name: value}))
+    )
     with pytest.raises(deploy.EngineError, match=f"convert again; {name}: made with {value}"):
         deploy.open_engine(other, ensemble)
 
@@ -194,7 +196,7 @@ def test_a_sidecar_edited_by_hand_is_refused(engine, tmp_path, name, value):
     folder, sidecar = engine
     for file in sidecar["files"]:
         (tmp_path / file).symlink_to(folder / file)
-    (tmp_path / saved.SIDECAR).write_text(json.dumps({**sidecar, name: value}))
+    (tmp_path / saved_engine.SIDECAR).write_text(json.dumps({**sidecar, name: value}))
     with pytest.raises(deploy.EngineError, match="it was edited, or is older than its seal"):
         deploy.open_engine(tmp_path)
 
@@ -216,14 +218,14 @@ def test_weights_of_another_training_are_refused(engine):
 
 def test_a_damaged_engine_is_refused(engine, tmp_path):
     folder, sidecar = engine
-    for file in [*sidecar["files"], saved.SIDECAR]:
+    for file in [*sidecar["files"], saved_engine.SIDECAR]:
         (tmp_path / file).write_bytes((folder / file).read_bytes())
     (tmp_path / "network.bin").write_bytes((folder / "network.bin").read_bytes()[:-1] + b"x")
     with pytest.raises(deploy.EngineError, match="files: made with"):
         deploy.open_engine(tmp_path)
     without_size = {name: value for name, value in sidecar.items() if name != "image_size"}
     for broken in ({}, [], without_size):
-        (tmp_path / saved.SIDECAR).write_text(json.dumps(broken))
+        (tmp_path / saved_engine.SIDECAR).write_text(json.dumps(broken))
         with pytest.raises(deploy.EngineError, match="not the sidecar of an engine"):
             deploy.open_engine(tmp_path)
     with pytest.raises(deploy.EngineError, match="no saved engine"):

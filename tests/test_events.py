@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from clipassistnet.live.alarm import Alarm
-from clipassistnet.metrics import choice, events
+from clipassistnet.alarm import Alarm
+from clipassistnet.evaluation import alarm_choice, events
 
 FPS = pd.Series({"a": 25.0, "b": 10.0})
 
@@ -158,22 +158,22 @@ def test_choose_takes_the_quietest_setting_that_finds_the_events():
     table = events.timed(frames(targets, scores), FPS)
     on = events.Setting(0.05)
     options = [on, events.Setting(0.5), events.Setting(0.5, 0.0, 0.2), events.Setting(0.95)]
-    ranked = choice.choose(table, options, sensitivity=1.0, delay=0.3)
+    ranked = alarm_choice.choose(table, options, sensitivity=1.0, delay=0.3)
     # The bare threshold flickers (six changes, the labels make two); always on is no alarm.
-    assert choice.best(ranked) == (0.5, 0.0, 0.2)
+    assert alarm_choice.best(ranked) == (0.5, 0.0, 0.2)
     assert events.Setting(*ranked.loc[2, list(events.Setting._fields)]) == on
     assert ranked["meets"].tolist() == [True, False, False, False]
     assert ranked["event sensitivity"].tolist() == [1, 1, 1, 0]
     # Where none meets the aims, the quietest of those that find enough leads, and says so.
-    hopeless = choice.choose(table, options, sensitivity=1.0, delay=-1)
-    assert choice.best(hopeless) == (0.5, 0.0, 0.0)
+    hopeless = alarm_choice.choose(table, options, sensitivity=1.0, delay=-1)
+    assert alarm_choice.best(hopeless) == (0.5, 0.0, 0.0)
     assert not hopeless["meets"].any()
 
 
 def test_the_grid_holds_settings_that_live_takes():
-    for setting in choice.grid(TIMED):
+    for setting in alarm_choice.grid(TIMED):
         Alarm(*setting)
-    assert len(set(choice.grid(TIMED))) == len(choice.grid(TIMED))
+    assert len(set(alarm_choice.grid(TIMED))) == len(alarm_choice.grid(TIMED))
 
 
 def test_event_table_has_intervals_over_videos():

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from clipassistnet import dataset, frames
+from clipassistnet.data import dataset, frame_cache
 from faults import Fault
 from test_frames import CONTAINERS, rotate
 from tiny_videos import FRAMES, encode, index_of
@@ -26,8 +26,8 @@ def damaged(tiny_dataset, tmp_path):
     """Builds the cache of a dataset whose first video is `content`; says what came of it."""
     folder = Path(shutil.copytree(tiny_dataset, tmp_path / "dataset"))
     data = dataset.read(folder)
-    frames.build(data, tmp_path / "whole", 32)
-    digest = frames.FrameCache(tmp_path / "whole").digest()
+    frame_cache.build(data, tmp_path / "whole", 32)
+    digest = frame_cache.FrameCache(tmp_path / "whole").digest()
 
     def build(content: bytes, name: str = "v01.mp4", turns: int = 0, showing=range(FRAMES)) -> str:
         """Its error; `showing` is the picture that each frame has to show, or none (-1)."""
@@ -35,20 +35,20 @@ def damaged(tiny_dataset, tmp_path):
         video.write_bytes(content)
         videos = data.videos.assign(path=data.videos["path"].replace("videos/v01.mp4", str(video)))
         try:
-            frames.build(dataset.Dataset(folder, videos, data.annotations), cache, 32)
+            frame_cache.build(dataset.Dataset(folder, videos, data.annotations), cache, 32)
             error = ""
-        except frames.FrameError as raised:
+        except frame_cache.FrameError as raised:
             error = str(raised)
             assert name in error
             assert {path.stem for path in cache.glob("*.json")} == OTHERS
         if not error:
-            shown = frames.FrameCache(cache)
+            shown = frame_cache.FrameCache(cache)
             rows = data.annotations.query("video == 'v01'")["frame"].unique()
             found = {f: index_of(np.rot90(shown.get("v01", f), turns)) for f in rows}
             assert all(index in (showing[frame], -1) for frame, index in found.items()), found
         (folder / "videos" / "v01.mp4").write_bytes(good)
-        frames.build(data, cache, 32)
-        assert frames.FrameCache(cache).digest() == digest
+        frame_cache.build(data, cache, 32)
+        assert frame_cache.FrameCache(cache).digest() == digest
         return error
 
     def paths(name: str) -> tuple[Path, Path]:

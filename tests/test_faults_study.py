@@ -18,7 +18,8 @@ import pytest
 import yaml
 from safetensors import SafetensorError
 
-from clipassistnet import dataset, frames, model, training
+from clipassistnet import model, training
+from clipassistnet.data import dataset, frame_cache
 from clipassistnet.runs import RunError
 from clipassistnet.runs.execute import execute
 from faults import Fault
@@ -186,16 +187,19 @@ def fill(disk: Path, free: int) -> None:
 
 def test_a_disk_that_fills_while_frames_are_cached(tiny_dataset, tmp_path, small_disk, seen):
     data, cache = dataset.read(tiny_dataset), small_disk / "cache"
-    frames.build(data, tmp_path / "whole", 64)
+    frame_cache.build(data, tmp_path / "whole", 64)
     with pytest.raises(OSError, match=r"No space left.*MiB free.*v\d\d\.npy"):
-        frames.build(data, cache, 64)
+        frame_cache.build(data, cache, 64)
     kept = {path.stem for path in cache.glob("*.npy")}
     assert 0 < len(kept) < 8
     before = {name: (cache / f"{name}.npy").stat().st_mtime_ns for name in kept}
     enlarge(small_disk)
-    frames.build(data, cache, 64)
+    frame_cache.build(data, cache, 64)
     assert {n: (cache / f"{n}.npy").stat().st_mtime_ns for n in kept} == before
-    assert frames.FrameCache(cache).digest() == frames.FrameCache(tmp_path / "whole").digest()
+    assert (
+        frame_cache.FrameCache(cache).digest()
+        == frame_cache.FrameCache(tmp_path / "whole").digest()
+    )
     said = "the file, and how much is free and needed"
     seen(Fault("full disk while caching frames", 1, 1, said, "the videos that were done"))
 

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clipassistnet import crossvalidation, folds
-from clipassistnet.folds import LeakageError
+from clipassistnet.data import cross_validation, folds
+from clipassistnet.data.leakage import LeakageError
 from folded_study import FEW, LABELS, MADE, labels_of, studied, table, videos
 
 
@@ -181,7 +181,7 @@ def test_nested_every_patient_is_judged_once_and_never_seen_by_its_judges(rows, 
     labels = labels_of(rows.assign(frames=rows["frames"] % 40 + 2))
     nested = folds.make(labels, rows.assign(split=""), 4, test_share=0, seed=0)
     judged = []
-    for held_out, inner_folds in crossvalidation.ensembles(4, max(inner, 1)).items():
+    for held_out, inner_folds in cross_validation.ensembles(4, max(inner, 1)).items():
         for fold in inner_folds:
             parts = folds.split(nested, labels, fold, held_out, protocol)
             patients = [set(part["patient"]) for part in parts]
@@ -195,7 +195,7 @@ def test_nested_every_patient_is_judged_once_and_never_seen_by_its_judges(rows, 
 def test_each_ensemble_judges_its_own_clipper_frames_and_learns_from_others():
     labels, table_of_videos = studied()
     nested = folds.make(labels, table_of_videos, 3, test_share=0, seed=0)
-    train, judged = folds.judged(nested, labels, crossvalidation.ensembles(3, 1))
+    train, judged = folds.judged(nested, labels, cross_validation.ensembles(3, 1))
     assert len(judged) == (labels["label"] != "absent").sum()
     assert set(judged["held_out"]) == set(train) == {"0", "1", "2"}
     for held_out, rows in judged.groupby("held_out"):

@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from clipassistnet import annotation, dataset, importers
-from clipassistnet.importers import m2cai16
+from clipassistnet.data import annotation, dataset, importers
+from clipassistnet.data.importers import m2cai16
 
 WIDTH, HEIGHT = 60, 40
 # Frames of v04 and v05, and the tool in each; the first of a video comes first.

@@ -10,8 +10,8 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from clipassistnet import annotation, dataset, folds, importers
-from clipassistnet.importers import cholec80, cholect50, m2cai16, tables
+from clipassistnet.data import annotation, dataset, folds, importers
+from clipassistnet.data.importers import cholec80, cholect50, common, m2cai16
 from test_importers import made_up
 from tiny_videos import encode
 
@@ -115,7 +115,7 @@ def test_cholec80_becomes_a_dataset(videos80, tmp_path):
     row = data.videos.iloc[0]
     assert (row["video"], row["patient"], row["frames"]) == ("video70", "cholec80_70", LENGTH)
     assert data.path("video70") == str(videos80 / "videos" / "video70.mp4")
-    near = range(CLIPPED[0] - tables.MARGIN, CLIPPED[1] + tables.MARGIN + 1)
+    near = range(CLIPPED[0] - common.MARGIN, CLIPPED[1] + common.MARGIN + 1)
     assert frames_of(imported.to_annotate) == [25 * s for s in near]
     listed = imported.to_annotate[imported.to_annotate["listed"] == 1]
     assert frames_of(listed) == [225, 250]
@@ -244,7 +244,7 @@ def test_vid70_and_v04_are_one_operation_box_by_box(shared, real50):
     theirs = cholect50.read(real50)
     assert ours.videos["patient"].tolist() == theirs.videos["patient"].tolist()
     boxes = theirs.boxes.assign(video="v04", frame=theirs.boxes["frame"] * 25)
-    boxes[tables.CORNERS] = boxes[tables.CORNERS].round(6)
+    boxes[common.CORNERS] = boxes[common.CORNERS].round(6)
     same = boxes.merge(ours.boxes, on=list(ours.boxes.columns))
     assert len(same) == len(boxes) == 196
 
@@ -402,7 +402,7 @@ def test_pictures_of_unlike_sizes_give_boxes_in_their_own_pixels(pictures50):
     path.unlink()
     Image.fromarray(np.zeros((40, 80, 3), np.uint8)).save(path)
     boxes = cholect50.read(pictures50).boxes.set_index("frame")
-    assert boxes.loc[0, tables.CORNERS].tolist() == [20, 10, 60, 30]
-    assert boxes.loc[1, tables.CORNERS].tolist() == [153, 86, 459, 258]
+    assert boxes.loc[0, common.CORNERS].tolist() == [20, 10, 60, 30]
+    assert boxes.loc[1, common.CORNERS].tolist() == [153, 86, 459, 258]
     path.write_bytes(b"no picture")
     assert "000000.png: unreadable picture" in problems(cholect50.read, pictures50)

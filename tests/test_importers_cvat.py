@@ -6,9 +6,9 @@ from xml.sax.saxutils import quoteattr
 
 import pytest
 
-from clipassistnet import dataset, importers
-from clipassistnet.importers import cholec80, cvat, m2cai16
-from clipassistnet.importers.__main__ import main
+from clipassistnet.data import dataset, importers
+from clipassistnet.data.importers import cholec80, cvat, m2cai16
+from clipassistnet.data.importers.cli import main
 from test_importers import made_up
 from test_importers_cholec import videos80
 from tiny_videos import FRAMES, encode

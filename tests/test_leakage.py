@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clipassistnet import folds
-from clipassistnet.folds import LeakageError
+from clipassistnet.data import folds
+from clipassistnet.data.leakage import LeakageError
 from folded_study import FEW, LABELS, MADE, labels_of, videos
 
 

@@ -11,16 +11,16 @@ import numpy as np
 import pytest
 
 from clipassistnet.live import Alarm, Appearance, Assistant, Live, State, options
-from clipassistnet.live.arming import FileSwitch, SwitchError
 from clipassistnet.live.capture import Capture, Picture
-from clipassistnet.live.checks import PictureCheck
 from clipassistnet.live.history import History
 from clipassistnet.live.journal import Journal
 from clipassistnet.live.newest import Newest
+from clipassistnet.live.picture_check import PictureCheck
 from clipassistnet.live.recorder import Writer
 from clipassistnet.live.scoring import Scorer
 from clipassistnet.live.screen import NoScreen
 from clipassistnet.live.sound import Sound
+from clipassistnet.live.switches import FileSwitch, SwitchError
 from tiny_videos import picture
 
 

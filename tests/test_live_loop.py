@@ -23,8 +23,8 @@ from clipassistnet.live import Alarm, Appearance, Assistant, Live, State, opener
 from clipassistnet.live.journal import Journal
 from clipassistnet.live.overlay import Overlay
 from clipassistnet.live.screen import NoScreen
-from clipassistnet.live.signs import SIGNS
 from clipassistnet.live.source import SourceError
+from clipassistnet.live.state_style import SIGNS
 from tiny_videos import HEIGHT, WIDTH, encode
 
 PROMISE = 0.5  # seconds from a fault to "no signal"

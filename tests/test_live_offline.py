@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 import torch
 
-from clipassistnet.live import Alarm, Appearance, Assistant, SourceError, State, render
-from clipassistnet.live.__main__ import main
+from clipassistnet.live import Alarm, Appearance, Assistant, SourceError, State, offline
+from clipassistnet.live.cli import main
 from clipassistnet.live.journal import Journal
 from clipassistnet.live.overlay import Overlay
 from clipassistnet.live.recorder import Writer
@@ -42,7 +42,7 @@ def shown(path) -> tuple[list[int], list[float]]:
 def rendered(tmp_path, video, predict=by_index, appearance=None) -> list[dict]:
     out, log = str(tmp_path / "overlay.mkv"), tmp_path / "log.jsonl"
     assistant = Assistant(Alarm(0.5, 0.1, 0.2), armed=appearance is None)
-    render(str(video), predict, assistant, out, Journal(str(log)), appearance)
+    offline(str(video), predict, assistant, out, Journal(str(log)), appearance)
     return [json.loads(line) for line in log.read_text().splitlines()]
 
 

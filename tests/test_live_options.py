@@ -4,8 +4,9 @@ import json
 
 import pytest
 
-from clipassistnet.live import alarm, options
-from clipassistnet.metrics import choice, events
+from clipassistnet import alarm
+from clipassistnet.evaluation import alarm_choice, events
+from clipassistnet.live import options
 
 GIVEN = ["--model", "m", "--source", "0"]
 
@@ -17,7 +18,7 @@ def alarm_of(arguments: list[str]) -> tuple:
 
 def test_the_alarm_is_that_of_the_file_the_notebook_wrote(tmp_path):
     path = tmp_path / "alarm.json"
-    choice.write_setting(events.Setting(0.4, 0.05, 0.8), path, chosen_on="out-of-fold scores")
+    alarm_choice.write_setting(events.Setting(0.4, 0.05, 0.8), path, chosen_on="out-of-fold scores")
     assert alarm_of(["--alarm", str(path)]) == (0.4, 0.05, 0.8)
     assert json.loads(path.read_text())["about"] == {"chosen_on": "out-of-fold scores"}
 
@@ -54,7 +55,7 @@ def test_a_file_that_is_not_an_alarms_is_refused(tmp_path, capsys, text, message
 
 def test_a_number_is_given_once(tmp_path, capsys):
     path = tmp_path / "alarm.json"
-    choice.write_setting(events.Setting(0.4), path)
+    alarm_choice.write_setting(events.Setting(0.4), path)
     with pytest.raises(SystemExit):
         alarm_of(["--alarm", str(path), "--threshold", "0.5"])
     assert "gives threshold as well" in capsys.readouterr().err

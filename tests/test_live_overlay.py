@@ -7,10 +7,10 @@ import cv2
 import numpy as np
 import pytest
 
-from clipassistnet.live.assistant import Decision, State
 from clipassistnet.live.history import SPAN, History
 from clipassistnet.live.overlay import DISCLAIMER, Overlay, View, start_screen
-from clipassistnet.live.signs import SIGNS
+from clipassistnet.live.state import Decision, State
+from clipassistnet.live.state_style import SIGNS
 
 SIZE = (640, 360)
 PAIRS = list(combinations(State, 2))

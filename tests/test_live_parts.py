@@ -13,16 +13,16 @@ import numpy as np
 import pytest
 
 from clipassistnet.live import Alarm, State, opener, source
-from clipassistnet.live.arming import Appearance, FileSwitch, SerialSwitch, SwitchError
 from clipassistnet.live.capture import Capture, Picture
-from clipassistnet.live.checks import PictureCheck
 from clipassistnet.live.journal import Journal
 from clipassistnet.live.latency import Latencies
 from clipassistnet.live.newest import Newest
+from clipassistnet.live.picture_check import PictureCheck
 from clipassistnet.live.scoring import Score, Scorer
 from clipassistnet.live.screen import NoScreen, ScreenError, Window
 from clipassistnet.live.sound import Sound, SoundError
 from clipassistnet.live.source import SourceError, without_password
+from clipassistnet.live.switches import Appearance, FileSwitch, SerialSwitch, SwitchError
 from tiny_videos import FPS, FRAMES, HEIGHT, WIDTH, encode, index_of, picture
 
 NOISE = np.random.default_rng(0).integers(0, 4, (HEIGHT, WIDTH, 3), np.uint8)

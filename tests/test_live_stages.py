@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from clipassistnet import deploy, live
-from clipassistnet.live.stages import STAGES
+from clipassistnet.live.profile import STAGES
 
 
 def predictor(seconds: float) -> deploy.Predictor:

@@ -7,8 +7,9 @@ import pandas as pd
 import pytest
 import torch
 
-from clipassistnet import crops, deploy, located, locator, model, training
-from clipassistnet.live import engine as live_engine
+from clipassistnet import deploy, model, training
+from clipassistnet.live import networks as live_engine
+from clipassistnet.model import crop_ensemble, crops, locator
 from tiny_ensembles import SIZE, blobs, member
 
 EDGE = 96
@@ -24,7 +25,7 @@ def pair(folder, *, cropped=EDGE):
     torch.nn.init.normal_(
         found.head[-1].weight, std=3.0
     )  # else it looks at one place in all frames
-    locator.save(found, folder / located.LOCATOR)
+    locator.save(found, folder / crop_ensemble.LOCATOR)
     return str(folder / "model.safetensors")
 
 
@@ -37,7 +38,7 @@ def paths(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def ensemble(paths):
-    return located.ensemble(paths, [3.0, 1.0])
+    return crop_ensemble.ensemble(paths, [3.0, 1.0])
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +52,7 @@ class Cache:
     size = EDGE
 
     def __init__(self, pictures):
-        self.pictures = [located.resize(picture, EDGE) for picture in pictures]
+        self.pictures = [crop_ensemble.resize(picture, EDGE) for picture in pictures]
         rows = [("v", number) for number in range(len(pictures))]
         self.table = pd.DataFrame(rows, columns=["video", "frame"])
 
@@ -105,7 +106,7 @@ def test_its_operations_convert(ensemble):
 
 
 def test_each_part_is_calibrated_by_what_it_is_shown(ensemble, frames):
-    shown = located.shown_to(ensemble, frames[:3])
+    shown = crop_ensemble.shown_to(ensemble, frames[:3])
     sizes = {name: tuple(images.shape) for name, images in shown.items()}
     expected = {"locator": (3, 3, 64, 64), "classifier": (3, 3, SIZE, SIZE)}
     assert sizes == {f"{kind}{n}": shape for kind, shape in expected.items() for n in (0, 1)}
@@ -116,17 +117,17 @@ def test_what_does_not_fit_together_is_refused(paths, tmp_path):
     network = member()
     model.save(network, plain)
     with pytest.raises(model.ModelError, match="whole frames, and members that judge crops"):
-        located.ensemble([paths[0], str(plain)])
+        crop_ensemble.ensemble([paths[0], str(plain)])
     network.spec["cropped"] = EDGE
     model.save(network, plain)
     with pytest.raises(model.ModelError, match=r"locator.safetensors: no such weight file"):
-        located.ensemble([str(plain)])
+        crop_ensemble.ensemble([str(plain)])
     for cropped in (True, EDGE + 32):
         path = pair(tmp_path / str(cropped), cropped=cropped)
         with pytest.raises(model.ModelError, match="expected one for all"):
-            located.ensemble([paths[0], path])
+            crop_ensemble.ensemble([paths[0], path])
     with pytest.raises(model.ModelError, match=r"model.safetensors: its score is p\(tip invis"):
-        located.ensemble(paths, predicts=model.CLIP_APPLIER)
+        crop_ensemble.ensemble(paths, predicts=model.CLIP_APPLIER)
 
 
 def test_the_sidecar_is_plain_json(ensemble):
@@ -141,6 +142,6 @@ def test_a_locator_that_overflows_gives_no_score(broken):
     maps[0, 3] = broken
     parts = {"locator0": lambda images: maps, "classifier0": lambda images: np.float32([0.1])}
     spec = {"located": {"input": dict.fromkeys(parts, shown), "shares": [1.0]}}
-    run = located.assemble(spec, parts.get)
+    run = crop_ensemble.assemble(spec, parts.get)
     with pytest.raises(ValueError, match="locator0 gave numbers that are not finite"):
         run(np.zeros((1, 64, 64, 3), np.uint8))

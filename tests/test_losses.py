@@ -9,7 +9,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from clipassistnet import losses
+from clipassistnet.model import losses
 
 # softmax of (0, log 3) is (1/4, 3/4), of (log 4, 0) it is (4/5, 1/5).
 LOGITS = torch.tensor([[0.0, np.log(3)], [0.0, np.log(3)], [np.log(4), 0.0]])

@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from clipassistnet.runs import RunError, data_folder, parameters, plan
-from clipassistnet.runs.data import keep_data
+from clipassistnet.runs.study_data import keep_data
 
 ROOT = Path(__file__).resolve().parents[1]
 RATES = {"bce": 1e-3, "forward_corrected": 1e-3}

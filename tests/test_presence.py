@@ -4,9 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from clipassistnet.alarm import HYSTERESIS, PRESENCE, PRESENCE_DURATION
+from clipassistnet.evaluation import arming_metrics, events
 from clipassistnet.live import Alarm, Appearance
-from clipassistnet.live.alarm import HYSTERESIS, PRESENCE, PRESENCE_DURATION
-from clipassistnet.metrics import events, presence
 
 FPS = pd.Series({"a": 25.0, "b": 25.0})
 SAMPLING = {"by": "patient", "resamples": 50, "seed": 0}
@@ -35,12 +35,12 @@ ON = "000001111111111111111110000000"
 
 
 def timed(table: pd.DataFrame) -> pd.DataFrame:
-    return events.timed(presence.with_target(table), FPS)
+    return events.timed(arming_metrics.with_target(table), FPS)
 
 
 def test_armed_as_live_is():
     table = timed(frames(LABELS, SCORES))
-    on = presence.armed(table)
+    on = arming_metrics.armed(table)
     assert "".join(map(str, on.astype(int))) == ON
     appearance = Appearance(None, Alarm(PRESENCE, HYSTERESIS, PRESENCE_DURATION))
     state, states = False, []
@@ -58,8 +58,10 @@ def test_the_table_by_hand():
     other = [frames("i" * 10, "9" * 10, "b"), frames("i", "9", "b", start=500)]
     table = pd.concat([frames(LABELS, SCORES), *other])
     held_out = pd.concat([table, table.assign(split="validation", score=0.5)])
-    found = presence.table(held_out, FPS, **SAMPLING).set_index(["judged", "measure"])["estimate"]
-    single, live = found[presence.FRAMES], found[presence.ARMED]
+    found = arming_metrics.table(held_out, FPS, **SAMPLING).set_index(["judged", "measure"])[
+        "estimate"
+    ]
+    single, live = found[arming_metrics.FRAMES], found[arming_metrics.ARMED]
     # 8 and 11 frames of a clip applier are found, the 3 of a short stretch are not; of 19 frames
     # without one 6 score above 0.5.
     assert single["sensitivity"] == pytest.approx(19 / 22)
@@ -79,18 +81,18 @@ def test_the_table_by_hand():
 def test_a_false_arming_is_counted_a_minute_without_a_clip_applier():
     # 2 s of high scores without a clip applier: armed for 1 s of them and 1 s after; 4 s in all.
     table = frames("a" * 20, "9" * 10 + "0" * 10)
-    found = presence.table(table, FPS, **SAMPLING).set_index("measure")["estimate"]
+    found = arming_metrics.table(table, FPS, **SAMPLING).set_index("measure")["estimate"]
     assert found["false armings a minute without one"] == pytest.approx(1 / (4 / 60))
 
 
 def test_without_a_clip_long_enough_only_frames_are_judged():
     table = pd.concat([frames("av", "19", start=start) for start in (0, 100, 200)])
-    found = presence.table(table, FPS, **SAMPLING)
-    assert set(found["judged"]) == {presence.FRAMES}
+    found = arming_metrics.table(table, FPS, **SAMPLING)
+    assert set(found["judged"]) == {arming_metrics.FRAMES}
     assert found["estimate"].tolist() == [1, 1, 1]
 
 
 def test_what_a_network_is_asked_decides_its_target():
     table = frames("aiv", "111")
-    assert presence.asked(table, "presence")["target"].tolist() == [0, 1, 1]
-    assert presence.asked(table, "bce")["target"].tolist() == [1, 0]
+    assert arming_metrics.asked(table, "presence")["target"].tolist() == [0, 1, 1]
+    assert arming_metrics.asked(table, "bce")["target"].tolist() == [1, 0]

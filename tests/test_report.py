@@ -9,9 +9,9 @@ import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 from safetensors.numpy import save_file
 
-from clipassistnet import report
+from clipassistnet.publish import report
 from clipassistnet.runs import RunError, file_digest
-from clipassistnet.runs.__main__ import main
+from clipassistnet.runs.cli import main
 from test_share_pictures import noise, png
 
 TABLE = """<table><thead><tr><th></th><th>ours</th></tr><tr><th>quantity</th><th></th></tr></thead>

@@ -346,6 +346,6 @@ def test_the_environment_is_left_as_it_was(project):
 
 
 def test_two_kernels_side_by_side_do_not_meet():
-    from clipassistnet.runs.engine import OwnInterpreter
+    from clipassistnet.runs.papermill_engine import OwnInterpreter
 
     assert OwnInterpreter().ip != OwnInterpreter().ip

@@ -10,7 +10,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from clipassistnet import model, saliency
+from clipassistnet import model
+from clipassistnet.model import saliency
 
 BACKBONES = ("tf_efficientnet_lite0", "resnet50")
 SIZE = 64

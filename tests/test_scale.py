@@ -2,7 +2,8 @@
 
 import pytest
 
-from clipassistnet import dataset, scale
+import scale
+from clipassistnet.data import dataset
 
 
 @pytest.fixture(scope="module")

@@ -18,11 +18,11 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
+from clipassistnet.publish.cli import main
+from clipassistnet.publish.copying import Copier
+from clipassistnet.publish.redaction import REMOVED, Redactor
+from clipassistnet.publish.terms import TermError, machines_terms, studys_terms, users_terms
 from clipassistnet.runs.execute import execute
-from clipassistnet.share.__main__ import main
-from clipassistnet.share.copying import Copier
-from clipassistnet.share.redaction import REMOVED, Redactor
-from clipassistnet.share.terms import TermError, machines_terms, studys_terms, users_terms
 from test_runs import project, write_notebook  # noqa: F401 a fixture
 
 SECRET = "Bärbel Müller-Łukasik"

@@ -10,10 +10,16 @@ import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 from PIL import Image, PngImagePlugin
 
+from clipassistnet.publish.copying import Copier
+from clipassistnet.publish.notebook_pictures import (
+    SHAREABLE,
+    SHOW_FRAMES,
+    figures_of,
+    reencoded,
+    withheld,
+)
+from clipassistnet.publish.record import record
 from clipassistnet.runs import RunError
-from clipassistnet.runs.record import record
-from clipassistnet.share.copying import Copier
-from clipassistnet.share.pictures import SHAREABLE, SHOW_FRAMES, figures_of, reencoded, withheld
 from test_notebooks import NOTEBOOKS, cells
 
 SECRET = "Mustermann"

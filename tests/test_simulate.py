@@ -9,7 +9,7 @@ import av
 import numpy as np
 import pytest
 
-from clipassistnet import dataset
+from clipassistnet.data import dataset
 from clipassistnet.simulate import Spec, plans, simulate
 
 SPEC = Spec(videos=3, test_videos=1, clipper_frames=10, absent_frames=3, width=128, height=72)

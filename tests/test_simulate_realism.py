@@ -5,11 +5,11 @@ import pandas as pd
 import pytest
 
 from clipassistnet.simulate.motion import Timeline
-from clipassistnet.simulate.realism import SIZE, appearance, exactness, probes, samples, transfer
 from clipassistnet.simulate.render import Renderer
 from clipassistnet.simulate.scene import clipper_model, patient
 from clipassistnet.simulate.stage import Stage
 from clipassistnet.transforms import resize
+from realism import SIZE, appearance, exactness, probes, samples, transfer
 
 # Lowest and highest mean of the seven real patients of m2cai16-tool-locations.
 RANGES = {

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from clipassistnet.metrics import choice, events, thresholds
+from clipassistnet.evaluation import alarm_choice, events, thresholds
 
 
 def frames(*scores: list[float], held_out: str = "test") -> pd.DataFrame:
@@ -111,10 +111,10 @@ def test_each_subset_has_an_alarm_of_its_own():
     clear = frames([0.9] * 5, [0.8] * 5, held_out="0")
     low = clear.assign(score=clear["score"] / 2, held_out="1")
     fps = pd.Series(25.0, clear["video"].unique())
-    settings = choice.frozen_settings(pd.concat([clear, low]), fps)
+    settings = alarm_choice.frozen_settings(pd.concat([clear, low]), fps)
     assert set(settings) == {"0", "1"}
     assert settings["1"].threshold < settings["0"].threshold
     judged = events.timed(clear.assign(held_out="0"), fps)
-    on = choice.frozen_alarms(judged, settings)
+    on = alarm_choice.frozen_alarms(judged, settings)
     assert on.tolist() == events.alarms(judged, settings["0"]).tolist()
     assert on[judged["target"] == 1].all()

@@ -8,8 +8,9 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from clipassistnet import losses, model, training
-from clipassistnet.training import finder, trainer
+from clipassistnet import model, training
+from clipassistnet.model import losses
+from clipassistnet.training import learning_rate, lightning_module
 from tiny_training import bright_squares, tiny_settings
 
 HISTORY = ["epoch", "train_loss", "validation_loss", "validation_auroc", "learning_rate"]
@@ -109,7 +110,7 @@ def test_resumed_after_an_interruption(
     data, finished, tmp_path, monkeypatch, capsys, stopped_after, workers
 ):
     """The same weights as uninterrupted, whatever the number of workers."""
-    original = trainer.Keeper.on_train_epoch_end
+    original = lightning_module.Keeper.on_train_epoch_end
 
     def interrupted(self, lightning_trainer, module):
         original(self, lightning_trainer, module)
@@ -117,7 +118,7 @@ def test_resumed_after_an_interruption(
             raise RuntimeError("power cut")
 
     with monkeypatch.context() as patch:
-        patch.setattr(trainer.Keeper, "on_train_epoch_end", interrupted)
+        patch.setattr(lightning_module.Keeper, "on_train_epoch_end", interrupted)
         with pytest.raises(RuntimeError, match="power cut"):
             fit(data, tmp_path, epochs=3)
     # Of the order of frames, not of the settings' identity: `workers` is part of that.
@@ -138,14 +139,14 @@ def test_the_schedule_survives_an_interruption(data, tmp_path, monkeypatch):
     # What it learns is wrong of these: their loss rises, epoch after epoch.
     data = cache, train, validation.assign(target=1 - validation["target"])
     whole = fit(data, tmp_path / "whole", patience_stop=2, **settings)
-    original, epochs = trainer.Keeper.on_train_epoch_end, []
+    original, epochs = lightning_module.Keeper.on_train_epoch_end, []
 
     def interrupted(self, lightning_trainer, module):
         original(self, lightning_trainer, module)
         epochs.append(lightning_trainer.current_epoch)
         raise RuntimeError("power cut")
 
-    monkeypatch.setattr(trainer.Keeper, "on_train_epoch_end", interrupted)
+    monkeypatch.setattr(lightning_module.Keeper, "on_train_epoch_end", interrupted)
     for _ in whole.history.index:
         with pytest.raises(RuntimeError, match="power cut"):
             fit(data, tmp_path / "cut", patience_stop=2, **settings)
@@ -158,14 +159,14 @@ def test_the_schedule_survives_an_interruption(data, tmp_path, monkeypatch):
 
 
 def test_a_checkpoint_of_another_training_is_not_resumed(data, tmp_path, monkeypatch, capsys):
-    original = trainer.Keeper.on_train_epoch_end
+    original = lightning_module.Keeper.on_train_epoch_end
 
     def interrupted(self, lightning_trainer, module):
         original(self, lightning_trainer, module)
         raise RuntimeError("power cut")
 
     with monkeypatch.context() as patch:
-        patch.setattr(trainer.Keeper, "on_train_epoch_end", interrupted)
+        patch.setattr(lightning_module.Keeper, "on_train_epoch_end", interrupted)
         with pytest.raises(RuntimeError, match="power cut"):
             fit(data, tmp_path, learning_rate=1e-2)
     fit(data, tmp_path, epochs=1)
@@ -175,10 +176,12 @@ def test_a_checkpoint_of_another_training_is_not_resumed(data, tmp_path, monkeyp
 def test_plateau_and_early_stopping_as_in_the_paper(data, tmp_path, monkeypatch):
     """Patience 5, factor 0.8 on the validation loss; patience 10 on the AUROC. Both stand still."""
     values = iter([1.0] * 99)
-    monkeypatch.setattr(trainer, "roc_auc_score", lambda *_: 0.7)
+    monkeypatch.setattr(lightning_module, "roc_auc_score", lambda *_: 0.7)
     cross_entropy = F.cross_entropy
     monkeypatch.setattr(
-        trainer.F, "cross_entropy", lambda *a, **k: cross_entropy(*a, **k) * 0 + next(values)
+        lightning_module.F,
+        "cross_entropy",
+        lambda *a, **k: cross_entropy(*a, **k) * 0 + next(values),
     )
     monkeypatch.setattr(losses, "build", lambda *_: lambda logits, *_: logits.sum() * 0)
     history = fit(data, tmp_path, epochs=80).history
@@ -193,14 +196,14 @@ def steps_of(data, tmp_path, accumulate: int, batch: int) -> list[torch.Tensor]:
     cache, train, validation = data
     seen = []
 
-    class Spy(trainer.ValidatedTraining):
+    class Spy(lightning_module.ValidatedTraining):
         def on_before_optimizer_step(self, optimizer):
             seen.append(self.classifier.network.classifier.weight.grad.clone())
             for parameter in self.classifier.parameters():
                 parameter.grad = None
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(trainer, "ValidatedTraining", Spy)
+        patch.setattr(lightning_module, "ValidatedTraining", Spy)
         # Batch statistics would differ between one batch of 12 and four of 3.
         train_mode = torch.nn.Module.train
         patch.setattr(
@@ -343,7 +346,7 @@ def test_finder_uses_training_frames_and_leaves_training_alone(data, finished, t
     assert asked == set(train["frame"])
     assert list(curve) == ["learning_rate", "loss"]
     assert 12 <= len(curve) <= 24
-    assert curve["learning_rate"].iloc[0] == finder.LOWEST
+    assert curve["learning_rate"].iloc[0] == learning_rate.LOWEST
     assert curve["learning_rate"].is_monotonic_increasing
     assert pick in curve["learning_rate"].tolist()
     assert [p.name for p in tmp_path.iterdir()] == ["finder.csv"]
@@ -355,15 +358,15 @@ def test_finders_pick_is_the_steepest_fall_per_decade():
     rate = np.geomspace(1e-6, 1, 61)
     fall = 0.7 - 0.4 / (1 + np.exp(-4 * (np.log10(rate) + 3)))  # steepest at 1e-3
     curve = pd.DataFrame({"learning_rate": rate, "loss": fall + 5 * np.clip(rate - 0.1, 0, None)})
-    assert finder.pick(curve) == pytest.approx(1e-3, rel=0.3)
+    assert learning_rate.pick(curve) == pytest.approx(1e-3, rel=0.3)
     noisy_start = curve.assign(loss=curve["loss"].where(curve.index > 2, [2.0] * 61))
-    assert finder.pick(noisy_start) == finder.pick(curve)
+    assert learning_rate.pick(noisy_start) == learning_rate.pick(curve)
     diverged = pd.concat([curve, pd.DataFrame({"learning_rate": [2.0], "loss": [np.nan]})])
-    assert finder.pick(diverged) == finder.pick(curve)
+    assert learning_rate.pick(diverged) == learning_rate.pick(curve)
     with pytest.raises(ValueError, match="falls at no learning rate"):
-        finder.pick(curve.assign(loss=np.linspace(1, 2, 61)))
+        learning_rate.pick(curve.assign(loss=np.linspace(1, 2, 61)))
     with pytest.raises(ValueError, match="too few"):
-        finder.pick(curve[:2])
+        learning_rate.pick(curve[:2])
 
 
 def test_the_smoothed_loss_of_a_constant_is_that_constant():
@@ -373,7 +376,7 @@ def test_the_smoothed_loss_of_a_constant_is_that_constant():
         def mean_loss(self):
             return 0.7
 
-    test = finder.RangeTest(np.geomspace(1e-6, 1, 30))
+    test = learning_rate.RangeTest(np.geomspace(1e-6, 1, 30))
     for _ in range(5):
         test.on_before_optimizer_step(None, Constant(), None)
     assert test.losses == pytest.approx([0.7] * 5)
@@ -402,10 +405,10 @@ def test_batch_runs_print_a_line_an_epoch(data, tmp_path, monkeypatch, capsys):
 
 def test_bars_are_for_people(monkeypatch):
     monkeypatch.delenv("CLIPASSISTNET_RUN", raising=False)
-    monkeypatch.setattr(trainer.sys.stdout, "isatty", lambda: True, raising=False)
-    assert trainer.for_a_person()
+    monkeypatch.setattr(lightning_module.sys.stdout, "isatty", lambda: True, raising=False)
+    assert lightning_module.for_a_person()
     monkeypatch.setenv("CLIPASSISTNET_RUN", "x")
-    assert not trainer.for_a_person()
+    assert not lightning_module.for_a_person()
 
 
 def test_bad_settings_and_tables(data, tmp_path):
@@ -427,5 +430,5 @@ def test_finder_does_not_take_a_dip_of_a_climbing_loss():
     loss[56:] -= 2  # far beyond the lowest point, and far steeper
     loss[56:] += np.linspace(0, 4, 5)
     loss = np.maximum(loss, loss[:50].min() + 0.01 * (np.arange(61) > 50))
-    pick = finder.pick(pd.DataFrame({"learning_rate": rate, "loss": loss}))
+    pick = learning_rate.pick(pd.DataFrame({"learning_rate": rate, "loss": loss}))
     assert pick == pytest.approx(1e-3, rel=0.3)

@@ -7,7 +7,7 @@ import av
 import numpy as np
 import pandas as pd
 
-from clipassistnet import dataset
+from clipassistnet.data import dataset
 
 WIDTH, HEIGHT, BITS = 64, 48, 8
 FPS, FRAMES = 25, 40

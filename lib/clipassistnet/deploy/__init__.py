@@ -1,7 +1,7 @@
 """The ensemble on a device: load a backend, prove it equal to PyTorch, time it, save its engine."""
 
-from .backends import available, ladder, ladders, load, used_operations
-from .measure import (
+from clipassistnet.deploy.backends import available, ladder, ladders, load, used_operations
+from clipassistnet.deploy.measure import (
     METRIC_TOLERANCE,
     MINIMUM_FRAMES,
     TOLERANCE,
@@ -13,9 +13,9 @@ from .measure import (
     spread,
     timing,
 )
-from .predictor import BackendError, Predictor, device_name
-from .saved import EngineError, open_engine, read_sidecar, save
-from .torch2trt_engine import CONVERTERS, convertible, operations
+from clipassistnet.deploy.predictor import BackendError, Predictor, device_name
+from clipassistnet.deploy.saved_engine import EngineError, open_engine, read_sidecar, save
+from clipassistnet.deploy.torch2trt_engine import CONVERTERS, convertible, operations
 
 __all__ = [
     "CONVERTERS",

@@ -11,11 +11,10 @@ import numpy as np
 import torch
 from torch import nn
 
-from clipassistnet import located
-
-from . import openvino_engine, tensorrt_engine, torch2trt_engine
-from .predictor import BackendError, Engine, Predictor, memory_in_use
-from .torch2trt_engine import convertible, operations, require_dependence
+from clipassistnet.deploy import openvino_engine, tensorrt_engine, torch2trt_engine
+from clipassistnet.deploy.predictor import BackendError, Engine, Predictor, memory_in_use
+from clipassistnet.deploy.torch2trt_engine import convertible, operations, require_dependence
+from clipassistnet.model import crop_ensemble
 
 # Fastest first: the order in which "auto" tries them.
 BACKENDS = ("torch2trt", "tensorrt", "torch-cuda", "openvino", "torch")
@@ -72,7 +71,7 @@ def load(
         )
     version(backend)
     if backend not in ENGINES:
-        parts = located.parts(ensemble)
+        parts = crop_ensemble.parts(ensemble)
         return _predictor(
             backend, precision, ensemble.spec, lambda name: _eager(parts[name], backend, precision)
         )
@@ -84,7 +83,7 @@ def load(
         return runs[name]
 
     built = _predictor(backend, precision, ensemble.spec, start_part)
-    for name, part in located.parts(ensemble).items():
+    for name, part in crop_ensemble.parts(ensemble).items():
         require_dependence(runs[name], copy.deepcopy(part).eval(), part.spec["image_size"])
     return dataclasses.replace(built, engine=engine)
 
@@ -93,8 +92,8 @@ def _build(
     backend: str, ensemble: nn.Module, precision: str, calibration: np.ndarray | None, folder: Path
 ) -> None:
     """The engine of each part of the ensemble in a folder of its own, or of its only one here."""
-    shown = {} if calibration is None else located.shown_to(ensemble, calibration)
-    for name, part in located.parts(ensemble).items():
+    shown = {} if calibration is None else crop_ensemble.shown_to(ensemble, calibration)
+    for name, part in crop_ensemble.parts(ensemble).items():
         (folder / name).mkdir(exist_ok=True)
         size = part.spec["image_size"]
         ENGINES[backend].build(part, size, precision, shown.get(name), folder / name)
@@ -133,7 +132,7 @@ def _predictor(backend: str, precision: str, spec: dict, start_part: Callable) -
         **own,
         batch=1 if backend in ENGINES else _EAGER_BATCH,
         memory=0,
-        run=located.assemble(spec, start_part),
+        run=crop_ensemble.assemble(spec, start_part),
         predicts=spec["predicts"],
         located=spec.get("located"),
     )
@@ -181,7 +180,7 @@ def used_operations(ensemble: nn.Module) -> set[str]:
     """The torch operations of all parts of an ensemble, as torch2trt would meet them."""
     found = (
         operations(convertible(part), part.spec["image_size"])
-        for part in located.parts(ensemble).values()
+        for part in crop_ensemble.parts(ensemble).values()
     )
     return set().union(*found)
 

@@ -8,7 +8,7 @@ from typing import Mapping, Sequence
 
 import numpy as np
 
-from .predictor import Predictor, device_name
+from clipassistnet.deploy.predictor import Predictor, device_name
 
 MINIMUM_FRAMES = 32
 
@@ -206,7 +206,9 @@ def _compare(
 
 
 def _metrics(targets: np.ndarray, scores: np.ndarray, expected: np.ndarray) -> dict[str, float]:
-    from clipassistnet.metrics import METRICS  # of the study extra, which a Jetson has not
+    from clipassistnet.evaluation.discrimination import (
+        METRICS,  # of the study extra, which a Jetson has not
+    )
 
     found = {}
     for name, metric in METRICS.items():

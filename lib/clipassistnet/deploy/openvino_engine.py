@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from .predictor import BackendError, cpu_flags, has_vnni
+from clipassistnet.deploy.predictor import BackendError, cpu_flags, has_vnni
 
 NETWORK = "network.xml"  # OpenVINO puts the weights beside it, as network.bin
 CALIBRATION_FRAMES = 300  # NNCF's own default: more do not move the ranges of activations

@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from clipassistnet.model import TIP_INVISIBLE
+from clipassistnet.model.classifier import TIP_INVISIBLE
 from clipassistnet.transforms import preprocess, resize
 
 CPU_INFO = Path("/proc/cpuinfo")

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from .predictor import BackendError
+from clipassistnet.deploy.predictor import BackendError
 
 PLAN = "network.plan"
 WORKSPACE = 1 << 30  # bytes; torch2trt's default of 32 MiB starves the larger convolutions

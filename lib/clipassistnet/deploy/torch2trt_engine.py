@@ -18,8 +18,8 @@ import torch.nn.functional as F
 from torch import nn
 from torch.overrides import TorchFunctionMode, resolve_name
 
-from . import tensorrt_engine
-from .predictor import BackendError
+from clipassistnet.deploy import tensorrt_engine
+from clipassistnet.deploy.predictor import BackendError
 
 # What torch2trt converts, as `operations` names it: `a + b` is Tensor.add and `a += b` Tensor.add_.
 CONVERTERS = frozenset(

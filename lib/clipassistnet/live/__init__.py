@@ -4,13 +4,13 @@ For research. Not a medical device. Runs on Python 3.8 with numpy and OpenCV (an
 and timm for the network); recording and offline rendering need PyAV.
 """
 
-from .alarm import Alarm
-from .arming import Appearance
-from .assistant import LIMIT, RECOVERY, Assistant, Decision, State
-from .loop import Live
-from .render import render
-from .source import SourceError, opener
-from .stages import stages
+from clipassistnet.alarm import Alarm
+from clipassistnet.live.loop import Live
+from clipassistnet.live.offline import render
+from clipassistnet.live.profile import stages
+from clipassistnet.live.source import SourceError, opener
+from clipassistnet.live.state import LIMIT, RECOVERY, Assistant, Decision, State
+from clipassistnet.live.switches import Appearance
 
 __all__ = [
     "LIMIT",

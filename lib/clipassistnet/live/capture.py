@@ -9,8 +9,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .checks import PictureCheck
-from .newest import Newest
+from clipassistnet.live.newest import Newest
+from clipassistnet.live.picture_check import PictureCheck
 
 _RETRY = 0.2  # seconds
 

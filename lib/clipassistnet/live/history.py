@@ -9,8 +9,8 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from .assistant import State
-from .signs import SIGNS
+from clipassistnet.live.state import State
+from clipassistnet.live.state_style import SIGNS
 
 SPAN = 30.0  # seconds
 _RATE_SPAN = 2.0

@@ -11,19 +11,19 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from .arming import Appearance
-from .assistant import LIMIT, Assistant, State
-from .capture import Capture, Picture
-from .checks import PictureCheck
-from .history import History
-from .journal import Clerk, Journal
-from .latency import Latencies
-from .newest import Newest
-from .overlay import Overlay, View
-from .recorder import Recorder
-from .scoring import Score, Scorer
-from .screen import NoScreen
-from .sound import Sound
+from clipassistnet.live.capture import Capture, Picture
+from clipassistnet.live.history import History
+from clipassistnet.live.journal import Clerk, Journal
+from clipassistnet.live.latency import Latencies
+from clipassistnet.live.newest import Newest
+from clipassistnet.live.overlay import Overlay, View
+from clipassistnet.live.picture_check import PictureCheck
+from clipassistnet.live.recorder import Recorder
+from clipassistnet.live.scoring import Score, Scorer
+from clipassistnet.live.screen import NoScreen
+from clipassistnet.live.sound import Sound
+from clipassistnet.live.state import LIMIT, Assistant, State
+from clipassistnet.live.switches import Appearance
 
 _TICK = 0.02  # seconds: how late a fault may be noticed
 _REDRAW = 0.1  # seconds between drawings where no picture comes

@@ -6,7 +6,7 @@ import argparse
 import json
 import re
 
-from .alarm import (
+from clipassistnet.alarm import (
     HYSTERESIS,
     MINIMUM_DURATION,
     PRESENCE,
@@ -14,7 +14,7 @@ from .alarm import (
     THRESHOLD,
     Alarm,
 )
-from .loop import KEYS
+from clipassistnet.live.loop import KEYS
 
 _DESCRIPTION = """Warns when the tips of the clip applier's jaws are not visible, live or offline.
 FOR RESEARCH. NOT A MEDICAL DEVICE."""

@@ -7,9 +7,9 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from .assistant import Decision, State
-from .history import History
-from .signs import SIGNS, WHITE, fitted, patterned, text_size, write
+from clipassistnet.live.history import History
+from clipassistnet.live.state import Decision, State
+from clipassistnet.live.state_style import SIGNS, WHITE, fitted, patterned, text_size, write
 
 DISCLAIMER = "For research. Not a medical device."
 _GREY = (170, 170, 170)

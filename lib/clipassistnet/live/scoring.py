@@ -10,8 +10,8 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from .capture import Picture
-from .newest import Newest
+from clipassistnet.live.capture import Picture
+from clipassistnet.live.newest import Newest
 
 
 class Score(NamedTuple):

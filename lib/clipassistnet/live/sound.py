@@ -9,7 +9,7 @@ import wave
 
 import numpy as np
 
-from .assistant import State
+from clipassistnet.live.state import State
 
 _RATE = 22050  # samples a second
 # Two falling tones for an alarm, one low tone for a signal that is lost. Silence means nothing: it

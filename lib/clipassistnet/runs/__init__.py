@@ -1,244 +1,30 @@
-"""What a notebook sees of a run: its folder, its inputs, and a place for what it makes.
+"""Runs of notebooks: what a notebook sees of its run; how runs and studies are executed.
 
-Kept small on purpose: every notebook imports it, so a change here reruns everything. What
-executes notebooks (parameters, engine, execute, study, record) is imported by none of them.
+Every notebook imports this, so that only `run` is offered here: a change in it reruns everything.
 """
 
-import csv
-import hashlib
-import json
-import os
-import warnings
-from collections.abc import Iterable
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, TypeVar
+from clipassistnet.runs.run import (
+    ONCE,
+    Run,
+    RunError,
+    data_folder,
+    frames_folder,
+    is_simulated,
+    name_key,
+    root,
+    runs_folder,
+    start,
+)
 
-BATCH = "CLIPASSISTNET_RUN"  # set by the runner: the folder that a batch run writes to
-ONCE = "once"  # folder of a run that has no key
-Key = TypeVar("Key")  # a named tuple
-
-
-class RunError(RuntimeError):
-    """An input of a run is missing, or inputs do not belong together."""
-
-
-def root() -> Path:
-    """Folder of the project: the nearest one above this process that holds notebooks/studies."""
-    here = Path.cwd()
-    for folder in (here, *here.parents):
-        if (folder / "notebooks" / "studies").is_dir():
-            return folder
-    raise RunError(f"{here}: neither this folder nor one above it holds notebooks/studies")
-
-
-def runs_folder() -> Path:
-    """Folder of all runs of the project."""
-    return root() / "papermill_runs"
-
-
-def name_key(key: dict[str, Any]) -> str:
-    """Folder name of a key: `loss=bce,fold=0`, or `once` for a run without one."""
-    return ",".join(f"{name}={value}" for name, value in key.items()) or ONCE
-
-
-def file_digest(path: Path) -> str:
-    """SHA-256 of a file's bytes."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def data_folder(study: str) -> Path:
-    """Dataset folder of a study: the user's (kept in study.json), else the simulated one.
-
-    Raises:
-        RunError: the study has neither; the message names the command that makes it.
-    """
-    settings = runs_folder() / study / "study.json"
-    given = json.loads(settings.read_text()).get("data") if settings.exists() else None
-    folder = Path(given) if given else runs_folder() / study / "data"
-    if not (folder / "videos.csv").exists():
-        raise RunError(f"study {study!r} has no data yet; make it with: make study STUDY={study}")
-    return folder
-
-
-def frames_folder(study: str, size: int) -> Path:
-    """Folder of a study's frames, decoded at this size (an edge in pixels)."""
-    return runs_folder() / study / "frames" / str(size)
-
-
-def is_simulated(study: str) -> bool:
-    """Whether all videos of a study are simulated, by the column source of its videos.csv."""
-    with open(data_folder(study) / "videos.csv", newline="", encoding="utf-8-sig") as file:
-        return {row.get("source") for row in csv.DictReader(file)} == {"simulated"}
-
-
-@dataclass
-class Run:
-    """One execution of one notebook. Made by `start`."""
-
-    notebook: str
-    study: str
-    folder: Path
-    batch: bool
-    used: dict[str, str] = field(default_factory=dict)  # input -> SHA-256, for provenance
-
-    @property
-    def data(self) -> Path:
-        """Dataset folder of the study; its CSV files become an input of this run."""
-        folder = data_folder(self.study)
-        for path in sorted(folder.glob("*.csv")):
-            self._use(path, f"data/{path.name}")
-        return folder
-
-    @property
-    def simulated(self) -> bool:
-        """Whether the study's data are simulated."""
-        return is_simulated(self.study)
-
-    @property
-    def ours(self) -> str:
-        """How this study's figures are headed beside the paper's."""
-        return "ours (SIMULATED data)" if self.simulated else "ours"
-
-    def frames(self, size: int) -> Path:
-        """Folder of the study's frames decoded at this size; their manifests become an input."""
-        folder = frames_folder(self.study, size)
-        manifests = sorted(folder.glob("*.json"))
-        if not manifests:
-            raise RunError(
-                f"study {self.study!r} has no frames of {size} pixels yet; "
-                f"make them with: make study STUDY={self.study}"
-            )
-        for path in manifests:
-            self._use(path, f"frames/{size}/{path.name}")
-        return folder
-
-    def weights(self, weights: str) -> str:
-        """`weights` as the model takes them: a file, named from the project's root, is an input."""
-        if weights in ("imagenet", "none"):
-            return weights
-        path = root() / weights
-        if not path.is_file():
-            raise RunError(f"weights {weights!r}: no such file in {root()}")
-        self._use(path, f"weights/{weights}")
-        return os.path.relpath(path)
-
-    def input(self, notebook: str, file: str, **key: Any) -> Path:
-        """Path of a file that another notebook of this study made.
-
-        Raises:
-            RunError: that notebook has not run; the message names the command that runs it.
-        """
-        folder = runs_folder() / self.study / notebook / name_key(key)
-        path = folder / file
-        if not path.exists():
-            given = "".join(f" -p {name}={value}" for name, value in key.items())
-            command = f"python -m clipassistnet.runs run {notebook} --study {self.study}{given}"
-            raise RunError(
-                f"{notebook}/{folder.name}/{file} is missing in study {self.study!r}; "
-                f"make it with: {command}"
-            )
-        self._use(path, f"{notebook}/{folder.name}/{file}")
-        return path
-
-    def inputs(self, notebook: str, file: str, keys: Iterable[Key]) -> dict[Key, Path]:
-        """Paths of a file over several runs of a notebook, once they are seen to agree.
-
-        Args:
-            keys: named tuples, e.g. `crossvalidation.Training`, a field for each part of the key.
-
-        Raises:
-            RunError: a run is missing, or two disagree on data, folds or parameters. What is in the
-                key may differ, and parameters may between recipes: that is what recipes are.
-        """
-        paths, recipes = {}, {}
-        for key in keys:
-            fields = key._asdict()
-            paths[key] = self.input(notebook, file, **fields)
-            record = json.loads((paths[key].parent / "run.json").read_text())
-            recipes.setdefault(fields.get("recipe"), {})[name_key(fields)] = record
-        for records in recipes.values():
-            _require_agreement(notebook, records, set(fields))
-        firsts = dict(next(iter(records.items())) for records in recipes.values())
-        _require_agreement(notebook, firsts, set(fields), recipes=True)
-        return paths
-
-    def table(self, frame: Any, name: str) -> Any:
-        """Write a DataFrame as <name>.csv into the run's folder and hand it back for display."""
-        frame.to_csv(self.folder / f"{name}.csv", index=not _is_plain_index(frame))
-        return frame
-
-    def figure(self, figure: Any, name: str) -> None:
-        """Write a matplotlib figure as figures/<name>.png into the run's folder.
-
-        A figure of simulated data is stamped as such, wherever it is shown later.
-        """
-        if self.simulated:
-            stamp = {"ha": "right", "va": "top", "size": 8, "color": "firebrick"}
-            figure.text(1, -0.01, "SIMULATED data", **stamp)
-        path = self.folder / "figures" / f"{name}.png"
-        path.parent.mkdir(exist_ok=True)
-        figure.savefig(path, dpi=110, bbox_inches="tight", metadata={"Software": None})
-
-    def finish(self, **metrics: Any) -> None:
-        """Write the run's metrics and the hashes of what it used; the runner adds the rest."""
-        body = {"metrics": metrics, "inputs": dict(sorted(self.used.items()))}
-        (self.folder / "result.json").write_text(json.dumps(body, indent=1, default=float))
-
-    def _use(self, path: Path, name: str) -> None:
-        if name not in self.used:
-            self.used[name] = file_digest(path)
-
-
-def start(notebook: str, study: str, **key: Any) -> Run:
-    """Begin a run: in a batch in the folder that the runner gives, else in papermill_runs/lab/.
-
-    Args:
-        notebook: name of the notebook, e.g. "05_train_fold".
-        study: name of the study whose results are this run's inputs.
-        key: the parameters that tell this run from the notebook's others, e.g. loss and fold.
-    """
-    given = os.environ.get(BATCH)
-    folder = Path(given) if given else runs_folder() / "lab" / notebook / name_key(key)
-    folder.mkdir(parents=True, exist_ok=True)
-    return Run(notebook, study, folder, batch=bool(given))
-
-
-def _is_plain_index(frame: Any) -> bool:
-    return frame.index.name is None and frame.index.nlevels == 1 and frame.index.dtype.kind == "i"
-
-
-def _require_agreement(
-    notebook: str, records: dict[str, dict], axes: set[str], recipes: bool = False
-) -> None:
-    """Refuse runs that differ in data, folds or parameters; a difference in code only warns.
-
-    Runs of several `recipes` have parameters, and perhaps inputs, of their own: what they share has
-    to be the same.
-    """
-    (first, reference), *others = records.items()
-    problems = []
-    for name, record in others:
-        for part in ("inputs",) if recipes else ("parameters", "inputs"):
-            a, b = _comparable(reference[part], axes), _comparable(record[part], axes)
-            both = a.keys() & b.keys() if recipes else a.keys() | b.keys()
-            problems += [
-                f"{part[:-1]} {k}: {first} has {a.get(k)!r}, {name} has {b.get(k)!r}"
-                for k in sorted(both)
-                if a.get(k) != b.get(k)
-            ]
-        if record["code"] != reference["code"]:
-            warnings.warn(f"{notebook}: {first} and {name} ran with different code", stacklevel=3)
-    if problems:
-        raise RunError(f"runs of {notebook} do not belong together:\n  " + "\n  ".join(problems))
-
-
-def _comparable(part: dict[str, Any], axes: set[str]) -> dict[str, Any]:
-    """Leave out the axes, and the inputs that differ with them (the learning rate of a loss)."""
-    differs = tuple(f"{axis}=" for axis in axes)
-    return {
-        k: v
-        for k, v in part.items()
-        if k not in axes and (k.startswith("weights/") or not any(d in k for d in differs))
-    }
+__all__ = [
+    "ONCE",
+    "Run",
+    "RunError",
+    "data_folder",
+    "frames_folder",
+    "is_simulated",
+    "name_key",
+    "root",
+    "runs_folder",
+    "start",
+]

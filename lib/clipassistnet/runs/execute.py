@@ -15,10 +15,18 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from . import BATCH, RunError, data_folder, file_digest, name_key, root, runs_folder
-from .parameters import notebook_path, resolve
-from .process import one_gpu, try_lock
-from .provenance import code, environment, fingerprint
+from clipassistnet.files import BATCH
+from clipassistnet.runs.parameters import notebook_path, resolve
+from clipassistnet.runs.process import one_gpu, try_lock
+from clipassistnet.runs.provenance import code, environment, fingerprint
+from clipassistnet.runs.run import (
+    RunError,
+    data_folder,
+    file_digest,
+    name_key,
+    root,
+    runs_folder,
+)
 
 # glibc hands the large buffers of each convolution back to the system and fetches them anew: on a
 # CPU, keeping them makes a training step 10 % and a prediction up to twice as fast.
@@ -102,7 +110,9 @@ def _execute(
     mark: str,
     used_code: dict[str, str],
 ) -> None:
-    from .engine import execute as execute_notebook  # seconds of imports, only where needed
+    from clipassistnet.runs.papermill_engine import (
+        execute as execute_notebook,  # seconds of imports, only where needed
+    )
 
     began, clock = datetime.datetime.now(datetime.UTC), time.monotonic()
     with one_gpu() as gpu, _environment(partial, threads, gpu):

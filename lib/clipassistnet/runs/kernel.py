@@ -4,7 +4,7 @@ import warnings
 
 from ipykernel.kernelapp import launch_new_instance
 
-from .process import die_with_parent
+from clipassistnet.runs.process import die_with_parent
 
 
 def without_path(message, category, filename, lineno, line=None) -> str:

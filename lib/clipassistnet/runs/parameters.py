@@ -13,9 +13,9 @@ from typing import Any
 
 import yaml
 
-from ..crossvalidation import PAPER, Training
-from . import RunError, root
-from .provenance import notebook_sources
+from clipassistnet.data.cross_validation import PAPER, Training
+from clipassistnet.runs.provenance import notebook_sources
+from clipassistnet.runs.run import RunError, root
 
 SECTIONS = {"description", "simulate", "threads", "parameters", "recipes", "notebooks"}
 # What every training of a study shares, or the folds would not be those that are judged.

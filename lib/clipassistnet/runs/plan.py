@@ -5,9 +5,9 @@ from functools import cache
 from pathlib import PurePosixPath
 from typing import Any
 
-from ..crossvalidation import PAPER, TEST, Training, arming, student, trainings
-from . import RunError, file_digest, name_key, root, runs_folder
-from .parameters import notebook_path, read_study, recipes_of, resolve
+from clipassistnet.data.cross_validation import PAPER, TEST, Training, arming, student, trainings
+from clipassistnet.runs.parameters import notebook_path, read_study, recipes_of, resolve
+from clipassistnet.runs.run import RunError, file_digest, name_key, root, runs_folder
 
 TRAIN = "05_train_fold"
 

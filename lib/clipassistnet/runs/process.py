@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
-from .provenance import gpus
+from clipassistnet.runs.provenance import gpus
 
 PR_SET_PDEATHSIG = 1
 

@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from scipy.ndimage import gaussian_filter1d
 
-from .instruments import TIP_LENGTH, ClipperModel
-from .scene import Patient, opening_direction
+from clipassistnet.simulate.instruments import TIP_LENGTH, ClipperModel
+from clipassistnet.simulate.scene import Patient, opening_direction
 
 FPS, STEP = 25, 5  # frames a second of the video; every STEP-th frame is annotated (5 FPS)
 CAREFUL = 0.38  # share of actions in which the surgeon looks for a place where both tips are seen

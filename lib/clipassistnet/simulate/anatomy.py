@@ -5,8 +5,8 @@ World axes are those of the scope in its rest position: x right, y down, z into 
 
 import numpy as np
 
-from . import materials as m
-from .meshes import Surface, blob, grid, tube, waves
+from clipassistnet.simulate import materials as m
+from clipassistnet.simulate.meshes import Surface, blob, grid, tube, waves
 
 # Tissue surfaces, by owner.
 LIVER, LIVER_BACK, GALLBLADDER, DUCT, ARTERY, BED, CAVITY, BOWEL, FAT = range(9)

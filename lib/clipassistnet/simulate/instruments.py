@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .materials import BLACK, MATT, POLYMER, STEEL
-from .meshes import Surface, grid, join, tube
+from clipassistnet.simulate.materials import BLACK, MATT, POLYMER, STEEL
+from clipassistnet.simulate.meshes import Surface, grid, join, tube
 
 # Who owns a surface. Everything below OTHER_TOOLS is tissue (with clips left on it).
 OTHER_TOOLS, GRASPER, HOOK = 20, 20, 24

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.ndimage import gaussian_filter1d
 
-from .actions import FPS, STEP, Action, draw_action, drift
-from .instruments import ClipperModel, pose
-from .render import View
-from .scene import Patient, opening_direction
+from clipassistnet.simulate.actions import FPS, STEP, Action, draw_action, drift
+from clipassistnet.simulate.instruments import ClipperModel, pose
+from clipassistnet.simulate.render import View
+from clipassistnet.simulate.scene import Patient, opening_direction
 
 WHOLE = 24  # annotated frames with a clip applier from which on a video shows whole actions
 CLEAR = 11.0  # mm in the picture that the assistant keeps the grasper away from the jaws

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from . import raster, shading
-from .instruments import CLIPPER
-from .materials import PARAMETERS
-from .meshes import Surface
-from .scene import Patient
+from clipassistnet.simulate import raster, shading
+from clipassistnet.simulate.instruments import CLIPPER
+from clipassistnet.simulate.materials import PARAMETERS
+from clipassistnet.simulate.meshes import Surface
+from clipassistnet.simulate.scene import Patient
 
 _LEVELS = 2048
 _GRAINS = 1 << 18  # of sensor noise, from which every row of a picture takes a run

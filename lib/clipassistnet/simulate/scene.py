@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from . import anatomy
-from . import materials as m
-from .instruments import ClipperModel
-from .meshes import TILE, Surface, join, tube, waves
+from clipassistnet.simulate import anatomy
+from clipassistnet.simulate import materials as m
+from clipassistnet.simulate.instruments import ClipperModel
+from clipassistnet.simulate.meshes import TILE, Surface, join, tube, waves
 
 
 @dataclass(frozen=True)

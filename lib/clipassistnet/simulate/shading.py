@@ -3,7 +3,7 @@
 import numpy as np
 from numba import njit
 
-from .raster import OPTIONS, SAMPLES
+from clipassistnet.simulate.raster import OPTIONS, SAMPLES
 
 ONE = np.float32(1.0)  # numba computes int with float32 in float64, which is slow
 ZERO = np.float32(0.0)

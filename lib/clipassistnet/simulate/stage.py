@@ -4,12 +4,12 @@ from functools import lru_cache
 
 import numpy as np
 
-from . import instruments, raster
-from .actions import Action
-from .instruments import ClipperModel
-from .meshes import Surface, join
-from .motion import Moment, Timeline, Tool
-from .scene import opening_direction
+from clipassistnet.simulate import instruments, raster
+from clipassistnet.simulate.actions import Action
+from clipassistnet.simulate.instruments import ClipperModel
+from clipassistnet.simulate.meshes import Surface, join
+from clipassistnet.simulate.motion import Moment, Timeline, Tool
+from clipassistnet.simulate.scene import opening_direction
 
 LEFT_CLIP = 19  # owner of clips that were left: tissue, as far as a tip's visibility goes
 DENT = 7.0  # mm; how far around the applier the tissue gives way

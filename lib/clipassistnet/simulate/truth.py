@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from . import raster
-from .instruments import CLIP, CLIPPER, GRASPER, HOOK, JAW, OTHER_TOOLS
-from .motion import Tool
-from .render import Renderer, View
+from clipassistnet.simulate import raster
+from clipassistnet.simulate.instruments import CLIP, CLIPPER, GRASPER, HOOK, JAW, OTHER_TOOLS
+from clipassistnet.simulate.motion import Tool
+from clipassistnet.simulate.render import Renderer, View
 
 SEEN = 0.5  # a tip counts as seen from this visible share on
 JOINED = 0.12  # jaws less open than this have one joined tip

@@ -12,12 +12,12 @@ import av
 import cv2
 import numpy as np
 
-from .actions import FPS, STEP, Action
-from .motion import Timeline
-from .render import Renderer
-from .scene import clipper_model, patient
-from .stage import Stage
-from .truth import Truth, measure
+from clipassistnet.simulate.actions import FPS, STEP, Action
+from clipassistnet.simulate.motion import Timeline
+from clipassistnet.simulate.render import Renderer
+from clipassistnet.simulate.scene import clipper_model, patient
+from clipassistnet.simulate.stage import Stage
+from clipassistnet.simulate.truth import Truth, measure
 
 
 @dataclass(frozen=True)

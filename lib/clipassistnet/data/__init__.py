@@ -1,0 +1,1 @@
+"""Datasets: the folder's tables, its frames, annotation, folds and the importers."""

@@ -1,0 +1,218 @@
+"""How far annotators agree, and the labels that come of it (Aspart et al. 2022).
+
+Works on the rows of annotations.csv: video, frame, annotator, label, and optionally cause.
+"""
+
+from collections.abc import Collection
+
+import numpy as np
+import pandas as pd
+
+from clipassistnet.data.schema import CLASSES, LABELS
+
+FRAME = ["video", "frame"]
+
+
+def consensus(annotations: pd.DataFrame, training_annotator: str = "") -> pd.DataFrame:
+    """One row a frame: video, frame, label, annotators, dissent, training_label.
+
+    `label` is what more than half of the frame's annotators say; where there is no such majority
+    one cannot conclude, and the guideline's rule makes it invisible. `dissent` counts the
+    annotators who differ from it. `training_label` is the word of `training_annotator` on the
+    frames labelled by that annotator, the majority elsewhere.
+    """
+    votes = _votes(annotations)
+    annotators = votes.sum(axis=1)
+    label = votes.idxmax(axis=1).where(votes.max(axis=1) * 2 > annotators, "invisible")
+    agreeing = votes.to_numpy()[np.arange(len(votes)), votes.columns.get_indexer(label)]
+    frames = pd.DataFrame(
+        {"label": label, "annotators": annotators, "dissent": annotators - agreeing}
+    )
+    frames["training_label"] = frames["label"]
+    if training_annotator:
+        own = _of(annotations, training_annotator).set_index(FRAME)["label"]
+        frames.loc[own.index, "training_label"] = own
+    return frames.reset_index()
+
+
+def table1(annotations: pd.DataFrame, videos: pd.DataFrame) -> pd.DataFrame:
+    """Table 1: one row a split and annotator, "majority" first, then every annotator.
+
+    Columns: split, annotator, videos, frames, visible (share of frames), absent (frames without a
+    clipper, counted apart), and mean, sd, min and max of the frames a video. A split that is still
+    to be decided is called "undecided".
+    """
+    split = videos.set_index("video")["split"].replace("", "undecided")
+    unknown = sorted(set(annotations["video"]) - set(split.index))
+    if unknown:
+        raise ValueError(f"annotated videos {unknown[:5]} are not in the table of videos")
+    majority = consensus(annotations)[[*FRAME, "label"]].assign(annotator="majority")
+    labels = pd.concat([majority, annotations[[*FRAME, "label", "annotator"]]])
+    labels["split"] = labels["video"].map(split)
+    groups = labels.groupby(["split", "annotator"], sort=False)
+    rows = [{"split": s, "annotator": a, **_described(rows)} for (s, a), rows in groups]
+    table = pd.DataFrame(rows)
+    first = table["annotator"] != "majority"
+    order = table.assign(first=first).sort_values(["split", "first", "annotator"]).index
+    return table.loc[order].reset_index(drop=True)
+
+
+def agreement(annotations: pd.DataFrame) -> dict:
+    """Agreement on the triple-annotated frames, by the paper's definitions.
+
+    - no_full_agreement: share of frames on which at least one annotator differs
+    - error_rates: {annotator: share of the annotator's frames on which the other two agree
+      against it}; mean_error_rate: their mean. Where the same three label every frame, each
+      disputed frame has one dissenter, so the mean is a third of no_full_agreement
+    - fleiss_kappa: Fleiss, Psychol Bull 76 (1971)
+    - frames, and those left out: left_out_absent (three annotators, one of whom saw no clipper) and
+      left_out_not_triple (fewer or more than three annotators)
+
+    Shares are nan where no frame is left.
+    """
+    votes, left_out = _triple(annotations)
+    rows = annotations.join(votes, on=FRAME, how="inner")
+    own = np.where(rows["label"] == "visible", rows["visible"], rows["invisible"])
+    errors = (pd.Series(own, index=rows.index) == 1).groupby(rows["annotator"]).mean()
+    return {
+        "frames": len(votes),
+        **left_out,
+        "no_full_agreement": float((votes.min(axis=1) > 0).mean()),
+        "error_rates": {str(name): float(rate) for name, rate in errors.items()},
+        "mean_error_rate": float(errors.mean()),
+        "fleiss_kappa": fleiss_kappa(votes.to_numpy()),
+    }
+
+
+def fleiss_kappa(counts: np.ndarray) -> float:
+    """Fleiss' kappa of counts (subjects, categories), every subject rated equally often.
+
+    nan without subjects and where all ratings fall into one category. Fleiss (1971).
+    """
+    counts = np.asarray(counts, dtype=float)
+    if not len(counts):
+        return float("nan")
+    raters = counts[0].sum()
+    if raters < 2 or not np.all(counts.sum(axis=1) == raters):
+        raise ValueError("expected the same number of ratings, at least 2, for every subject")
+    observed = ((counts**2).sum(axis=1) - raters).mean() / (raters * (raters - 1))
+    chance = ((counts.sum(axis=0) / counts.sum()) ** 2).sum()
+    return float((observed - chance) / (1 - chance)) if chance < 1 else float("nan")
+
+
+def confusion(annotations: pd.DataFrame, annotator: str = "") -> pd.DataFrame:
+    """Frames of each video by truth and observed label: video, truth, observed, frames.
+
+    Truth is the majority of the triple-annotated frames, observed are the labels of all
+    annotators, or of the one named. What `transition` is made from.
+    """
+    votes, _ = _triple(annotations)
+    truth = votes.idxmax(axis=1).rename("truth")
+    rows = _of(annotations, annotator) if annotator else annotations
+    rows = rows.join(truth, on=FRAME, how="inner").rename(columns={"label": "observed"})
+    return rows.groupby(["video", "truth", "observed"]).size().rename("frames").reset_index()
+
+
+def transition(confusion: pd.DataFrame, videos: Collection[str] | None = None) -> np.ndarray:
+    """T[i, j] = P(observed j | true i), shape (2, 2), rows sum to 1, order visible, invisible.
+
+    From the counts of `confusion`, of these videos alone where they are given: they must lie
+    outside the fold that is judged. As an annotator's own vote is part of the majority, T errs on
+    the side of too little noise. ValueError where one of the classes does not occur.
+    """
+    rows = confusion if videos is None else confusion[confusion["video"].isin(list(videos))]
+    counts = rows.pivot_table(index="truth", columns="observed", values="frames", aggfunc="sum")
+    counts = counts.reindex(index=CLASSES, columns=CLASSES).fillna(0).to_numpy(dtype=float)
+    for name, total in zip(CLASSES, counts.sum(axis=1), strict=True):
+        if not total:
+            raise ValueError(f"no triple-annotated frame is {name} by majority: T has no such row")
+    return counts / counts.sum(axis=1, keepdims=True)
+
+
+def disputed(annotations: pd.DataFrame) -> pd.DataFrame:
+    """One row a cause, most disputed first: cause, frames, disputed, share.
+
+    Of the triple-annotated frames which at least one annotator calls invisible for this cause:
+    their number, how many are disputed, and that share. A frame for which annotators name several
+    causes counts under each. Invisible labels without a cause count as "not given".
+    """
+    votes, _ = _triple(annotations)
+    rows = annotations[annotations["label"] == "invisible"]
+    cause = rows["cause"] if "cause" in rows else pd.Series("", index=rows.index)
+    rows = rows.assign(cause=cause.fillna("").replace("", "not given"))
+    rows = rows.drop_duplicates([*FRAME, "cause"])
+    rows = rows.join((votes["visible"] > 0).rename("disputed"), on=FRAME, how="inner")
+    table = rows.groupby("cause")["disputed"].agg(frames="size", disputed="sum", share="mean")
+    return table.sort_values(["disputed", "frames"], ascending=False).reset_index()
+
+
+def review_actions(actions: pd.DataFrame) -> dict:
+    """The surgeon's review of clipping actions (rows of actions.csv), as the paper reports it.
+
+    Counts (actions, videos, safe, seen, safe_and_seen) and shares: safe_share of all actions,
+    seen_among_safe (tip visible before clipping), safe_among_seen; nan where there is none.
+    """
+    judged = actions[["tip_visible_before", "safe"]]
+    unknown = judged[~judged.isin([0, 1]).all(axis=1)]
+    if len(unknown):
+        raise ValueError(
+            f"{len(unknown)} actions with {unknown.iloc[0].to_dict()} or the like: expected 0 or 1"
+        )
+    seen, safe = (judged[column].astype(bool) for column in judged)
+    return {
+        "actions": len(actions),
+        "videos": actions["video"].nunique(),
+        "safe": int(safe.sum()),
+        "seen": int(seen.sum()),
+        "safe_and_seen": int((safe & seen).sum()),
+        "safe_share": float(safe.mean()),
+        "seen_among_safe": float(seen[safe].mean()),
+        "safe_among_seen": float(safe[seen].mean()),
+    }
+
+
+def _votes(annotations: pd.DataFrame) -> pd.DataFrame:
+    """Votes for each label: one row a frame (index video, frame), one column a label."""
+    twice = annotations[annotations.duplicated([*FRAME, "annotator"])]
+    if len(twice):
+        raise ValueError(f"the same annotator twice: {twice.iloc[0].to_dict()}")
+    unknown = sorted({str(label) for label in annotations["label"]} - set(LABELS))
+    if unknown:
+        raise ValueError(f"label {unknown}: expected visible, invisible or absent")
+    votes = annotations.groupby([*FRAME, "label"]).size().unstack(fill_value=0)
+    return votes.reindex(columns=list(LABELS), fill_value=0)
+
+
+def _triple(annotations: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, int]]:
+    """Votes (visible, invisible) of the triple-annotated frames, and how many were left out."""
+    votes = _votes(annotations)
+    triple = votes.sum(axis=1) == 3
+    absent = votes["absent"] > 0
+    left_out = {
+        "left_out_absent": int((triple & absent).sum()),
+        "left_out_not_triple": int((~triple).sum()),
+    }
+    return votes.loc[triple & ~absent, list(CLASSES)], left_out
+
+
+def _of(annotations: pd.DataFrame, annotator: str) -> pd.DataFrame:
+    own = annotations[annotations["annotator"] == annotator]
+    if own.empty:
+        names = sorted(annotations["annotator"].unique())
+        raise ValueError(f"annotator {annotator!r}: expected one of {', '.join(names)}")
+    return own
+
+
+def _described(labels: pd.DataFrame) -> dict[str, float]:
+    judged = labels[labels["label"] != "absent"]
+    per_video = judged.groupby("video").size()
+    return {
+        "videos": labels["video"].nunique(),
+        "frames": len(judged),
+        "visible": (judged["label"] == "visible").mean(),
+        "absent": len(labels) - len(judged),
+        "frames_mean": per_video.mean(),
+        "frames_sd": per_video.std(ddof=1),
+        "frames_min": per_video.min(),
+        "frames_max": per_video.max(),
+    }

@@ -1,0 +1,192 @@
+"""Videos into folds: made once, written to a file, checked against leakage, read from there.
+
+`folds` tables have one row a video: video, patient, frames, subset ("0" to "k-1", or "test").
+`labels` tables are those of `annotation.consensus`, one row a frame.
+"""
+
+import csv
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from clipassistnet.data.leakage import COLUMNS, LeakageError, check, structure
+
+PROTOCOLS = "clipper", "all"  # which frames train and validate: those with a clipper, or all
+
+
+def partition(videos: pd.DataFrame, k: int) -> pd.Series:
+    """The paper's deterministic greedy: subset (0 to k-1) of every video, index video.
+
+    Patients in decreasing order of their summed frames, each into the subset with the fewest
+    frames so far; ties go to the first video id and to the first subset. Where every patient has
+    one video this is the partition of Aspart et al. (2022).
+    `videos` has the columns video, patient, frames. ValueError with fewer patients than subsets.
+    """
+    patients = _patients(videos, k).sort_values(["frames", "first"], ascending=[False, True])
+    filled = [0] * k
+    subset = {}
+    for patient, frames in patients["frames"].items():
+        subset[patient] = filled.index(min(filled))
+        filled[subset[patient]] += frames
+    return _of_videos(videos, subset)
+
+
+def random_partition(videos: pd.DataFrame, k: int, seed: int) -> pd.Series:
+    """As `partition`, by lot: patients in equal numbers, give or take one."""
+    patients = _patients(videos, k).index
+    shuffled = np.random.default_rng(seed).permutation(len(patients))
+    return _of_videos(videos, {patients[i]: rank % k for rank, i in enumerate(shuffled)})
+
+
+def hold_out(videos: pd.DataFrame, share: float, seed: int) -> set[str]:
+    """Ids of the videos of this share of the patients, drawn by lot: at least one, never all."""
+    patients = sorted(videos["patient"].unique())
+    if not 0 < share < 1 or len(patients) < 2:
+        raise ValueError(
+            f"share {share} of {len(patients)} patients: expected a share between 0 and 1 "
+            "and two patients or more"
+        )
+    count = min(max(round(share * len(patients)), 1), len(patients) - 1)
+    drawn = np.random.default_rng(seed).choice(patients, size=count, replace=False)
+    return set(videos.loc[videos["patient"].isin(drawn), "video"])
+
+
+def make(
+    labels: pd.DataFrame, videos: pd.DataFrame, k: int, *, test_share: float, seed: int
+) -> pd.DataFrame:
+    """Folds of all annotated videos, checked: video, patient, frames, subset.
+
+    Videos whose split is "test" are held out, those of "train" partitioned. Where the split is left
+    empty, the patient's other videos decide, and `test_share` of the remaining patients is drawn by
+    `seed` (none where it is 0). `frames` counts what is judged: frames with a clipper.
+    """
+    videos = videos[videos["video"].isin(labels["video"])]
+    counts = labels[labels["label"] != "absent"].groupby("video").size()
+    folds = videos[["video", "patient"]].copy()
+    folds["frames"] = folds["video"].map(counts).fillna(0).astype("int64")
+    train, test = (set(videos.loc[videos["split"] == s, "patient"]) for s in ("train", "test"))
+    if both := sorted(train & test):
+        raise LeakageError([f"patient {name}: videos in train and in test" for name in both])
+    held = set(folds.loc[folds["patient"].isin(test), "video"])
+    undecided = folds[~folds["patient"].isin(train | test)]
+    if test_share and len(undecided):
+        held |= hold_out(undecided, test_share, seed)
+    folds["subset"] = "test"
+    rest = ~folds["video"].isin(held)
+    folds.loc[rest, "subset"] = partition(folds[rest], k).astype(str).to_numpy()
+    folds = folds.sort_values("video").reset_index(drop=True)
+    check(folds, labels, k)
+    return folds
+
+
+def write(folds: pd.DataFrame, path: str | Path) -> None:
+    """Write folds.csv, whole or not at all."""
+    temporary = Path(f"{path}.part")
+    folds[COLUMNS].to_csv(temporary, index=False, lineterminator="\n")
+    os.replace(temporary, path)
+
+
+def read(path: str | Path, k: int) -> pd.DataFrame:
+    """Read folds.csv of k folds; LeakageError with every problem, by file and line."""
+    with open(path, newline="", encoding="utf-8") as file:
+        rows = list(csv.reader(file))
+    if not rows or rows[0] != COLUMNS:
+        found = ", ".join(rows[0]) if rows else "nothing"
+        raise LeakageError([f"{path}:1: {found}: expected the columns {', '.join(COLUMNS)}"])
+    problems = [
+        f"{path}:{line}: {', '.join(row)}: expected {len(COLUMNS)} values, frames a whole number"
+        for line, row in enumerate(rows[1:], start=2)
+        if len(row) != len(COLUMNS) or not (row[2].isascii() and row[2].isdigit())
+    ]
+    if problems:
+        raise LeakageError(problems)
+    folds = pd.DataFrame(rows[1:], columns=COLUMNS, dtype="str").astype({"frames": "int64"})
+    problems = structure(folds, k, str(path))
+    if problems:
+        raise LeakageError(problems)
+    return folds
+
+
+def split(
+    folds: pd.DataFrame,
+    labels: pd.DataFrame,
+    fold: int | str,
+    held_out: int | str = "test",
+    protocol: str = "clipper",
+) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+    """(train, validation, judged) frames of one training, with patient and target (1 = invisible).
+
+    `judged` are the frames of the subset `held_out`: the test videos, or one of the folds in nested
+    cross-validation. `fold` validates, all other folds train. The target of a training frame is its
+    training_label, of all others the label. Frames without a clipper count as invisible; `train`
+    and `validation` hold them in the protocol "all" alone, `judged` always.
+    ValueError where there is no such fold, LeakageError where `check` finds anything.
+    """
+    check(folds, labels)
+    fold, held_out = _known(folds, str(fold), str(held_out))
+    if protocol not in PROTOCOLS:
+        raise ValueError(f"protocol {protocol!r}: expected one of {', '.join(PROTOCOLS)}")
+    frames = labels.merge(folds[["video", "patient", "subset"]], on="video", validate="many_to_one")
+    subset = frames.pop("subset")
+    train, validation, judged = (
+        frames[~subset.isin([fold, held_out, "test"])],
+        frames[subset == fold],
+        frames[subset == held_out],
+    )
+    if protocol == "clipper":
+        train = train[train["training_label"] != "absent"]
+        validation = validation[validation["label"] != "absent"]
+    return (
+        _with_target(train, "training_label"),
+        _with_target(validation, "label"),
+        _with_target(judged, "label"),
+    )
+
+
+def judged(
+    folds: pd.DataFrame, labels: pd.DataFrame, ensembles: Mapping[str, Sequence[int]]
+) -> tuple[dict[str, pd.DataFrame], pd.DataFrame]:
+    """Who learns and who judges: training frames by held-out subset, and all judged frames.
+
+    `ensembles` as from `crossvalidation.ensembles`; training frames are those of the first network
+    of each. The judged frames, those with a clipper, have a column `held_out`. Errors as `split`.
+    """
+    train, parts = {}, []
+    for held_out, (fold, *_) in ensembles.items():
+        train[held_out], _, judged = split(folds, labels, fold, held_out)
+        parts.append(judged[judged["label"] != "absent"].assign(held_out=held_out))
+    return train, pd.concat(parts, ignore_index=True)
+
+
+def _known(folds: pd.DataFrame, fold: str, held_out: str) -> tuple[str, str]:
+    """The two subsets, if they may be told apart: ValueError for any other."""
+    numbers = sorted(set(folds["subset"]) - {"test"}, key=int)
+    tested = "test" in set(folds["subset"])
+    if held_out not in (["test"] if tested else numbers):
+        expected = "test" if tested else f"one of {', '.join(numbers)} (there are no test videos)"
+        raise ValueError(f"held_out {held_out!r}: expected {expected}")
+    if fold not in numbers or fold == held_out:
+        expected = ", ".join(number for number in numbers if number != held_out)
+        raise ValueError(f"fold {fold!r}: expected one of {expected}")
+    return fold, held_out
+
+
+def _with_target(frames: pd.DataFrame, column: str) -> pd.DataFrame:
+    target = (frames[column] != "visible").astype("int64")
+    return frames.assign(target=target).reset_index(drop=True)
+
+
+def _patients(videos: pd.DataFrame, k: int) -> pd.DataFrame:
+    """One row a patient: summed frames and first video id."""
+    patients = videos.groupby("patient").agg(frames=("frames", "sum"), first=("video", "min"))
+    if k < 2 or len(patients) < k:
+        raise ValueError(f"{len(patients)} patients for {k} folds: expected at least k, and k >= 2")
+    return patients
+
+
+def _of_videos(videos: pd.DataFrame, subset: dict[str, int]) -> pd.Series:
+    index = pd.Index(videos["video"], name="video")
+    return pd.Series(videos["patient"].map(subset).to_numpy(), index=index, name="subset")

@@ -1,0 +1,126 @@
+"""Turn a public data set, or labels made in CVAT, into a dataset folder of this project.
+
+A dataset folder is a few small CSV tables (videos.csv, annotations.csv, ...) which say where the
+pictures are and what is known of them. The pictures stay where they are: nothing is copied, and the
+source is never changed. The folder is what the studies take: make study STUDY=paper DATA=FOLDER.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+from clipassistnet.data.dataset import Dataset, DatasetError
+from clipassistnet.data.importers import cholec80, cholect50, cvat, m2cai16
+from clipassistnet.data.importers.common import save
+from clipassistnet.data.timeline import FrameError
+
+PROGRAM = "python -m clipassistnet.importers"
+M2CAI16 = """\
+m2cai16-tool-locations: single frames of ten operations, with boxes around the tools. With the
+tip-visibility labels that come with this project it is complete: the study can start.
+
+SOURCE is the folder with JPEGImages and Annotations in it. Get it from the data set's authors
+(https://ai.stanford.edu/~syyeung/tooldetection.html); it is for non-commercial use.
+"""
+CHOLEC80 = """\
+Cholec80: 80 whole operations as videos, with a list of the tools in one frame a second, and phases.
+It has no tip labels. Frames far from any clip applier become "absent"; the others are listed in
+OUT/to_annotate/clipper_frames.csv: annotate them (in CVAT, say), then add them with the command
+cvat.
+
+SOURCE is the folder with video01.mp4, video01-tool.txt and video01-phase.txt and so on, or with
+the folders that hold them. Ask for it at https://camma.unistra.fr/datasets; it is for
+non-commercial use.
+"""
+CHOLECT50 = """\
+CholecT50: pictures of 50 operations, one a second, with the instruments and phases in them. It has
+no tip labels: what is said of cholec80 holds here too.
+
+SOURCE is the folder with videos/VID01/000000.png and labels/VID01.json and so on. Ask for it at
+https://github.com/CAMMA-public/cholect50; it is for non-commercial use.
+"""
+CVAT = """\
+Labels made in CVAT (cvat.ai) into the annotations.csv of a dataset folder, which needs a videos.csv
+at least. In CVAT, label each frame with a tag "visible", "invisible" or "absent", or give the box
+of the clip applier an attribute "tip" with these values; attributes "cause" and "confidence" are
+taken along. Export each task as "CVAT for images 1.1" (needed for tags) or "CVAT for video 1.1".
+
+Give all tasks of a video in one command. Pictures are found by their names, videos by their file's
+name. Labels outside the video, or a task of another length than the video's, are refused: they
+would be on the wrong frames.
+"""
+SOURCES = {
+    "m2cai16-tool-locations": (m2cai16, M2CAI16, "frames, tool boxes and our tip labels"),
+    "cholec80": (cholec80, CHOLEC80, "videos, to be annotated"),
+    "cholect50": (cholect50, CHOLECT50, "pictures, to be annotated"),
+}
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Returns the exit status: 0 done, 1 with the reasons on stderr."""
+    given = _parser().parse_args(arguments)
+    try:
+        if given.source == "cvat":
+            data, notes = cvat.merge(
+                given.dataset, given.exports, given.annotator, video=given.video, part=given.part
+            )
+        else:
+            extra = {"labels": given.labels} if given.source == m2cai16.NAME else {}
+            imported = SOURCES[given.source][0].read(given.folder, videos=given.videos, **extra)
+            data, notes = save(imported, given.out), imported.notes
+            if len(imported.to_annotate):
+                path = Path(given.out, "to_annotate", "clipper_frames.csv")
+                notes.append(f"{len(imported.to_annotate)} frames to annotate: {path}")
+    except (DatasetError, FrameError, OSError) as error:
+        print(f"{PROGRAM} {given.source}: {error}", file=sys.stderr)
+        return 1
+    print("\n".join([*notes, _summary(data)]))
+    return 0
+
+
+def _summary(data: Dataset) -> str:
+    frames = data.annotations.drop_duplicates(["video", "frame"])
+    labels = data.annotations["label"].value_counts()
+    counts = ", ".join(f"{count} {label}" for label, count in labels.items())
+    videos = f"{len(data.videos)} videos of {data.videos['patient'].nunique()} patients"
+    return f"{data.folder}: {videos}, {len(frames)} labelled frames, labels: {counts}"
+
+
+def _parser() -> argparse.ArgumentParser:
+    layout = {"formatter_class": argparse.RawDescriptionHelpFormatter}
+    parser = argparse.ArgumentParser(
+        prog=PROGRAM,
+        description=__doc__,
+        epilog=f"What each command needs and does: {PROGRAM} COMMAND --help",
+        **layout,
+    )
+    commands = parser.add_subparsers(dest="source", required=True, metavar="COMMAND")
+    for name, (_, text, summary) in SOURCES.items():
+        command = commands.add_parser(name, help=summary, description=text, **layout)
+        command.add_argument("folder", metavar="SOURCE", help="folder of the data set")
+        command.add_argument("out", metavar="OUT", help="dataset folder to make; a new one")
+        command.add_argument(
+            "--videos", nargs="+", default=[], metavar="VIDEO", help="these only (default: all)"
+        )
+        if name == m2cai16.NAME:
+            command.add_argument(
+                "--labels",
+                metavar="FILE",
+                help="tip labels (default: SOURCE/tip_visibility.csv, or those published with this "
+                "project where there is none)",
+            )
+    command = commands.add_parser("cvat", help="labels of your own", description=CVAT, **layout)
+    command.add_argument("exports", nargs="+", metavar="EXPORT", help=".xml or .zip of one task")
+    command.add_argument("--dataset", required=True, metavar="FOLDER", help="where they go")
+    command.add_argument("--annotator", required=True, metavar="NAME", help="who labelled")
+    command.add_argument(
+        "--video", default="", help="the video shown, where file names do not tell"
+    )
+    command.add_argument(
+        "--part", action="store_true", help="the task shows a part of its video, on purpose"
+    )
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,113 @@
+"""Which frame of which video a frame of a CVAT task is: by file name, or by number."""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from xml.etree.ElementTree import Element
+
+import pandas as pd
+
+from clipassistnet.data.dataset import DatasetError
+from clipassistnet.data.importers.common import listing
+from clipassistnet.data.schema import COUNT
+from clipassistnet.data.timeline import FrameError, timeline
+from clipassistnet.data.validation import PATTERN
+
+# A track's frame, or a picture's name where a video's frames are exported as images.
+FRAME = rf"(?:frame_)?({COUNT})(?:\.[A-Za-z]+)?"
+# Gives video and frame of what an export calls a frame; ValueError where there is none.
+Place = Callable[[str], tuple[str, int]]
+
+
+def in_images(videos: pd.DataFrame, video: str) -> Place:
+    """Of a task made of images: their names fit the pattern of one video of the dataset.
+
+    Args:
+        videos: the cells of videos.csv.
+        video: the one they show; empty: the names tell.
+    """
+    rows = videos[(videos["video"] == video) | (video == "")]
+    patterns = dict(zip(rows["video"], rows["path"], strict=True))
+
+    def place(name: str) -> tuple[str, int]:
+        found = [(v, _number(name, pattern)) for v, pattern in patterns.items()]
+        found = [(v, frame) for v, frame in found if frame is not None]
+        if len(found) != 1:
+            fitting = f"fits the videos {listing([v for v, _ in found])}" if found else "fits none"
+            raise ValueError(f"name {fitting} (expected a picture of one video of videos.csv)")
+        return found[0]
+
+    return place
+
+
+def _number(name: str, pattern: str) -> int | None:
+    """Frame of a picture of this name, by as much of the pattern's path as the name has."""
+    tail = "/".join(pattern.split("/")[-name.count("/") - 1 :])
+    parts = PATTERN.split(tail)
+    if len(parts) != 3:
+        return None
+    match = re.fullmatch(f"{re.escape(parts[0])}({COUNT}){re.escape(parts[2])}", name)
+    # "30.png" is not what {frame:06d}.png means by frame 30.
+    frame = int(match[1]) if match else None
+    return frame if match and tail.format(frame=frame) == name else None
+
+
+def in_video(task: Element, folder: Path, videos: pd.DataFrame, video: str, part: bool) -> Place:
+    """Of a task made of a video: numbers of pictures, which are frames where the rate is constant.
+
+    Raises:
+        DatasetError: where the task does not show the dataset's video from its first frame to its
+            last one (any part of it, where `part` is true), or the video's rate is not constant.
+    """
+    row = _shown(task, videos, video)
+    length, name = int(row["frames"]), row["video"]
+    try:
+        peculiar = timeline(str((folder / row["path"]).resolve()), float(row["fps"])).irregular()
+    except FrameError as error:
+        raise DatasetError([str(error)]) from error
+    if any(peculiar.values()):
+        what = f"video {name}: not {row['fps']} frames a second throughout, CVAT counts pictures"
+        raise DatasetError([f"{what} (expected a task made of image files)"])
+    frames, size = _frames(task)
+    what = (
+        f"the task's frames {frames.start} to {frames[-1]}, every {frames.step}" if frames else ""
+    )
+    if len(frames) != size or not frames:
+        raise DatasetError([f"{what or 'no frames'}: size {size} (expected {len(frames)})"])
+    whole = frames.start == 0 and frames[-1] + frames.step >= length
+    if frames[-1] >= length or not (whole or part):
+        shown = f"video {name} has the frames 0 to {length - 1}"
+        raise DatasetError([f"{what}; {shown}: shifted, or another video (or say --part)"])
+
+    def place(frame: str) -> tuple[str, int]:
+        number = int(match[1]) if (match := re.fullmatch(FRAME, frame)) else -1
+        if number not in frames:
+            raise ValueError(f"frame {frame!r} (expected one of {what})")
+        return name, number
+
+    return place
+
+
+def _shown(task: Element, videos: pd.DataFrame, video: str) -> pd.Series:
+    """Row of videos.csv of the video that the task shows."""
+    source = task.findtext("source") or ""
+    files = videos[~videos["path"].str.contains("{", regex=False)]
+    names = files["path"].str.rsplit("/", n=1).str[-1]
+    rows = files[(files["video"] == video) if video else (names == Path(source).name)]
+    if len(rows) != 1:
+        what = f"video {video!r}" if video else f"the task's source {source!r}"
+        raise DatasetError([f"{what}: {len(rows)} such video files in videos.csv (expected one)"])
+    return rows.iloc[0]
+
+
+def _frames(task: Element) -> tuple[range, int]:
+    """Frames of the video that the task shows, and how many the task says it has."""
+    texts = {name: task.findtext(name) or "" for name in ("size", "start_frame", "stop_frame")}
+    step = re.fullmatch("(?:step=)?([1-9][0-9]*)?", (task.findtext("frame_filter") or "").strip())
+    numbers = {name: int(text) for name, text in texts.items() if re.fullmatch(COUNT, text)}
+    if step is None or "size" not in numbers:
+        found = {**texts, "frame_filter": task.findtext("frame_filter")}
+        raise DatasetError([f"the task's frames {found} (expected size, and step=N or no filter)"])
+    stride, start = int(step[1] or 1), numbers.get("start_frame", 0)
+    stop = numbers.get("stop_frame", start + (numbers["size"] - 1) * stride)
+    return range(start, stop + 1, stride), numbers["size"]

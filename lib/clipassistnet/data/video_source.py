@@ -1,0 +1,108 @@
+"""Where the frames of a video come from: a video file, or numbered image files."""
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import repeat
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from clipassistnet.data.dataset import Dataset
+from clipassistnet.data.decoding import pictures
+from clipassistnet.data.timeline import FrameError, Timeline, timeline
+
+PART = 16 * 2**20  # bytes
+
+
+@dataclass(frozen=True)
+class Source:
+    """A video of a dataset: `path` is a file, or a pattern with `{frame...}` of image files.
+
+    `fps` is the declared rate, `length` the declared number of frames (None: a sparse set).
+    """
+
+    video: str
+    path: str
+    fps: float
+    length: int | None
+
+    def pictures(self, frames: list[int]) -> Iterator[tuple[np.ndarray, int]]:
+        """Decode these frames (ascending, each once).
+
+        Yields:
+            For each frame, uint8 RGB (H,W,3), turned upright, and the degrees it was turned.
+
+        Raises:
+            FrameError: naming the file and its last good frame.
+        """
+        if "{" in self.path:
+            yield from (_read_image(self.path.format(frame=frame)) for frame in frames)
+            return
+        line = self.timeline()
+        # A frame stays on the screen for several indices where the file is slower than its fps.
+        stamps, times = np.unique(line.shown_at(np.array(frames)), return_counts=True)
+        for picture, count in zip(pictures(line, stamps), times.tolist(), strict=True):
+            yield from repeat(picture, count)
+
+    def timeline(self) -> Timeline:
+        """Time stamps of the video file; FrameError where it is not as long as declared."""
+        line = timeline(self.path, self.fps)
+        if self.length is not None and line.length != self.length:
+            raise FrameError(
+                f"{self.path}: lasts {line.length} frames at {self.fps:g} frames per second, "
+                f"videos.csv says {self.length}: cut off, or fps or frames are wrong; "
+                f"last good frame: at most {line.length - 1}"
+            )
+        return line
+
+    def irregular(self) -> dict[str, int]:
+        """See `Timeline.irregular`; nothing for image files."""
+        return {} if "{" in self.path else self.timeline().irregular()
+
+    def fingerprint(self, frames: list[int]) -> str:
+        """Hash of the video file, or of the image files of these frames."""
+        if "{" not in self.path:
+            return fingerprint(self.path)
+        each = [fingerprint(self.path.format(frame=frame)) for frame in frames]
+        return "sha256-list:" + hashlib.sha256("\n".join(each).encode()).hexdigest()
+
+
+def source(dataset: Dataset, video: str) -> Source:
+    """Source of a video of the dataset; KeyError where it has none of that name."""
+    path = dataset.path(video)
+    row = dataset.videos[dataset.videos["video"] == video].iloc[0]
+    length = None if row.isna()["frames"] else int(row["frames"])
+    return Source(video, path, float(row["fps"]), length)
+
+
+def fingerprint(path: str | Path) -> str:
+    """SHA-256 of a file; above 64 MiB of its size and 16 MiB at its head, middle and tail.
+
+    A recording of hours is then recognised in a moment; a change between these parts that keeps
+    the size is not noticed. The prefix of the hash says which of the two it is.
+    """
+    try:
+        with open(path, "rb") as file:
+            size = file.seek(0, 2)
+            if size <= 4 * PART:
+                file.seek(0)
+                return "sha256:" + hashlib.file_digest(file, "sha256").hexdigest()
+            sha = hashlib.sha256(str(size).encode())
+            for start in (0, (size - PART) // 2, size - PART):
+                file.seek(start)
+                sha.update(file.read(PART))
+            return "sha256-parts:" + sha.hexdigest()
+    except OSError as error:
+        raise FrameError(f"{path}: {error.strerror}") from error
+
+
+def _read_image(path: str) -> tuple[np.ndarray, int]:
+    try:
+        with Image.open(path) as image:
+            # Decodes the whole file: one that was cut off raises here.
+            return np.asarray(ImageOps.exif_transpose(image).convert("RGB")), 0
+    except (OSError, SyntaxError, Image.DecompressionBombError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise FrameError(f"{path}: unreadable image ({reason})") from error

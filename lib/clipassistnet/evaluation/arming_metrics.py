@@ -1,0 +1,103 @@
+"""Is a clip applier in the picture? How well a network tells, and how well `live` arms by it.
+
+Here, and only here, `target` is 1 where there is a clip applier, and `score` is p(clip applier). An
+event is a stretch, an unbroken run of frames with one. Arming and disarming take a while by design
+(PRESENCE_DURATION), so a run of armed frames without a clip applier is a false arming unless it
+adjoins a stretch and lasts no longer than that and `events.GRACE`.
+"""
+
+from typing import Unpack
+
+import numpy as np
+import pandas as pd
+
+from clipassistnet.alarm import HYSTERESIS, PRESENCE, PRESENCE_DURATION
+from clipassistnet.data import cross_validation
+from clipassistnet.evaluation import discrimination, events
+from clipassistnet.evaluation.resampling import Sampling, bootstrap, ratio_table
+
+SETTING = events.Setting(PRESENCE, HYSTERESIS, PRESENCE_DURATION)  # of 1 - score, as in `live`
+HEADS = "judged", "measure"
+FRAMES, ARMED = "each frame by itself", "armed by live"
+# Measure: (part, whole, scale of its interval), ratios of sums over frames, or over videos.
+RATES = {
+    "sensitivity": ("found", "present", "logit"),
+    "specificity": ("quiet", "empty", "logit"),
+}
+MEASURES = {
+    "stretches in which it armed": ("found", "events", "logit"),
+    "mean seconds to arm": ("delay", "found", "identity"),
+    "false armings a minute without one": ("false_alarms", "empty_minutes", "log"),
+}
+
+
+def with_target(frames: pd.DataFrame) -> pd.DataFrame:
+    """The frames with a column `target`, 1 = a clip applier is in the picture, made from `label`.
+
+    `label`: visible, invisible or absent. A target that is there already is replaced.
+    """
+    return frames.assign(target=(frames["label"] != "absent").astype("int64"))
+
+
+def asked(frames: pd.DataFrame, loss: str) -> pd.DataFrame:
+    """The frames that a network of this loss is judged by, with the target of its question.
+
+    All frames where the loss is "presence", else those with a clip applier (1 = tip invisible).
+    """
+    if loss == cross_validation.PRESENCE:
+        return with_target(frames)
+    return discrimination.with_target(frames, absent="leave out")
+
+
+def table(predictions: pd.DataFrame, fps: pd.Series, **sampling: Unpack[Sampling]) -> pd.DataFrame:
+    """How well it tells frames apart, and how well it arms: judged, measure, estimate, low, high.
+
+    `predictions`: those of a network for arming, as `predictions.read` has them; the frames of
+    split "test" are judged. `fps`: index video. AUROC and rates of single frames are over all of
+    them. Arming is judged in the clips of annotated frames (see `events`) that last as long as it
+    takes, `clips_to_arm`; without any there are no such rows.
+    """
+    frames = events.timed(with_target(predictions[predictions["split"] == "test"]), fps)
+    ranked = {"measure": "AUROC", **bootstrap(frames, discrimination.auroc, **sampling)._asdict()}
+    rates = {FRAMES: _counted(frames, (frames["score"] > 1 - PRESENCE).to_numpy())}
+    clips, stretches = clips_to_arm(frames), {}
+    if len(clips):
+        on = armed(clips)
+        rates[ARMED], stretches[ARMED] = _counted(clips, on), _by_video(clips, on)
+    parts = [
+        pd.DataFrame([{"judged": FRAMES, **ranked}]),
+        ratio_table(rates, RATES, HEADS, **sampling),
+        ratio_table(stretches, MEASURES, HEADS, **sampling),
+    ]
+    found = pd.concat(parts, ignore_index=True)
+    return found.assign(low=found["low"].clip(lower=0))
+
+
+def armed(frames: pd.DataFrame) -> np.ndarray:
+    """Whether `live --arm-model` would be armed, bool (frames,); `frames` as from `events.timed`.
+
+    A clip begins unarmed.
+    """
+    return ~events.alarms(frames.assign(score=1 - frames["score"]), SETTING)
+
+
+def clips_to_arm(frames: pd.DataFrame) -> pd.DataFrame:
+    """The frames of clips that last PRESENCE_DURATION: in a shorter one nothing can arm."""
+    time = frames.groupby("clip")["time"]
+    lasts = time.transform("max") - time.transform("min")
+    return frames[lasts > PRESENCE_DURATION - 1e-6].reset_index(drop=True)
+
+
+def _counted(frames: pd.DataFrame, on: np.ndarray) -> pd.DataFrame:
+    present = frames["target"] == 1
+    return frames.assign(present=present, empty=~present, found=on & present, quiet=~on & ~present)
+
+
+def _by_video(frames: pd.DataFrame, on: np.ndarray) -> pd.DataFrame:
+    """`per_video_events` with patient and minutes without a clip applier."""
+    videos = events.per_video_events(frames, on, grace=PRESENCE_DURATION + events.GRACE)
+    minutes = (frames["seconds"] * (frames["target"] == 0)).groupby(frames["video"]).sum() / 60
+    patient = frames.drop_duplicates("video").set_index("video")["patient"]
+    return videos.assign(
+        patient=videos["video"].map(patient), empty_minutes=videos["video"].map(minutes)
+    )

@@ -1,0 +1,71 @@
+"""Figures of all patients together, of each, and what the one with the most frames does to them."""
+
+import numpy as np
+import pandas as pd
+
+from clipassistnet.evaluation.discrimination import auroc, one_class, specificity_at_sensitivity
+from clipassistnet.evaluation.intervals import Evidence, t_interval
+from clipassistnet.evaluation.resampling import bootstrap
+
+
+def by_patient(predictions: pd.DataFrame, *, resamples: int = 2000, seed: int = 0) -> pd.DataFrame:
+    """AUROC and specificity at 95 % sensitivity, pooled and by patient.
+
+    `predictions`: patient, video, frame, target, score, each frame once. The rows, indexed by
+    `judged`: all frames pooled; the mean over patients; all but the patient with the most frames
+    (many frames of one patient are few independent ones); then every patient. Columns: frames,
+    auroc, low, high (the 95 % interval of the AUROC over patients), left_out, specificity_at_95. A
+    patient with one class only is nan there, and left out of the mean.
+    """
+    counts = predictions["patient"].value_counts()
+    options = {"resamples": resamples, "seed": seed}
+    rest = predictions[predictions["patient"] != counts.index[0]]
+    single = {name: _row(frames) for name, frames in predictions.groupby("patient")}
+    rows = {"all frames": _row(predictions) | _limits(predictions, options)}
+    rows["mean over patients"] = _mean(pd.DataFrame(single.values()), resamples, seed)
+    if len(rest):
+        rows[f"all frames but {counts.index[0]}'s"] = _row(rest) | _limits(rest, options)
+    table = pd.DataFrame({**rows, **single}).T.rename_axis("judged")
+    return table[["frames", "auroc", "low", "high", "left_out", "specificity_at_95"]].astype(
+        {"frames": int}
+    )
+
+
+def by_scorer_and_patient(
+    predictions: pd.DataFrame, *, resamples: int = 2000, seed: int = 0
+) -> pd.DataFrame:
+    """`by_patient` of each loss and recipe: columns loss, recipe, patients (its index), its own."""
+    tables = [
+        by_patient(rows, resamples=resamples, seed=seed)
+        .rename_axis("patients")
+        .reset_index()
+        .assign(loss=loss, recipe=recipe)
+        for (loss, recipe), rows in predictions.groupby(["loss", "recipe"], sort=False)
+    ]
+    table = pd.concat(tables, ignore_index=True)
+    return table[["loss", "recipe", *table.columns.drop(["loss", "recipe"])]]
+
+
+def _row(frames: pd.DataFrame) -> dict[str, float]:
+    target, score = frames["target"], frames["score"]
+    if one_class(target.to_numpy()):
+        return {"frames": len(frames), "auroc": np.nan, "specificity_at_95": np.nan}
+    values = {"auroc": auroc, "specificity_at_95": specificity_at_sensitivity}
+    return {"frames": len(frames)} | {name: f(target, score) for name, f in values.items()}
+
+
+def _limits(frames: pd.DataFrame, options: dict) -> dict[str, float]:
+    interval = bootstrap(frames, auroc, by="patient", **options)._asdict()
+    return {name: interval[name] for name in ("low", "high", "left_out")}
+
+
+def _mean(patients: pd.DataFrame, resamples: int, seed: int) -> dict[str, float]:
+    """The mean over patients, its interval by resampling their values."""
+    known = patients.dropna(subset="auroc")
+    row = {"frames": known["frames"].sum(), **known.mean()[["auroc", "specificity_at_95"]]}
+    if len(known) > 1:
+        draws = np.random.default_rng(seed).choice(known["auroc"], (resamples, len(known)))
+        evidence = Evidence.of([np.ones(len(known))])
+        interval = t_interval(row["auroc"], draws.mean(axis=1), evidence)
+        row |= {"low": interval.low, "high": interval.high}
+    return row

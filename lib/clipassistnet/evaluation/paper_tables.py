@@ -1,0 +1,136 @@
+"""Tables 2 and 3, and what differs between their rows, paired over the same videos.
+
+Metrics are those of `METRICS`; every interval resamples videos, or patients by="patient".
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Unpack
+
+import pandas as pd
+from numpy.typing import ArrayLike
+
+from clipassistnet.evaluation.discrimination import METRICS, judged_once, with_target
+from clipassistnet.evaluation.intervals import Difference, corrected_resampled_ttest
+from clipassistnet.evaluation.resampling import Sampling, bootstrap, paired_bootstrap
+
+
+def fold_metrics(predictions: pd.DataFrame, column: str = "loss") -> pd.DataFrame:
+    """One row a loss, fold and metric: loss, fold, frames, metric, value."""
+    rows = []
+    for (name, fold), frames in judged_once(predictions, column).groupby(
+        [column, "fold"], sort=False
+    ):
+        for metric, function in METRICS.items():
+            value = function(frames["target"], frames["score"])
+            row = {column: name, "fold": fold, "frames": len(frames)}
+            rows.append({**row, "metric": metric, "value": value})
+    return pd.DataFrame(rows)
+
+
+def table2(
+    predictions: pd.DataFrame,
+    *,
+    column: str = "loss",
+    by: str = "video",
+    within: str | None = "fold",
+    resamples: int = 2000,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """Table 2: one row a loss and metric: loss, metric, folds, mean, sd, low, high, left_out.
+
+    `predictions` holds the frames of all folds once for each value of `column` (loss, or recipe):
+    that column, fold, video, frame, label or target, score. Mean and standard deviation (n - 1) run
+    over folds; the interval of the mean resamples videos within their fold. With `within=None`,
+    for folds that are too small for that, `pooled` is the metric of all frames together, and low
+    and high are its interval.
+    """
+    predictions = judged_once(predictions, column)
+    rows = []
+    by_fold = fold_metrics(predictions, column)
+    for (name, metric), folds in by_fold.groupby([column, "metric"], sort=False):
+        frames, values = predictions[predictions[column] == name], folds["value"]
+        interval = bootstrap(
+            frames, METRICS[metric], by=by, within=within, resamples=resamples, seed=seed
+        )
+        row = {column: name, "metric": metric, "folds": len(folds)}
+        row |= {"mean": values.mean(skipna=False), "sd": values.std(ddof=1, skipna=False)}
+        row |= {} if within else {"pooled": interval.estimate}
+        limits = {"low": interval.low, "high": interval.high, "left_out": interval.left_out}
+        rows.append({**row, **limits})
+    return pd.DataFrame(rows)
+
+
+def table3(predictions: pd.DataFrame, **sampling: Unpack[Sampling]) -> pd.DataFrame:
+    """Table 3: one row a model (members, ensemble) and metric.
+
+    model, metric, estimate, low, high, left_out. `predictions` holds the test frames once for each
+    model: model, video, frame, label or target, score.
+    """
+    predictions = judged_once(predictions, "model")
+    rows = []
+    for model, frames in predictions.groupby("model", sort=False):
+        for metric, function in METRICS.items():
+            interval = bootstrap(frames, function, **sampling)
+            rows.append({"model": model, "metric": metric, **interval._asdict()})
+    return pd.DataFrame(rows)
+
+
+def by_protocol(
+    predictions: pd.DataFrame, table: Callable[..., pd.DataFrame], **options: object
+) -> pd.DataFrame:
+    """`table` (table2 or table3) of the clipper frames, then of all frames: column `judged`."""
+    kinds = {"clipper frames": "leave out", "all frames": "invisible"}
+    tables = [
+        table(with_target(predictions, absent), **options).assign(judged=name)
+        for name, absent in kinds.items()
+    ]
+    return pd.concat(tables, ignore_index=True)
+
+
+def side_by_side(frames: pd.DataFrame, scores: Mapping[str, ArrayLike]) -> pd.DataFrame:
+    """The frames once for each `model`, with its scores: {model: p(invisible) (frames,)}."""
+    return pd.concat([frames.assign(model=name, score=own) for name, own in scores.items()])
+
+
+def compare(
+    predictions: pd.DataFrame,
+    column: str,
+    reference: str,
+    *,
+    by: str = "video",
+    within: str | None = None,
+    resamples: int = 2000,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """Every other value of `column` minus the reference, paired over the same videos.
+
+    One row (none where there is no other) a value and metric: difference, low, high, p (paired
+    bootstrap), left_out. With `within="fold"` the differences are means over folds, and t and p_t
+    of the corrected resampled t-test stand beside them, its sizes counted in frames: the fold
+    against all the others.
+    """
+    predictions = judged_once(predictions, column)
+    names = [str(name) for name in predictions[column].unique()]
+    if reference not in names:
+        raise ValueError(f"{column} {reference!r}: expected one of {', '.join(names)}")
+    rows = []
+    for name in (name for name in names if name != reference):
+        a, b = (predictions[predictions[column] == n] for n in (name, reference))
+        for metric, function in METRICS.items():
+            paired = paired_bootstrap(
+                a, b, function, by=by, within=within, resamples=resamples, seed=seed
+            )
+            row = {column: name, "reference": reference, "metric": metric, **paired._asdict()}
+            rows.append({**row, **(_corrected(a, b, metric, column) if within == "fold" else {})})
+    empty = [column, "reference", "metric", *Difference._fields]
+    return pd.DataFrame(rows, columns=None if rows else empty)
+
+
+def _corrected(a: pd.DataFrame, b: pd.DataFrame, metric: str, column: str) -> dict[str, float]:
+    a, b = (
+        table[table["metric"] == metric].set_index("fold").sort_index()
+        for table in (fold_metrics(a, column), fold_metrics(b, column))
+    )
+    test = a["frames"]
+    t, p = corrected_resampled_ttest(a["value"] - b["value"], test.sum() - test, test)
+    return {"t": t, "p_t": p}

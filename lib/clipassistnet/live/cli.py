@@ -1,0 +1,133 @@
+"""Command line of the live loop: python -m clipassistnet.live --help"""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+import time
+
+from clipassistnet.alarm import HYSTERESIS, PRESENCE, PRESENCE_DURATION, THRESHOLD, Alarm
+from clipassistnet.live import networks
+from clipassistnet.live.journal import Journal
+from clipassistnet.live.loop import KEYS, Live
+from clipassistnet.live.offline import render
+from clipassistnet.live.options import parse
+from clipassistnet.live.overlay import DISCLAIMER, start_screen
+from clipassistnet.live.recorder import Recorder, free_name, require_pyav
+from clipassistnet.live.screen import NoScreen, Window
+from clipassistnet.live.sound import Sound
+from clipassistnet.live.source import opener, without_password
+from clipassistnet.live.state import Assistant
+from clipassistnet.live.switches import Appearance, FileSwitch, SerialSwitch
+
+_START_SCREEN = 3.0  # seconds at least
+_REPORT = getattr(signal, "SIGUSR1", None)  # Windows has none
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Returns the exit status: 0 done, 1 with the reason on stderr, 130 interrupted."""
+    options = parse(arguments)
+    try:
+        (_offline if options.offline else _live)(options)
+    except (OSError, ValueError, RuntimeError) as error:
+        print(f"live: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+
+def _offline(options: argparse.Namespace) -> None:
+    require_pyav()
+    assistant, paths = _assistant(options), networks.checkpoints(options.model)
+    journal = Journal(options.log) if options.log else None
+    predictor, appearance = _load(options, paths), _appearance(options)
+    _announce(options, predictor, paths, journal)
+    out = free_name(options.record)
+    done = render(options.source, predictor.predict, assistant, out, journal, appearance)
+    print(f"{out}: {done['frames']} frames, {done['seconds']:.1f} s")
+
+
+def _live(options: argparse.Namespace) -> None:
+    if _REPORT is not None:
+        signal.signal(_REPORT, signal.SIG_IGN)  # too early a wish must not end the program
+    # Whatever can be wrong is found before the network is loaded, which takes seconds.
+    assistant, paths = _assistant(options), networks.checkpoints(options.model)
+    source = opener(options.source, options.size)
+    sound = Sound() if options.sound else None
+    # The window comes before the recorder: with PyAV imported first, many builds of OpenCV hang at
+    # their first window, for both bring a copy of libxcb (PyAV's issue 1050).
+    screen = Window() if options.display == "window" else NoScreen()
+    shown_at = time.monotonic()
+    lines = [f"network: {path}" for path in paths]
+    screen.show(
+        start_screen([*lines, f"source: {without_password(options.source)}", f"keys: {KEYS}"])
+    )
+    screen.key()
+    switches = [FileSwitch(options.arm_file)] if options.arm_file else []
+    switches += [SerialSwitch(options.arm_serial)] if options.arm_serial else []
+    journal = Journal(options.log) if options.log else None
+    recorder = Recorder(options.record) if options.record else None
+    predictor, appearance = _load(options, paths), _appearance(options)
+    _announce(options, predictor, paths, journal)
+    while isinstance(screen, Window) and time.monotonic() - shown_at < _START_SCREEN:
+        screen.key()
+    live = Live(
+        source,
+        predictor.predict,
+        assistant,
+        screen=screen,
+        recorder=recorder,
+        journal=journal,
+        switches=switches,
+        appearance=appearance,
+        sound=sound,
+        size=options.size,
+    )
+    for name in ("SIGINT", "SIGTERM"):
+        signal.signal(getattr(signal, name), lambda *_: live.stop())
+    if _REPORT is not None:
+        signal.signal(_REPORT, lambda *_: live.ask_report())
+    summary = live.run()
+    figures = "{pictures} pictures, {scored} scored, {dropped} passed over".format(**summary)
+    print(figures + (f", recorded in {recorder.path}" if recorder else ""))
+
+
+def _assistant(options: argparse.Namespace) -> Assistant:
+    threshold = THRESHOLD if options.threshold is None else options.threshold
+    alarm = Alarm(threshold, options.hysteresis, options.minimum_duration)
+    return Assistant(alarm, armed=options.armed)
+
+
+def _load(options: argparse.Namespace, paths: list[str], arms: bool = False):
+    return networks.load(paths, options.backend, options.precision, options.threads, arms=arms)
+
+
+def _appearance(options: argparse.Namespace) -> Appearance | None:
+    """What arms by itself, where networks for it were given."""
+    if not options.arm_model:
+        return None
+    predictor = _load(options, networks.checkpoints(options.arm_model), arms=True)
+    return Appearance(predictor.predict, Alarm(PRESENCE, HYSTERESIS, PRESENCE_DURATION))
+
+
+def _announce(options: argparse.Namespace, predictor, paths, journal: Journal | None) -> None:
+    """Say, and log, what runs."""
+    print(DISCLAIMER)
+    print(f"{len(paths)} network(s) on {predictor.reason}, {predictor.precision}")
+    if options.threshold is None:
+        print(f"alarm from {THRESHOLD}: no --threshold was given, this one was fitted to nothing")
+    arming = (options.armed, options.arm_file, options.arm_serial, options.arm_model)
+    if not any(arming) and options.display != "window":
+        print("not armed, and nothing that could arm it: it will say standby throughout")
+    if journal:
+        given = {name: value for name, value in vars(options).items() if name != "model"}
+        given.update(source=without_password(options.source))
+        given.update(networks=networks.digests(paths), backend=predictor.reason)
+        given.update(arm_networks=networks.digests(networks.checkpoints(options.arm_model or [])))
+        journal.write("start", 0.0, **given)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,72 @@
+"""The ensemble of frame classifiers as one module, in operations that every converter knows.
+
+Runs on Python 3.8 with torch alone.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from clipassistnet.model import layers
+from clipassistnet.model.classifier import TIP_INVISIBLE, FrameClassifier, require_question
+from clipassistnet.model.weights import ModelError
+
+
+class EnsembleModule(nn.Module):
+    """The weighted mean of its members' confidences, as in the paper.
+
+    All of them predict `predicts`; a network for another question is refused (ModelError), and so
+    is one that judges crops, or with `crops` one that does not.
+    Holds copies of the members in their export form, for pictures of their common image size. Uses
+    nothing that torch2trt cannot convert: F.softmax, for torch.softmax would silently become a
+    constant; and class 1 is taken by a mean over both classes with weights 0 and 2, which is exact.
+    """
+
+    def __init__(
+        self,
+        models: Sequence[FrameClassifier],
+        weights: Sequence[float] | None = None,
+        *,
+        predicts: str = TIP_INVISIBLE,
+        crops: bool = False,
+    ):
+        super().__init__()
+        for number, model in enumerate(models):
+            require_question(model.spec["predicts"], predicts, f"member {number} of the ensemble")
+        inputs = {json.dumps([m.spec[k] for k in ("image_size", "mean", "std")]) for m in models}
+        if len(inputs) != 1 or models[0].spec["image_size"] is None:
+            raise ModelError(
+                "ensemble: expected members of one known image size, mean and standard deviation, "
+                f"got {sorted(inputs)}"
+            )
+        if any(bool(m.spec.get("cropped")) != crops for m in models):
+            raise ModelError(
+                "ensemble: members that judge whole frames, and members that judge crops around a "
+                "located clip applier (see located.py): expected "
+                + ("the latter alone" if crops else "the former alone")
+            )
+        shares = torch.tensor(
+            [1.0] * len(models) if weights is None else list(weights), dtype=torch.float32
+        )
+        if len(shares) != len(models) or (shares < 0).any() or shares.sum() <= 0:
+            raise ModelError(
+                f"ensemble: weights {weights} for {len(models)} members, expected one each, "
+                "none negative, not all 0"
+            )
+        self.models = nn.ModuleList([copy.deepcopy(model).eval() for model in models])
+        for model in self.models:
+            layers.plain(model, model.spec["image_size"])
+        self.spec = dict(models[0].spec)
+        shares = shares / shares.mean()
+        self.register_buffer("shares", torch.stack([0 * shares, 2 * shares], dim=1)[None])
+
+    def forward(self, images: Tensor) -> Tensor:
+        """p(what it predicts) (N,) of preprocessed images (N, 3, S, S)."""
+        members = torch.stack([F.softmax(model(images), dim=1) for model in self.models], dim=1)
+        return (members * self.shares).mean(dim=1).mean(dim=1)

@@ -1,0 +1,104 @@
+"""Where a classifier looks: Grad-CAM, guided backpropagation and their product.
+
+By captum, on a copy of the model in which every activation is one that captum can guide.
+"""
+
+import copy
+import warnings
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from captum.attr import GuidedBackprop, LayerAttribution, LayerGradCam
+from torch import Tensor, nn
+
+from clipassistnet.model.classifier import FrameClassifier
+
+# Activations by which guided backpropagation is not defined.
+UNGUIDABLE = (nn.SiLU, nn.GELU, nn.Hardswish, nn.ELU, nn.LeakyReLU, nn.PReLU, nn.Mish)
+
+
+class Saliency(NamedTuple):
+    """Maps (N, S, S) float32, none negative: larger where the model looks."""
+
+    grad_cam: np.ndarray
+    guided_backprop: np.ndarray
+    guided_grad_cam: np.ndarray
+
+
+def guided_gradcam(
+    model: FrameClassifier, images: Tensor, target: int | Sequence[int] = 1
+) -> Saliency:
+    """All three maps of preprocessed images (N, 3, S, S).
+
+    `target`, one for all or a list of one each, is the class to explain (1: tip invisible).
+
+    Guided Grad-CAM (Selvaraju et al. 2017) is guided backpropagation times the upsampled Grad-CAM;
+    of the three colours the largest magnitude is shown. The model stays as it is. ValueError for a
+    network whose activations cannot be guided.
+    """
+    cam, guided = grad_cam(model, images, target), guided_backprop(model, images, target)
+    strength = np.abs(guided).max(axis=1)
+    return Saliency(cam, strength, strength * cam)
+
+
+def grad_cam(model: FrameClassifier, images: Tensor, target: int | Sequence[int] = 1) -> np.ndarray:
+    """Grad-CAM (N, S, S) of the maps that are averaged into the features, upsampled bilinearly."""
+    network = guidable(model)
+    maps = LayerGradCam(network, pooling(network)).attribute(
+        _input(network, images), target, attribute_to_layer_input=True, relu_attributions=True
+    )
+    maps = LayerAttribution.interpolate(maps, tuple(images.shape[2:]), "bilinear")
+    return maps.squeeze(1).detach().cpu().numpy()
+
+
+def guided_backprop(
+    model: nn.Module, images: Tensor, target: int | Sequence[int] = 1
+) -> np.ndarray:
+    """Guided backpropagation (Springenberg et al. 2015), signed, the shape of `images`."""
+    network = guidable(model)
+    with warnings.catch_warnings():
+        # captum announces its hooks at every call; they sit on our copy.
+        warnings.filterwarnings("ignore", message="Setting backward hooks on ReLU")
+        gradients = GuidedBackprop(network).attribute(_input(network, images), target)
+    return gradients.detach().cpu().numpy()
+
+
+class ClampedReLU(nn.Sequential):
+    """ReLU6 of which captum guides the ReLU."""
+
+    def __init__(self):
+        super().__init__(nn.ReLU(), nn.Hardtanh(0, 6))
+
+
+def guidable(model: nn.Module) -> nn.Module:
+    """A copy in eval mode whose activations are all plain nn.ReLU: captum guides no others.
+
+    In-place activations would overwrite what captum's hooks look at.
+    """
+    model = copy.deepcopy(model).eval()
+    layers = [layer for layer in model.modules() if isinstance(layer, UNGUIDABLE)]
+    if layers:
+        kind = type(layers[0]).__name__
+        raise ValueError(f"guided backpropagation is defined for ReLU networks, this has {kind}")
+    for parent in list(model.modules()):
+        for name, layer in parent.named_children():
+            if isinstance(layer, nn.ReLU6):
+                setattr(parent, name, ClampedReLU())
+            elif isinstance(layer, nn.ReLU):
+                layer.inplace = False
+    return model
+
+
+def pooling(model: nn.Module) -> nn.Module:
+    """The global pooling, whose input Grad-CAM explains: the last maps with places in them."""
+    for name, layer in model.named_modules():
+        if name.split(".")[-1] in ("avgpool", "global_pool"):
+            return layer
+    raise ValueError("Grad-CAM: the network has no global pooling named avgpool or global_pool")
+
+
+def _input(network: nn.Module, images: Tensor) -> Tensor:
+    """A copy on the network's device that takes gradients (else captum warns)."""
+    device = next(network.parameters()).device
+    return images.detach().to(device, copy=True).requires_grad_()

@@ -1,1 +1,0 @@
-"""Copies of executed notebooks that may leave the hospital."""
