@@ -1,0 +1,93 @@
+"""Files are whole or as before, and locks end with their process."""
+
+import errno
+import fcntl
+import hashlib
+import subprocess
+import sys
+
+import pytest
+
+from clipassistnet import files
+
+
+def test_a_file_is_whole_or_as_before(tmp_path):
+    path = tmp_path / "table.csv"
+    files.write(path, "a\r\nb\n")
+    assert path.read_bytes() == b"a\r\nb\n"
+    with pytest.raises(AssertionError), files.whole(path) as part:
+        assert part.suffix == ".csv" and not part.write_text("half")
+    assert path.read_bytes() == b"a\r\nb\n"
+    assert [p.name for p in tmp_path.iterdir()] == ["table.csv"]
+
+
+def test_the_digest_is_sha_256(tmp_path):
+    body = bytes(range(256)) * 10_000
+    (tmp_path / "x").write_bytes(body)
+    assert files.digest(tmp_path / "x") == hashlib.sha256(body).hexdigest()
+
+
+def test_a_folder_is_replaced(tmp_path):
+    for name in ("run", "new"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "file").write_text(name)
+    (tmp_path / ".run.old").mkdir()  # of a call that was killed
+    files.replace_folder(tmp_path / "run", tmp_path / "new")
+    assert (tmp_path / "run" / "file").read_text() == "new"
+    assert [p.name for p in tmp_path.iterdir()] == ["run"]
+
+
+HOLDER = """
+import fcntl, os, sys, warnings
+from clipassistnet import files
+warnings.simplefilter("ignore")
+if sys.argv[2] == "without":
+    def flock(*_):
+        raise OSError(38, "Function not implemented")
+    fcntl.flock = flock
+with files.lock(sys.argv[1]):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+@pytest.mark.parametrize("locks", ["with", "without"])
+@pytest.mark.filterwarnings("ignore::clipassistnet.files.LockWarning")
+def test_a_lock_is_held_once_and_ends_with_its_process(tmp_path, monkeypatch, locks):
+    if locks == "without":
+        monkeypatch.setattr(fcntl, "flock", missing_flock)
+    path = tmp_path / "folder" / ".lock"
+    command = [sys.executable, "-c", HOLDER, str(path), locks]
+    holder = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    assert holder.stdout.readline() == b"held\n"
+    with pytest.raises(files.LockError, match="another process holds") as caught, files.lock(path):
+        pass
+    assert caught.value.errno == errno.EWOULDBLOCK
+    holder.kill()
+    holder.wait()
+    with files.lock(path):
+        pass
+    with files.lock(path, wait=True):
+        pass
+
+
+def test_a_file_system_without_locks_is_named(tmp_path, monkeypatch):
+    monkeypatch.setattr(fcntl, "flock", missing_flock)
+    warned = pytest.warns(files.LockWarning, match="has no OS locks")
+    with warned, files.lock(tmp_path / ".lock"):
+        pass
+
+
+def test_a_lock_that_cannot_be_taken_is_not_called_held(tmp_path, monkeypatch):
+    def no_more(*_):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", no_more)
+    refused = pytest.raises(files.LockError, match="no lock can be taken here")
+    with refused as caught, files.lock(tmp_path / ".lock"):
+        pass
+    assert caught.value.errno == errno.ENOTSUP
+
+
+def missing_flock(*_):
+    raise OSError(errno.ENOSYS, "Function not implemented")
