@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from clipassistnet.alarm import HYSTERESIS, PRESENCE, PRESENCE_DURATION
+from clipassistnet.alarm import ARMING_DURATION, ARMING_THRESHOLD, HYSTERESIS
 from clipassistnet.evaluation import arming_metrics, events
 from clipassistnet.live import Alarm, Appearance
 
@@ -42,7 +42,7 @@ def test_armed_as_live_is():
     table = timed(frames(LABELS, SCORES))
     on = arming_metrics.armed(table)
     assert "".join(map(str, on.astype(int))) == ON
-    appearance = Appearance(None, Alarm(PRESENCE, HYSTERESIS, PRESENCE_DURATION))
+    appearance = Appearance(None, Alarm(ARMING_THRESHOLD, HYSTERESIS, ARMING_DURATION))
     state, states = False, []
     for row in table.itertuples():
         appearance.scored(row.time, row.score)

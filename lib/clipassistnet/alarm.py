@@ -4,23 +4,25 @@ from __future__ import annotations
 
 import math
 
-# Until notebook 08 chooses them on cross-validation videos: round numbers, fitted to nothing.
+# Defaults of live: round numbers, fitted to nothing. Notebook 08 chooses others on out-of-fold
+# scores and writes them to alarm.json, where a study's frames lie close enough for that.
 THRESHOLD, HYSTERESIS, MINIMUM_DURATION = 0.5, 0.1, 0.2
-# Of 1 - p(clip applier): arming a second early or late costs less than arming by mistake.
-PRESENCE, PRESENCE_DURATION = 0.5, 1.0
+# The alarm that arms judges 1 - p(clip applier). Its duration is longer: arming a second late
+# costs less than arming by mistake.
+ARMING_THRESHOLD, ARMING_DURATION = 0.5, 1.0
 
 LONGEST_DURATION = 10.0  # seconds: a warning that waits longer comes after the clip
 
-_ROUNDING = 1e-6  # seconds: five frames of 40 ms are 0.2 s, if not quite so in binary
+_ROUNDING = 1e-6  # seconds: five frames of 40 ms are 0.2 s, although not exactly so in binary
 
 
 class Alarm:
-    """Whether the tip is to be called invisible, from scores p(invisible) and their time stamps.
+    """Decides from scores p(invisible) and their time stamps whether the tip counts as invisible.
 
-    The answer becomes "invisible" when every score of at least `minimum_duration` seconds is
-    `threshold` or more, and "visible" when every one of as long a time is below
-    `threshold - hysteresis`. In between, and where scores disagree, it stays as it was. It begins
-    as "invisible": nothing is called visible before scores have said so for long enough.
+    The answer becomes "invisible" when all scores within at least `minimum_duration` seconds are
+    `threshold` or more. It becomes "visible" when all scores within that time are below
+    `threshold - hysteresis`. Otherwise it stays as it was. It starts as "invisible": nothing is
+    called visible before the scores have said so for long enough.
     """
 
     def __init__(self, threshold: float, hysteresis: float, minimum_duration: float) -> None:
@@ -43,10 +45,10 @@ class Alarm:
     def reset(self) -> None:
         """Forget every score."""
         self.invisible = True
-        self._since = None  # type: float | None
+        self._since: float | None = None
 
     def update(self, score: float, time: float) -> bool:
-        """Take the next score, of a frame that arrived at `time` (seconds); True for invisible.
+        """Take the score of the frame that arrived at `time` (seconds); True means invisible.
 
         Raises ValueError for a score that is not a finite number.
         """

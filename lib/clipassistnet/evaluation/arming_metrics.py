@@ -2,7 +2,7 @@
 
 Here, and only here, `target` is 1 where there is a clip applier, and `score` is p(clip applier). An
 event is a stretch, an unbroken run of frames with one. Arming and disarming take a while by design
-(PRESENCE_DURATION), so a run of armed frames without a clip applier is a false arming unless it
+(ARMING_DURATION), so a run of armed frames without a clip applier is a false arming unless it
 adjoins a stretch and lasts no longer than that and `events.GRACE`.
 """
 
@@ -11,12 +11,13 @@ from typing import Unpack
 import numpy as np
 import pandas as pd
 
-from clipassistnet.alarm import HYSTERESIS, PRESENCE, PRESENCE_DURATION
+from clipassistnet.alarm import ARMING_DURATION, ARMING_THRESHOLD, HYSTERESIS
 from clipassistnet.data import cross_validation
 from clipassistnet.evaluation import discrimination, events
 from clipassistnet.evaluation.resampling import Sampling, bootstrap, ratio_table
 
-SETTING = events.Setting(PRESENCE, HYSTERESIS, PRESENCE_DURATION)  # of 1 - score, as in `live`
+# Of 1 - score, as in `live`.
+SETTING = events.Setting(ARMING_THRESHOLD, HYSTERESIS, ARMING_DURATION)
 HEADS = "judged", "measure"
 FRAMES, ARMED = "each frame by itself", "armed by live"
 # Measure: (part, whole, scale of its interval), ratios of sums over frames, or over videos.
@@ -59,7 +60,7 @@ def table(predictions: pd.DataFrame, fps: pd.Series, **sampling: Unpack[Sampling
     """
     frames = events.timed(with_target(predictions[predictions["split"] == "test"]), fps)
     ranked = {"measure": "AUROC", **bootstrap(frames, discrimination.auroc, **sampling)._asdict()}
-    rates = {FRAMES: _counted(frames, (frames["score"] > 1 - PRESENCE).to_numpy())}
+    rates = {FRAMES: _counted(frames, (frames["score"] > 1 - ARMING_THRESHOLD).to_numpy())}
     clips, stretches = clips_to_arm(frames), {}
     if len(clips):
         on = armed(clips)
@@ -82,10 +83,10 @@ def armed(frames: pd.DataFrame) -> np.ndarray:
 
 
 def clips_to_arm(frames: pd.DataFrame) -> pd.DataFrame:
-    """The frames of clips that last PRESENCE_DURATION: in a shorter one nothing can arm."""
+    """The frames of clips that last ARMING_DURATION: in a shorter one nothing can arm."""
     time = frames.groupby("clip")["time"]
     lasts = time.transform("max") - time.transform("min")
-    return frames[lasts > PRESENCE_DURATION - 1e-6].reset_index(drop=True)
+    return frames[lasts > ARMING_DURATION - 1e-6].reset_index(drop=True)
 
 
 def _counted(frames: pd.DataFrame, on: np.ndarray) -> pd.DataFrame:
@@ -95,7 +96,7 @@ def _counted(frames: pd.DataFrame, on: np.ndarray) -> pd.DataFrame:
 
 def _by_video(frames: pd.DataFrame, on: np.ndarray) -> pd.DataFrame:
     """`per_video_events` with patient and minutes without a clip applier."""
-    videos = events.per_video_events(frames, on, grace=PRESENCE_DURATION + events.GRACE)
+    videos = events.per_video_events(frames, on, grace=ARMING_DURATION + events.GRACE)
     minutes = (frames["seconds"] * (frames["target"] == 0)).groupby(frames["video"]).sum() / 60
     patient = frames.drop_duplicates("video").set_index("video")["patient"]
     return videos.assign(

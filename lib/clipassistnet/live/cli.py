@@ -7,7 +7,7 @@ import signal
 import sys
 import time
 
-from clipassistnet.alarm import HYSTERESIS, PRESENCE, PRESENCE_DURATION, THRESHOLD, Alarm
+from clipassistnet.alarm import ARMING_DURATION, ARMING_THRESHOLD, HYSTERESIS, THRESHOLD, Alarm
 from clipassistnet.live import networks
 from clipassistnet.live.journal import Journal
 from clipassistnet.live.loop import KEYS, Live
@@ -109,7 +109,7 @@ def _appearance(options: argparse.Namespace) -> Appearance | None:
     if not options.arm_model:
         return None
     predictor = _load(options, networks.checkpoints(options.arm_model), arms=True)
-    return Appearance(predictor.predict, Alarm(PRESENCE, HYSTERESIS, PRESENCE_DURATION))
+    return Appearance(predictor.predict, Alarm(ARMING_THRESHOLD, HYSTERESIS, ARMING_DURATION))
 
 
 def _announce(options: argparse.Namespace, predictor, paths, journal: Journal | None) -> None:

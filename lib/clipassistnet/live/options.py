@@ -7,10 +7,10 @@ import json
 import re
 
 from clipassistnet.alarm import (
+    ARMING_DURATION,
+    ARMING_THRESHOLD,
     HYSTERESIS,
     MINIMUM_DURATION,
-    PRESENCE,
-    PRESENCE_DURATION,
     THRESHOLD,
     Alarm,
 )
@@ -23,8 +23,8 @@ Clipping is minutes of an operation and a picture without a clip applier counts 
 feedback is given only while armed: by key, --armed, --arm-file, --arm-serial, or by itself when a
 clip applier appears: --arm-model takes a run of notebook 05 with loss "presence" (a study with
 "arming: true" has one), which arms where p(clip applier) stays above
-{1 - PRESENCE + HYSTERESIS} for {PRESENCE_DURATION} s and disarms where it stays at {1 - PRESENCE}
-or below as long. How well that works on frames it never saw is in notebook 08's table "arming":
+{1 - ARMING_THRESHOLD + HYSTERESIS} for {ARMING_DURATION} s and disarms where it stays at
+{1 - ARMING_THRESHOLD} or below as long. How well that works on frames it never saw is in notebook 08's table "arming":
 look there first, a network that arms at the wrong moment is worse than a pedal. A network for
 arming is refused as --model, and the other way round."""
 
