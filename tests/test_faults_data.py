@@ -12,7 +12,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from clipassistnet.data import dataset, frame_cache
+from clipassistnet.data import dataset, frame_cache, frame_extraction
+from clipassistnet.data.timeline import FrameError
 from faults import Fault
 from test_frames import CONTAINERS, rotate
 from tiny_videos import FRAMES, encode, index_of
@@ -26,7 +27,7 @@ def damaged(tiny_dataset, tmp_path):
     """Builds the cache of a dataset whose first video is `content`; says what came of it."""
     folder = Path(shutil.copytree(tiny_dataset, tmp_path / "dataset"))
     data = dataset.read(folder)
-    frame_cache.build(data, tmp_path / "whole", 32)
+    frame_extraction.extract(data, tmp_path / "whole", 32)
     digest = frame_cache.FrameCache(tmp_path / "whole").digest()
 
     def build(content: bytes, name: str = "v01.mp4", turns: int = 0, showing=range(FRAMES)) -> str:
@@ -35,9 +36,9 @@ def damaged(tiny_dataset, tmp_path):
         video.write_bytes(content)
         videos = data.videos.assign(path=data.videos["path"].replace("videos/v01.mp4", str(video)))
         try:
-            frame_cache.build(dataset.Dataset(folder, videos, data.annotations), cache, 32)
+            frame_extraction.extract(dataset.Dataset(folder, videos, data.annotations), cache, 32)
             error = ""
-        except frame_cache.FrameError as raised:
+        except FrameError as raised:
             error = str(raised)
             assert name in error
             assert {path.stem for path in cache.glob("*.json")} == OTHERS
@@ -47,7 +48,7 @@ def damaged(tiny_dataset, tmp_path):
             found = {f: index_of(np.rot90(shown.get("v01", f), turns)) for f in rows}
             assert all(index in (showing[frame], -1) for frame, index in found.items()), found
         (folder / "videos" / "v01.mp4").write_bytes(good)
-        frame_cache.build(data, cache, 32)
+        frame_extraction.extract(data, cache, 32)
         assert frame_cache.FrameCache(cache).digest() == digest
         return error
 
@@ -174,7 +175,7 @@ def changed(content: bytes, data: st.DataObject) -> bytes:
     return text[: data.draw(st.integers(0, len(text)))] if kind == "cut" else text
 
 
-@pytest.mark.filterwarnings("ignore::clipassistnet.dataset.DatasetWarning")
+@pytest.mark.filterwarnings("ignore::clipassistnet.data.dataset.DatasetWarning")
 def test_tables_changed_at_random(tiny_dataset, tmp_path, seen):
     folder = Path(shutil.copytree(tiny_dataset, tmp_path / "dataset")).resolve()
     fuzz(folder, {path.name: path.read_bytes() for path in folder.glob("*.csv")})

@@ -19,7 +19,7 @@ import yaml
 from safetensors import SafetensorError
 
 from clipassistnet import model, training
-from clipassistnet.data import dataset, frame_cache
+from clipassistnet.data import dataset, frame_cache, frame_extraction
 from clipassistnet.runs import RunError
 from clipassistnet.runs.execute import execute
 from faults import Fault
@@ -187,14 +187,14 @@ def fill(disk: Path, free: int) -> None:
 
 def test_a_disk_that_fills_while_frames_are_cached(tiny_dataset, tmp_path, small_disk, seen):
     data, cache = dataset.read(tiny_dataset), small_disk / "cache"
-    frame_cache.build(data, tmp_path / "whole", 64)
+    frame_extraction.extract(data, tmp_path / "whole", 64)
     with pytest.raises(OSError, match=r"No space left.*MiB free.*v\d\d\.npy"):
-        frame_cache.build(data, cache, 64)
+        frame_extraction.extract(data, cache, 64)
     kept = {path.stem for path in cache.glob("*.npy")}
     assert 0 < len(kept) < 8
     before = {name: (cache / f"{name}.npy").stat().st_mtime_ns for name in kept}
     enlarge(small_disk)
-    frame_cache.build(data, cache, 64)
+    frame_extraction.extract(data, cache, 64)
     assert {n: (cache / f"{n}.npy").stat().st_mtime_ns for n in kept} == before
     assert (
         frame_cache.FrameCache(cache).digest()

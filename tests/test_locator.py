@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from clipassistnet import deploy, model
-from clipassistnet.data import dataset, frame_cache
+from clipassistnet.data import dataset, video_source
 from clipassistnet.data.dataset import DatasetError
 from clipassistnet.evaluation import auroc
 from clipassistnet.model import crops, locator
@@ -170,7 +170,7 @@ def test_training_frames_are_cropped_by_their_boxes_and_judged_ones_by_found_one
 
 
 def test_boxes_in_pixels_become_shares_of_the_frame(monkeypatch):
-    monkeypatch.setattr(frame_cache, "original", lambda *_: np.zeros((50, 100, 3), np.uint8))
+    monkeypatch.setattr(video_source, "original", lambda *_: np.zeros((50, 100, 3), np.uint8))
     rows = [("v01", 3, "Clipper", 10, 20, 20, 30), ("v01", 3, "Clipper", 50, 0, 100, 25)]
     rows += [("v01", 4, "Grasper", 0, 0, 9, 9)]
     columns = ["video", "frame", "tool", *locator.CORNERS]

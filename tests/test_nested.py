@@ -16,7 +16,7 @@ import pytest
 import yaml
 from sklearn.metrics import roc_auc_score
 
-from clipassistnet.data import annotation, dataset, folds, frame_cache
+from clipassistnet.data import annotation, dataset, folds, frame_extraction
 from clipassistnet.data.schema import TABLES
 from clipassistnet.runs import BATCH, name_key, parameters, plan, provenance
 
@@ -74,7 +74,7 @@ def write_data(place: Path) -> None:
         videos=pd.DataFrame(videos, columns=list(TABLES["videos"].columns)),
         annotations=annotations[["video", "frame", "annotator", "label"]],
     )
-    frame_cache.build(dataset.read(place / "data"), place / "frames" / "64", 64)
+    frame_extraction.extract(dataset.read(place / "data"), place / "frames" / "64", 64)
     agreed = place / "01_annotation_agreement" / "once"
     agreed.mkdir(parents=True)
     annotation.consensus(annotations).to_csv(agreed / "labels.csv", index=False)

@@ -23,7 +23,7 @@ import numpy as np
 import pandas as pd
 
 from clipassistnet import evaluation
-from clipassistnet.data import annotation, dataset, folds, frame_cache
+from clipassistnet.data import annotation, dataset, folds, frame_cache, frame_extraction
 from clipassistnet.evaluation import alarm_choice, events
 from clipassistnet.runs.provenance import hardware
 
@@ -90,7 +90,7 @@ def _folds(folder: Path, videos: int) -> None:
 
 
 def _cache(folder: Path, videos: int) -> None:
-    frame_cache.build(dataset.read(folder), folder / "cache", SIZE)
+    frame_extraction.extract(dataset.read(folder), folder / "cache", SIZE)
 
 
 def _read_cache(folder: Path, videos: int) -> None:

@@ -88,7 +88,7 @@ def lock(path: PathLike, *, wait: bool = False) -> Iterator[None]:
 
     Args:
         path: of the lock's own file; its folder is made where it is missing.
-        wait: wait for another holder instead of raising.
+        wait: wait for another holder instead of raising, and print one line that says so.
 
     Raises:
         LockError: another process holds the lock (errno EWOULDBLOCK), or none can be taken here
@@ -100,11 +100,17 @@ def lock(path: PathLike, *, wait: bool = False) -> Iterator[None]:
     import filelock
 
     Path(path).parent.mkdir(parents=True, exist_ok=True)
-    held = filelock.FileLock(path, timeout=-1 if wait else 0)
+    held = filelock.FileLock(path, timeout=0)
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message=".*falling back to SoftFileLock")
-            held.acquire()
+            try:
+                held.acquire()
+            except filelock.Timeout:
+                if not wait:
+                    raise
+                print(f"{path}: waiting for the process that holds this lock", flush=True)
+                held.acquire(timeout=-1)
     except filelock.Timeout:
         raise LockError(errno.EWOULDBLOCK, "another process holds this lock", str(path)) from None
     except (NotImplementedError, OSError) as error:

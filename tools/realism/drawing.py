@@ -7,7 +7,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 
-from clipassistnet.data import frame_cache
+from clipassistnet.data import video_source
 from clipassistnet.evaluation import plots
 from realism.samples import Samples
 
@@ -26,7 +26,7 @@ def tiles(samples: Samples, videos, count: int, seed: int = 0) -> list[np.ndarra
 
 def _tile(samples: Samples, row: pd.Series) -> np.ndarray:
     """The frame, marked at its left edge: green where the tips are seen, red where not."""
-    picture = frame_cache.original(samples.dataset, row["video"], int(row["frame"]))
+    picture = video_source.original(samples.dataset, row["video"], int(row["frame"]))
     picture = cv2.resize(picture, (WIDTH, HEIGHT), interpolation=cv2.INTER_AREA)
     picture[:, :4] = (220, 60, 40) if row["target"] else (40, 200, 80)
     return picture

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from clipassistnet.data import annotation, dataset, frame_cache
+from clipassistnet.data import annotation, dataset, frame_cache, frame_extraction, video_source
 from clipassistnet.data.dataset import Dataset
 from clipassistnet.data.importers import common, m2cai16
 from realism import SIZE
@@ -46,7 +46,7 @@ def _samples(data: Dataset, labels: pd.DataFrame, folder: Path) -> Samples:
     table = labels.loc[labels["label"] != "absent", ["video", "frame", "label"]]
     table = table.merge(data.videos[["video", "patient"]], on="video")
     table["target"] = (table["label"] == "invisible").astype(int)
-    frame_cache.build(data, folder, SIZE, frames=table)
+    frame_extraction.extract(data, folder, SIZE, frames=table)
     cache = frame_cache.FrameCache(folder)
     keys = list(zip(table["video"], table["frame"], strict=True))
     pictures = np.stack([cache.get(video, frame) for video, frame in keys])
@@ -62,7 +62,7 @@ def _samples(data: Dataset, labels: pd.DataFrame, folder: Path) -> Samples:
 
 def _size(data: Dataset, rows: pd.DataFrame) -> tuple[int, int]:
     """Width and height of a video's pictures."""
-    height, width = frame_cache.original(
+    height, width = video_source.original(
         data, rows["video"].iloc[0], int(rows["frame"].iloc[0])
     ).shape[:2]
     return width, height

@@ -1,4 +1,4 @@
-"""Where the frames of a video come from: a video file, or numbered image files."""
+"""Where the frames of a dataset's video come from: a video file, or numbered image files."""
 
 import hashlib
 from collections.abc import Iterator
@@ -9,18 +9,20 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps
 
+from clipassistnet import files
 from clipassistnet.data.dataset import Dataset
-from clipassistnet.data.decoding import pictures
+from clipassistnet.data.frame_seeking import pictures
 from clipassistnet.data.timeline import FrameError, Timeline, timeline
 
-PART = 16 * 2**20  # bytes
+PART = 16 * 2**20  # bytes of one part of a large file
 
 
 @dataclass(frozen=True)
-class Source:
+class VideoSource:
     """A video of a dataset: `path` is a file, or a pattern with `{frame...}` of image files.
 
-    `fps` is the declared rate, `length` the declared number of frames (None: a sparse set).
+    `video` is its id, `fps` the declared rate, `length` the declared number of frames (None: a
+    sparse set of image files).
     """
 
     video: str
@@ -61,39 +63,44 @@ class Source:
         """See `Timeline.irregular`; nothing for image files."""
         return {} if "{" in self.path else self.timeline().irregular()
 
-    def fingerprint(self, frames: list[int]) -> str:
-        """Hash of the video file, or of the image files of these frames."""
+    def digest(self, frames: list[int]) -> str:
+        """Hash of the video file (see `quick_digest`), or of the image files of these frames."""
         if "{" not in self.path:
-            return fingerprint(self.path)
-        each = [fingerprint(self.path.format(frame=frame)) for frame in frames]
+            return quick_digest(self.path)
+        each = [quick_digest(self.path.format(frame=frame)) for frame in frames]
         return "sha256-list:" + hashlib.sha256("\n".join(each).encode()).hexdigest()
 
 
-def source(dataset: Dataset, video: str) -> Source:
-    """Source of a video of the dataset; KeyError where it has none of that name."""
+def source(dataset: Dataset, video: str) -> VideoSource:
+    """The source of a video of the dataset; KeyError where it has no video of that name."""
     path = dataset.path(video)
     row = dataset.videos[dataset.videos["video"] == video].iloc[0]
     length = None if row.isna()["frames"] else int(row["frames"])
-    return Source(video, path, float(row["fps"]), length)
+    return VideoSource(video, path, float(row["fps"]), length)
 
 
-def fingerprint(path: str | Path) -> str:
-    """SHA-256 of a file; above 64 MiB of its size and 16 MiB at its head, middle and tail.
+def original(dataset: Dataset, video: str, frame: int) -> np.ndarray:
+    """One frame at full resolution, uint8 RGB (H,W,3); FrameError where it cannot be decoded."""
+    return next(source(dataset, video).pictures([frame]))[0]
 
-    A recording of hours is then recognised in a moment; a change between these parts that keeps
-    the size is not noticed. The prefix of the hash says which of the two it is.
+
+def quick_digest(path: str | Path) -> str:
+    """SHA-256 of a file; of a file above 64 MiB, of its size and of 16 MiB of each of three parts.
+
+    The parts are its head, middle and tail. A recording of hours is so recognised in a moment, but
+    a change between the parts that keeps the size is not noticed. The prefix of the hash says
+    which of the two it is.
     """
     try:
+        size = Path(path).stat().st_size
+        if size <= 4 * PART:
+            return "sha256:" + files.digest(path)
+        sha = hashlib.sha256(str(size).encode())
         with open(path, "rb") as file:
-            size = file.seek(0, 2)
-            if size <= 4 * PART:
-                file.seek(0)
-                return "sha256:" + hashlib.file_digest(file, "sha256").hexdigest()
-            sha = hashlib.sha256(str(size).encode())
             for start in (0, (size - PART) // 2, size - PART):
                 file.seek(start)
                 sha.update(file.read(PART))
-            return "sha256-parts:" + sha.hexdigest()
+        return "sha256-parts:" + sha.hexdigest()
     except OSError as error:
         raise FrameError(f"{path}: {error.strerror}") from error
 

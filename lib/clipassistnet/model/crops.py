@@ -11,7 +11,7 @@ import json
 import numpy as np
 import pandas as pd
 
-from clipassistnet.data import frame_cache
+from clipassistnet.data import video_source
 from clipassistnet.data.dataset import Dataset, DatasetError
 from clipassistnet.model import locator
 from clipassistnet.model.locator import CORNERS
@@ -58,7 +58,7 @@ def boxes(data: Dataset) -> pd.DataFrame:
         raise DatasetError([f"boxes.csv: no box of a {TOOL}; a locator learns from boxes"])
     table = table[table["tool"] == TOOL].astype(dict.fromkeys(CORNERS, float))
     for video, rows in table.groupby("video"):
-        height, width = frame_cache.original(data, video, rows["frame"].iloc[0]).shape[:2]
+        height, width = video_source.original(data, video, rows["frame"].iloc[0]).shape[:2]
         table.loc[rows.index, CORNERS] /= [width, height, width, height]
     area = (table["x1"] - table["x0"]) * (table["y1"] - table["y0"])
     largest = table.assign(area=area).sort_values("area").drop_duplicates(KEY, keep="last")

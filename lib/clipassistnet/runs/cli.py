@@ -80,12 +80,12 @@ def _simulate(options: argparse.Namespace, _: list[str]) -> int:
 
 
 def _frames(options: argparse.Namespace, _: list[str]) -> int:
-    from clipassistnet.data import dataset, frame_cache
+    from clipassistnet.data import dataset, frame_extraction
     from clipassistnet.runs.plan import read_plan
 
     data = dataset.read(data_folder(options.study))
     for size in read_plan(options.study).sizes:
-        frame_cache.build(
+        frame_extraction.extract(
             data, frames_folder(options.study, size), size, processes=options.processes
         )
     return 0
