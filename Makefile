@@ -1,20 +1,24 @@
-# Everything a person types. Each target makes the environment first, where it is missing or stale.
+# Everything a person types; `make` alone lists it. Each target makes the environment first, where it is missing or stale.
 STUDY ?= demo
 DATA  ?=
 ARGS  ?=
 PYTHON3 ?= python3
 BIN   := .venv/bin
 PY    := $(BIN)/python
-RUNS  := $(PY) -m clipassistnet.runs
+CLI   := $(PY) -m clipassistnet
 
-.PHONY: demo study test test-all benchmark reliability lab record report summary lint lock clean
+.DEFAULT_GOAL := help
+.PHONY: help demo study test test-all benchmark reliability lab record report summary lint lock clean
 .DELETE_ON_ERROR:
 
-demo: .venv/installed ## the whole study on simulated videos
-	@$(RUNS) study --study demo $(ARGS)
+help: ## list what can be made
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-study: .venv/installed ## STUDY=paper DATA=<dataset folder>
-	@$(RUNS) study --study $(STUDY) --data "$(DATA)" $(ARGS)
+demo: .venv/installed ## the whole study on simulated videos
+	@$(CLI) study demo $(ARGS)
+
+study: .venv/installed ## a study on your own videos: STUDY=paper DATA=<dataset folder>
+	@$(CLI) study $(STUDY) --data "$(DATA)" $(ARGS)
 
 test: .venv/installed ## the tests
 	@OMP_NUM_THREADS=1 $(PY) -m pytest -q -n auto --dist loadfile $(ARGS)
@@ -27,23 +31,23 @@ reliability: .venv/installed ## the last `make test-all` as the README's table o
 	@$(PY) tests/faults.py README.md build/test-all.xml
 
 benchmark: .venv/installed ## five ResNet-50 on this CPU, against eager PyTorch and the peak
-	@OMP_NUM_THREADS=$(shell nproc) $(PY) -m clipassistnet.deploy benchmark $(ARGS)
+	@OMP_NUM_THREADS=$(shell nproc) $(PY) tools/benchmark_cpu.py $(ARGS)
 
 lab: .venv/installed ## JupyterLab, once the smoke study is there
-	@$(RUNS) study --study smoke
+	@$(CLI) study smoke
 	@$(BIN)/jupyter lab --ServerApp.root_dir=. \
 	  --LabApp.default_url=/lab/tree/notebooks/01_annotation_agreement.ipynb $(ARGS)
 
 record: .venv/installed ## copy a study on simulated or published videos to the tracked record
-	@$(RUNS) record --study $(STUDY)
+	@$(CLI) record $(STUDY)
 
 report: .venv/installed ## the study's tables, figures and model card on one HTML page
-	@$(RUNS) report --study $(STUDY)
+	@$(CLI) report $(STUDY)
 
-summary: .venv/installed ## the study's tables once more
-	@$(RUNS) summary --study $(STUDY)
+summary: .venv/installed ## the study's tables once more: STUDY=demo
+	@$(CLI) summary $(STUDY)
 
-lint: .venv/installed
+lint: .venv/installed ## the style of code and notebooks, and what may import what
 	@$(BIN)/ruff format --check . && $(BIN)/ruff check .
 
 lock: ## pin what pyproject.toml asks for

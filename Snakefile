@@ -1,5 +1,5 @@
 # What depends on what. Snakemake orders the runs, in parallel and on clusters, and decides what may
-# be out of date; each run (python -m clipassistnet.runs run ...) decides from the content of its
+# be out of date; each run (clipassistnet run ...) decides from the content of its
 # parameters, code and inputs what is. Start it with `make study`, which also holds the lock.
 #
 # A run's output for Snakemake is the stamp .done: the runner swaps whole folders, and Snakemake
@@ -21,7 +21,7 @@ SETTINGS = read_study(STUDY)
 PLAN = read_plan(STUDY)
 SINGLE = PLAN.students + PLAN.arming
 THREADS = SETTINGS.get("threads", 1)
-RUN = f"exec {sys.executable} -m clipassistnet.runs --child"  # exec: the run is Snakemake's own child
+RUN = f"exec {sys.executable} -m clipassistnet --child"  # exec: the run is Snakemake's own child
 
 
 def done(notebook, key="once"):

@@ -1,4 +1,4 @@
-"""python -m clipassistnet.deploy, and the live loop on a saved engine."""
+"""clipassistnet deploy, and the live loop on a saved engine."""
 
 import json
 
@@ -8,8 +8,8 @@ import pytest
 
 import benchmark_cpu
 from clipassistnet import deploy, model
+from clipassistnet.__main__ import main
 from clipassistnet.deploy import frame_files
-from clipassistnet.deploy.cli import main
 from clipassistnet.live import networks as live_engine
 from tiny_ensembles import SIZE, blobs, member, tiny_ensemble
 
@@ -25,7 +25,7 @@ def folder(tmp_path_factory):
     arguments += ["--frames", str(folder / "frames.npy"), "--threshold", "0.5"]
     (folder / "arguments.json").write_text(json.dumps(arguments))
     convert = ["convert", "--backend", "openvino", "--out", str(folder / "engine")]
-    assert main(convert + arguments) == 0
+    assert main(["deploy", *convert, *arguments]) == 0
     return folder
 
 
@@ -34,29 +34,32 @@ def arguments(folder) -> list[str]:
 
 
 def test_backends_are_listed(capsys):
-    assert main(["backends"]) == 0
+    assert main(["deploy", "backends"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[0] for line in lines] == list(deploy.available())
 
 
 def test_a_converted_engine_passes_its_check(folder, capsys):
-    assert main(["check", str(folder / "engine"), *arguments(folder)]) == 0
+    assert main(["deploy", "check", str(folder / "engine"), *arguments(folder)]) == 0
     result = json.loads(capsys.readouterr().out)
     assert result["parity"]["passed"]
     assert [row["backend"] for row in result["timing"]] == ["torch", "openvino"]
 
 
 def test_what_cannot_be_done_is_said(folder, capsys):
-    assert main(["check", str(folder), *arguments(folder)]) == 1
+    assert main(["deploy", "check", str(folder), *arguments(folder)]) == 1
     assert "no saved engine" in capsys.readouterr().err
-    assert main(["convert", "--backend", "torch", "--out", "unused", *arguments(folder)]) == 1
+    assert (
+        main(["deploy", "convert", "--backend", "torch", "--out", "unused", *arguments(folder)])
+        == 1
+    )
     assert "no engine was built" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("threshold", ["2", "0", "nan", "half"])
 def test_an_operating_point_that_is_none_is_refused(folder, capsys, threshold):
     """No score would flip at it, and parity would tell nothing."""
-    command = ["check", str(folder / "engine"), *arguments(folder)[:-1], threshold]
+    command = ["deploy", "check", str(folder / "engine"), *arguments(folder)[:-1], threshold]
     with pytest.raises(SystemExit):
         main(command)
     said = f"--threshold: {threshold}: expected a number above 0, at most 1"
@@ -84,7 +87,7 @@ def test_live_takes_no_engine_or_network_of_the_other_kind(folder, tmp_path):
     model.save(network, tmp_path / "model.safetensors")
     convert = ["convert", "--backend", "openvino", "--out", str(tmp_path / "engine")]
     convert += ["--model", str(tmp_path / "model.safetensors"), "--threshold", "0.5"]
-    assert main([*convert, "--frames", str(folder / "frames.npy")]) == 0
+    assert main(["deploy", *convert, "--frames", str(folder / "frames.npy")]) == 0
     for name in ("engine", "model.safetensors"):
         paths = live_engine.checkpoints([str(tmp_path / name)])
         assert live_engine.load(paths, "openvino", None, None, arms=True).predict(blobs(1)).shape

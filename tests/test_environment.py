@@ -174,7 +174,7 @@ class Absent(importlib.abc.MetaPathFinder):
             raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
 
 sys.meta_path.insert(0, Absent())
-import clipassistnet.deploy.__main__, clipassistnet.live.__main__
+import clipassistnet.__main__, clipassistnet.commands.deploy, clipassistnet.commands.live
 ours = [module for name, module in sys.modules.items() if name.startswith("clipassistnet")]
 files = [module.__file__ for module in ours]
 print(dict(backends=clipassistnet.deploy.available(), files=files))
@@ -193,7 +193,7 @@ def test_base_alone_imports_what_a_jetson_runs(jetson):
 
 def test_what_a_jetson_runs_is_python_38(jetson):
     names = {Path(file).relative_to(ROOT).as_posix() for file in jetson["files"]}
-    roles = ("model/__init__", "transforms", "deploy/benchmark", "live/stages", "live/loop")
+    roles = ("model/__init__", "transforms", "commands/live", "live/scoring", "live/loop")
     assert {f"lib/clipassistnet/{name}.py" for name in roles} < names
     for name in names:
         ast.parse((ROOT / name).read_text(), name, feature_version=(3, 8))

@@ -29,7 +29,7 @@ from tiny_training import bright_squares, tiny_settings
 
 pytestmark = pytest.mark.slow
 STUDY = "brief"
-COMMAND = [sys.executable, "-m", "clipassistnet.runs", "study", "--study", STUDY, "--cores", "2"]
+COMMAND = [sys.executable, "-m", "clipassistnet", "study", STUDY, "--cores", "2"]
 
 
 class Stage(NamedTuple):
@@ -96,7 +96,7 @@ def found(project: Path, stage: Stage) -> int | None:  # noqa: F811
     commands = processes_in(project)
     run = next((p for p, c in commands.items() if re.search(f"--child {stage.run}", c)), None)
     wanted = {
-        "command": lambda pid: "clipassistnet.runs study" in commands[pid],
+        "command": lambda pid: "clipassistnet study" in commands[pid],
         "snakemake": lambda pid: "-m snakemake" in commands[pid],
         "run": lambda pid: pid == run,
         "kernel": lambda pid: "runs.kernel" in commands[pid] and parent(pid) == run,

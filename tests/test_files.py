@@ -13,10 +13,19 @@ from clipassistnet import files
 
 def test_a_file_is_whole_or_as_before(tmp_path):
     path = tmp_path / "table.csv"
+    with files.whole(path) as part:
+        assert part.suffix == ".csv"
+        part.write_bytes(b"before")
+
+    def fails_half_way() -> None:
+        with files.whole(path) as part:
+            part.write_text("half")
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fails_half_way()
+    assert path.read_bytes() == b"before"
     files.write(path, "a\r\nb\n")
-    assert path.read_bytes() == b"a\r\nb\n"
-    with pytest.raises(AssertionError), files.whole(path) as part:
-        assert part.suffix == ".csv" and not part.write_text("half")
     assert path.read_bytes() == b"a\r\nb\n"
     assert [p.name for p in tmp_path.iterdir()] == ["table.csv"]
 

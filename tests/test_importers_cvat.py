@@ -6,9 +6,9 @@ from xml.sax.saxutils import quoteattr
 
 import pytest
 
+from clipassistnet.__main__ import main
 from clipassistnet.data import dataset, importers
 from clipassistnet.data.importers import cholec80, cvat, m2cai16
-from clipassistnet.data.importers.cli import main
 from test_importers import made_up
 from test_importers_cholec import videos80
 from tiny_videos import FRAMES, encode
@@ -268,7 +268,7 @@ def test_cholec80_from_its_tool_list_to_two_annotators(videos80, tmp_path, capsy
     for annotator, said in (("A", "visible"), ("B", "absent")):
         export = video_export(tmp_path / "a.xml", track(dict.fromkeys(frames, said)), **task)
         options = ["--dataset", str(folder), "--annotator", annotator]
-        assert main(["cvat", str(export), *options]) == 0, capsys.readouterr().err
+        assert main(["import", "cvat", str(export), *options]) == 0, capsys.readouterr().err
         data = dataset.read(folder)
         assert labels(data, annotator) == absent | dict.fromkeys(frames, said)
     assert set(data.annotations["annotator"]) == {"A", "B"}

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from clipassistnet.__main__ import main
 from clipassistnet.data import dataset, importers
 from clipassistnet.data.importers import common, m2cai16
-from clipassistnet.data.importers.cli import main
 from clipassistnet.data.patients import known, patients
 from test_importers import HEIGHT, WIDTH, made_up
 
@@ -40,18 +40,18 @@ def test_a_folder_that_does_not_validate_is_not_left_behind(tiny, tmp_path):
 
 def test_command_line(tiny, tmp_path, capsys):
     out = str(tmp_path / "out")
-    assert main(["m2cai16-tool-locations", str(tiny), out]) == 0
+    assert main(["import", "m2cai16-tool-locations", str(tiny), out]) == 0
     assert "2 videos of 2 patients, 5 labelled frames" in capsys.readouterr().out
-    assert main(["m2cai16-tool-locations", str(tiny), out]) == 1
+    assert main(["import", "m2cai16-tool-locations", str(tiny), out]) == 1
     assert "labels are never overwritten" in capsys.readouterr().err
-    assert main(["cholec80", str(tmp_path / "nowhere"), out]) == 1
+    assert main(["import", "cholec80", str(tmp_path / "nowhere"), out]) == 1
     assert "no such folder" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("command", ["m2cai16-tool-locations", "cholec80", "cholect50", "cvat"])
 def test_help_tells_a_newcomer_what_to_give(command, capsys):
     with pytest.raises(SystemExit) as status:
-        main([command, "--help"])
+        main(["import", command, "--help"])
     assert status.value.code == 0
     text = capsys.readouterr().out
     assert "SOURCE is the folder" in text or "Export each task" in text

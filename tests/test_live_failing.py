@@ -10,7 +10,8 @@ import cv2
 import numpy as np
 import pytest
 
-from clipassistnet.live import Alarm, Appearance, Assistant, Live, State, options
+from clipassistnet.commands import live_options as options
+from clipassistnet.live import Alarm, Appearance, Assistant, Live, State
 from clipassistnet.live.capture import Capture, Picture
 from clipassistnet.live.history import History
 from clipassistnet.live.journal import Journal

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 import torch
 
+from clipassistnet.__main__ import main
 from clipassistnet.live import Alarm, Appearance, Assistant, SourceError, State, offline
-from clipassistnet.live.cli import main
 from clipassistnet.live.journal import Journal
 from clipassistnet.live.overlay import Overlay
 from clipassistnet.live.recorder import Writer
@@ -158,7 +158,7 @@ def test_offline_from_the_command_line(tmp_path, run_folder, capsys):
     video = encode(tmp_path / "video.mp4", count=30)
     arguments = ["--model", str(run_folder), str(run_folder / "model.safetensors")]
     arguments += ["--source", str(video), "--offline", "--record", str(tmp_path / "overlay.mkv")]
-    assert main([*arguments, "--armed", "--backend", "torch"]) == 0
+    assert main(["live", *arguments, "--armed", "--backend", "torch"]) == 0
     assert shown(tmp_path / "overlay.mkv")[0] == list(range(30))
     out = capsys.readouterr().out
     assert "Not a medical device" in out
@@ -176,13 +176,13 @@ def test_a_network_for_arming_arms_and_is_not_taken_for_the_other(tmp_path, run_
     overlay = ["--offline", "--record", str(tmp_path / "overlay.mkv"), "--log", str(log)]
     arguments = ["--source", str(video), *overlay, "--threshold", "0.6", "--backend", "torch"]
     given = ["--model", str(run_folder), "--arm-model", str(tmp_path), *arguments]
-    assert main(given) == 0
+    assert main(["live", *given]) == 0
     start, *lines = [json.loads(line) for line in log.read_text().splitlines()]
     assert list(start["arm_networks"]) == [str(tmp_path / "model.safetensors")]
     [armed] = [line for line in lines if line["event"] == "armed"]
     assert armed["clock"] == pytest.approx(1.0, abs=0.05), "a clip applier that stays for a second"
     for wrong in (["--model", str(tmp_path)], ["--arm-model", str(run_folder)]):
-        assert main([*given, *wrong]) == 1
+        assert main(["live", *given, *wrong]) == 1
         assert "its score is p(" in capsys.readouterr().err
 
 
@@ -199,7 +199,7 @@ def test_a_network_for_arming_arms_and_is_not_taken_for_the_other(tmp_path, run_
 )
 def test_command_line_says_what_is_wrong(tmp_path, run_folder, capsys, arguments, reason):
     video = encode(tmp_path / "video.mp4", count=3)
-    assert main(["--model", str(run_folder), "--source", str(video), *arguments]) == 1
+    assert main(["live", "--model", str(run_folder), "--source", str(video), *arguments]) == 1
     assert reason in capsys.readouterr().err
 
 
@@ -245,7 +245,7 @@ def test_live_from_the_command_line(tmp_path, run_folder, capsys, signals):
         os.kill(os.getpid(), signal.SIGUSR1)
 
     threading.Thread(target=ask_for_a_report, daemon=True).start()
-    assert main(live_arguments(tmp_path, run_folder, 25) + record) == 0
+    assert main(["live", *live_arguments(tmp_path, run_folder, 25), *record]) == 0
     lines = checked(log, 25)
     assert "latency" in [line["event"] for line in lines], "a report at SIGUSR1"
     printed = capsys.readouterr()
@@ -282,7 +282,7 @@ print(Live(opener(sys.argv[1]), predict, Assistant(Alarm(0.5, 0, 0))).run()["pic
 def test_the_command_line_needs_base_dependencies_alone(tmp_path, run_folder):
     # tqdm belongs to the hub's client, which timm brings with it.
     program = WITHOUT.format(STUDY_ONLY - {"tqdm"})
-    program += "from clipassistnet.live.__main__ import main; sys.exit(main(sys.argv[1:]))"
+    program += "from clipassistnet.__main__ import main; sys.exit(main(['live', *sys.argv[1:]]))"
     command = [sys.executable, "-c", program, *live_arguments(tmp_path, run_folder, 25)]
     ran = subprocess.run(command, capture_output=True, text=True)
     assert ran.returncode == 0, ran.stderr

@@ -5,8 +5,8 @@ import json
 import pytest
 
 from clipassistnet import alarm
+from clipassistnet.commands import live_options as options
 from clipassistnet.evaluation import alarm_choice, events
-from clipassistnet.live import options
 
 GIVEN = ["--model", "m", "--source", "0"]
 

@@ -18,7 +18,8 @@ from sklearn.metrics import roc_auc_score
 
 from clipassistnet.data import annotation, dataset, folds, frame_extraction
 from clipassistnet.data.schema import TABLES
-from clipassistnet.runs import BATCH, name_key, parameters, plan, provenance
+from clipassistnet.files import BATCH
+from clipassistnet.runs import name_key, parameters, plan, provenance
 
 ROOT = Path(__file__).resolve().parents[1]
 STUDY = {

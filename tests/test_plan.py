@@ -158,7 +158,7 @@ def test_a_public_set_as_unpacked_is_imported(project, shared, capsys):
 
 def test_a_folder_of_something_else_is_refused(project):
     (project / "pictures").mkdir()
-    with pytest.raises(RunError, match=r"(?s)DATA=pictures: expected.*clipassistnet\.importers"):
+    with pytest.raises(RunError, match=r"(?s)DATA=pictures: expected.*clipassistnet import"):
         keep_data(study(project), "pictures")
     with pytest.raises(RunError, match="study 'smoke' simulates its data"):
         keep_data("smoke", "pictures")

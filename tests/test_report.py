@@ -9,9 +9,10 @@ import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 from safetensors.numpy import save_file
 
+from clipassistnet.__main__ import main
+from clipassistnet.files import digest as file_digest
 from clipassistnet.publish import report
-from clipassistnet.runs import RunError, file_digest
-from clipassistnet.runs.cli import main
+from clipassistnet.runs import RunError
 from test_share_pictures import noise, png
 
 TABLE = """<table><thead><tr><th></th><th>ours</th></tr><tr><th>quantity</th><th></th></tr></thead>
@@ -209,10 +210,10 @@ def test_no_frame_of_a_real_video_is_shown(studied):
 def test_without_runs_it_names_the_command(project, capsys):
     with pytest.raises(RunError, match="make study STUDY=tiny"):
         report.write("tiny")
-    assert main(["report", "--study", "tiny"]) == 1
+    assert main(["report", "tiny"]) == 1
     assert not (project / "papermill_runs" / "tiny" / "report.html").exists()
 
 
 def test_the_command_names_the_page(studied, capsys):
-    assert main(["report", "--study", "tiny"]) == 0
+    assert main(["report", "tiny"]) == 0
     assert capsys.readouterr().out == "report: papermill_runs/tiny/report.html\n"

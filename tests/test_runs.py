@@ -118,7 +118,7 @@ def test_a_full_disk_is_named(project, monkeypatch):
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("clipassistnet.runs.engine.execute", full)
+    monkeypatch.setattr("clipassistnet.runs.papermill_engine.execute", full)
     with pytest.raises(RunError, match="the disk is full"):
         execute("tiny", "01_tiny", {})
 
@@ -143,7 +143,7 @@ def test_nothing_computes_on_after_kill_9(project):
         "time.sleep(120)"
     )
     write_notebook(project / "notebooks" / "01_tiny.ipynb", GOOD[0], wait, GOOD[1])
-    command = [sys.executable, "-m", "clipassistnet.runs", "run", "01_tiny", "--study", "tiny"]
+    command = [sys.executable, "-m", "clipassistnet", "run", "01_tiny", "--study", "tiny"]
     runner = subprocess.Popen(command, cwd=project)
     pid_file = project / "kernel"
     wait_for(lambda: pid_file.exists() and pid_file.read_text())
@@ -236,17 +236,17 @@ def test_given_parameters_are_typed(project):
 
 def test_a_run_depends_on_what_its_notebook_imports_and_on_nothing_else(project):
     path = project / "notebooks" / "01_tiny.ipynb"
-    write_notebook(path, "from clipassistnet import losses")
+    write_notebook(path, "from clipassistnet.model import losses")
     modules = provenance.code(path)
-    assert "clipassistnet.losses" in modules
-    assert "clipassistnet.plots" not in modules
+    assert "clipassistnet.model.losses" in modules
+    assert "clipassistnet.evaluation.plots" not in modules
     assert "clipassistnet.runs.execute" not in modules
 
 
 def test_every_training_is_spared_by_a_change_in_the_plots():
     trained = provenance.code(Path(runs.root()) / "notebooks" / "05_train_fold.ipynb")
     assert "clipassistnet.training" in trained
-    assert "clipassistnet.plots" not in trained
+    assert "clipassistnet.evaluation.plots" not in trained
 
 
 def test_comments_and_docstrings_do_not_count_as_code():
@@ -257,7 +257,7 @@ def test_comments_and_docstrings_do_not_count_as_code():
 
 def test_a_missing_input_names_the_command_that_makes_it(project):
     run = runs.start("06_tiny", "tiny")
-    with pytest.raises(RunError, match=r"clipassistnet\.runs run 05_x --study tiny -p loss=bce"):
+    with pytest.raises(RunError, match=r"clipassistnet run 05_x --study tiny -p loss=bce"):
         run.input("05_x", "predictions.parquet", loss="bce")
 
 

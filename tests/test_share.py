@@ -18,7 +18,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
-from clipassistnet.publish.cli import main
+from clipassistnet.__main__ import main
 from clipassistnet.publish.copying import Copier
 from clipassistnet.publish.redaction import REMOVED, Redactor
 from clipassistnet.publish.terms import TermError, machines_terms, studys_terms, users_terms
@@ -134,7 +134,7 @@ def shared(folder: Path, *arguments: str) -> tuple[int, dict[str, str]]:
     """Exit status, and the text of every file that was written."""
     base = folder.parents[1]
     options = ["--videos", str(base / "data" / "videos.csv"), *arguments]
-    status = main([str(folder), str(base / "out"), *options])
+    status = main(["share", str(folder), str(base / "out"), *options])
     return status, {path.name: path.read_text() for path in base.glob("out/*")}
 
 
@@ -350,15 +350,15 @@ def test_nothing_is_mixed_or_left_behind(study, tmp_path, capsys, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(Path, "write_bytes", full)
-    assert main([str(folder), str(tmp_path / "other"), "--no-ids"]) == 1
+    assert main(["share", str(folder), str(tmp_path / "other"), "--no-ids"]) == 1
     assert sorted(path.name for path in tmp_path.iterdir()) == ["data", "out", "runs"]
 
 
 def test_without_ids_it_asks(study, tmp_path, capsys):
     folder = study(PLACES["prose"]("x"))
-    assert main([str(folder), str(tmp_path / "out")]) == 1
+    assert main(["share", str(folder), str(tmp_path / "out")]) == 1
     assert "name it with --videos, or share with --no-ids" in capsys.readouterr().err
-    assert main([str(tmp_path), str(tmp_path / "out"), "--no-ids"]) == 1
+    assert main(["share", str(tmp_path), str(tmp_path / "out"), "--no-ids"]) == 1
     assert "no executed notebooks" in capsys.readouterr().err
 
 
@@ -389,7 +389,7 @@ def test_a_really_executed_notebook(project, capsys):  # noqa: F811
     nbformat.write(notebook, source)
     execute("tiny", "01_tiny", {})
     study = project / "papermill_runs" / "tiny"
-    assert main([str(study), str(project / "out"), "--term", "Huber"]) == 0
+    assert main(["share", str(study), str(project / "out"), "--term", "Huber"]) == 0
     assert "1 notebooks" in capsys.readouterr().out
     copy = nbformat.read(project / "out" / "01_tiny.ipynb", 4)
     nbformat.validate(copy)
@@ -413,7 +413,7 @@ def test_runs_of_the_record_can_be_shared(tmp_path):
     training = "05_train_fold/loss=bce,recipe=paper,held_out=test,fold=0"
     for run in ("02_video_folds/once", "07_saliency/once", training):
         shutil.copytree(Path("papermill_runs/record/demo") / run, study / run)
-    assert main([str(study), str(tmp_path / "out"), "--no-ids", "--term", "sim001"]) == 0
+    assert main(["share", str(study), str(tmp_path / "out"), "--no-ids", "--term", "sim001"]) == 0
     copies = list((tmp_path / "out").glob("*.ipynb"))
     assert len(copies) == 3
     assert not any("sim001" in path.read_text() for path in copies)

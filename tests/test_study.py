@@ -18,7 +18,7 @@ from safetensors.torch import load_file
 from sklearn.metrics import roc_auc_score
 
 ROOT = Path(__file__).resolve().parents[1]
-COMMAND = [sys.executable, "-m", "clipassistnet.runs", "study", "--study", "smoke", "--cores", "2"]
+COMMAND = [sys.executable, "-m", "clipassistnet", "study", "smoke", "--cores", "2"]
 
 
 def processes_in(folder: Path) -> dict[int, str]:
@@ -172,7 +172,7 @@ def test_a_changed_parameter_reruns_only_what_depends_on_it(project):
 
 
 def test_a_study_without_its_data_says_what_it_needs(project):
-    command = [*COMMAND[:5], "paper"]
+    command = [*COMMAND[:4], "paper"]
     result = subprocess.run(command, cwd=project, capture_output=True, text=True)
     assert result.returncode == 1
     assert "study 'paper' needs data: make study STUDY=paper DATA=" in result.stderr
@@ -183,7 +183,7 @@ def test_the_users_own_videos_go_the_same_way(project):
     del study["simulate"]
     (project / "notebooks" / "studies" / "own.yaml").write_text(yaml.safe_dump(study))
     data = project / "papermill_runs" / "smoke" / "data"
-    command = [*COMMAND[:5], "own", "--data", str(data), "video_folds"]
+    command = [*COMMAND[:4], "own", "--data", str(data), "video_folds"]
     result = subprocess.run(command, cwd=project, capture_output=True, text=True)
     assert result.returncode == 0, result.stderr
     place = project / "papermill_runs" / "own"
@@ -212,7 +212,7 @@ def test_a_nested_study_with_recipes_from_its_videos_to_the_device(project):
     shutil.copytree(project / "papermill_runs" / "smoke" / "data", data)
     videos = pd.read_csv(data / "videos.csv").assign(split="")
     videos.to_csv(data / "videos.csv", index=False)
-    command = [*COMMAND[:5], "nested", "--data", str(data)]
+    command = [*COMMAND[:4], "nested", "--data", str(data)]
     result = subprocess.run(command, cwd=project, capture_output=True, text=True)
     assert result.returncode == 0, result.stderr
     assert "first, from the study smoke: 05_train_fold" in result.stdout
@@ -230,7 +230,7 @@ def test_a_nested_study_with_recipes_from_its_videos_to_the_device(project):
 
 
 def test_the_record_is_small_and_names_no_machine(project):
-    command = [*COMMAND[:3], "record", "--study", "smoke"]
+    command = [*COMMAND[:3], "record", "smoke"]
     result = subprocess.run(command, cwd=project, capture_output=True, text=True)
     assert result.returncode == 0, result.stderr
     record = project / "papermill_runs" / "record" / "smoke"

@@ -1,5 +1,7 @@
 """Five ResNet-50 at 224 px on this CPU: each rung against eager PyTorch, and against the peak.
 
+    python tools/benchmark_cpu.py [--model CHECKPOINT ...]
+
 Everything is timed in turn in one run, so that a machine's slow spells fall on all rows alike. The
 peak is the best rate, in multiplications a second, of plain convolutions in the same runtime: what
 the processor gives where nothing but convolution is asked of it.
@@ -28,18 +30,14 @@ _PEAK_CHANNELS, _PEAK_SIDE, _PEAK_LAYERS = 256, 28, 8
 _PEAK_STRIDE = 8  # of the first layer: int8 leaves the widest in float32
 
 
-def add_command(commands) -> None:
-    """Add `benchmark` to the subcommands of a parser."""
-    parser = commands.add_parser("benchmark", help="five ResNet-50 at 224 px on this CPU")
+def main(arguments: list[str] | None = None) -> None:
+    """Time every backend and precision of this CPU, and print them beside eager PyTorch."""
+    parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("--model", nargs="+", help="model.safetensors files (default: random ones)")
     parser.add_argument("--frames", nargs="+", help="TRAINING frames, for int8 (default: noise)")
     parser.add_argument("--repeats", type=int, default=15, help="timed calls of each row")
     parser.add_argument("--threads", type=int, default=os.cpu_count())
-    parser.set_defaults(run=run)
-
-
-def run(options: argparse.Namespace) -> int:
-    """The subcommand; returns the exit status."""
+    options = parser.parse_args(arguments)
     torch.set_num_threads(options.threads)
     torch.manual_seed(0)
     ensemble = given(options.model) if options.model else random_ensemble()
@@ -55,7 +53,6 @@ def run(options: argparse.Namespace) -> int:
     macs.update({name: count for name, (_, count) in peaks.items()})
     seconds = measure.interleaved(calls, [frames[:1]], options.repeats)
     print(report(ensemble, bool(options.model), refused, seconds, macs))
-    return 0
 
 
 def given(paths: list[str]) -> model.EnsembleModule:
@@ -145,3 +142,7 @@ def report(
         lines.append("Stages that members share are counted for each; OpenVINO computes them once.")
     missing = [reason for (name, _), reason in refused.items() if name == "openvino"]
     return "\n".join(lines + [f"not here: {reason}" for reason in missing])
+
+
+if __name__ == "__main__":
+    main()

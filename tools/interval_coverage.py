@@ -1,6 +1,6 @@
 """How often the 95 % intervals hold the truth, with few and with many videos: a simulation.
 
-    python -m clipassistnet.metrics.coverage [--studies 1000] [--out figures/statistics]
+    python tools/interval_coverage.py [--studies 1000] [--out figures/statistics]
 
 Videos differ in length (as in the paper, standard deviation 0.93 of the mean), in the share of
 invisible frames, in how high all their scores are and in how well they can be told apart; frames
@@ -97,9 +97,7 @@ def coverage(
 
 def main(arguments: list[str] | None = None) -> None:
     """Write coverage.csv, how often a nominal 95 % interval holds the truth (SIMULATED)."""
-    parser = argparse.ArgumentParser(
-        "python -m clipassistnet.metrics.coverage", description=main.__doc__
-    )
+    parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("--studies", type=int, default=1000, help="of 300 videos: a fifth of it")
     parser.add_argument("--out", type=Path, default=Path("figures/statistics"))
     given = parser.parse_args(arguments)

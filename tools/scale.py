@@ -1,6 +1,6 @@
 """How time and memory grow up to a study of the paper's size, 300 videos and 122,000 frames.
 
-    python -m clipassistnet.scale [--videos 10 100 300] [--out figures/statistics]
+    python tools/scale.py [--videos 10 100 300] [--out figures/statistics]
 
 Stand-ins only: one tiny video under many names, random labels and scores. Each step runs in a
 process of its own, which reports its processor time and its peak memory beyond what its imports
@@ -147,7 +147,7 @@ def _memory(field: str) -> float:
 
 def main(arguments: list[str] | None = None) -> None:
     """Write scale.csv: processor time and memory of each step, on SIMULATED stand-ins."""
-    parser = argparse.ArgumentParser("python -m clipassistnet.scale", description=main.__doc__)
+    parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("--videos", type=int, nargs="+", default=[10, 100, 300])
     parser.add_argument("--steps", nargs="+", choices=STEPS, default=list(STEPS))
     parser.add_argument("--out", type=Path, default=Path("figures/statistics"))
@@ -172,7 +172,7 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def _child(step: str, folder: str, videos: int) -> dict[str, float]:
-    command = [sys.executable, "-m", "clipassistnet.scale", "--steps", step]
+    command = [sys.executable, __file__, "--steps", step]
     command += ["--videos", str(videos), "--within", folder]
     done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
     return json.loads(done.stdout.splitlines()[-1])

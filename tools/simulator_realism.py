@@ -1,4 +1,7 @@
-"""Command line: python -m clipassistnet.simulate.realism --real M2CAI16 --simulated DATASET ..."""
+"""How real the simulator is: it is measured beside real frames (see the package `realism`).
+
+python tools/simulator_realism.py --real M2CAI16 --simulated DATASET --out FOLDER
+"""
 
 import argparse
 from collections.abc import Iterator
@@ -15,7 +18,7 @@ _A_PATIENT = 16  # frames at most of a patient, where real is told from simulate
 
 def main() -> None:
     """Measure a simulated dataset beside the real frames; write tables, sheets and a figure."""
-    parser = argparse.ArgumentParser(prog="python -m clipassistnet.simulate.realism")
+    parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("--real", type=Path, required=True, help="m2cai16-tool-locations")
     parser.add_argument("--simulated", type=Path, required=True, help="dataset folder")
     parser.add_argument("--out", type=Path, required=True, help="outside any repository")

@@ -1,6 +1,6 @@
 """For which scorer a guaranteed threshold keeps its word: the whole pipeline, simulated.
 
-    python -m clipassistnet.metrics.guarantee [--studies 1000] [--out figures/statistics]
+    python tools/threshold_guarantee.py [--studies 1000] [--out figures/statistics]
 
 Each simulated study draws videos, trains a linear classifier a fold on the other folds, scores
 every video with the member that did not train on it, sets a threshold for an expected miss of
@@ -121,9 +121,7 @@ def _missed(calibration: pd.DataFrame, alpha: float, new: Videos, scores: np.nda
 
 def main(arguments: list[str] | None = None) -> None:
     """Write guarantee.csv, whether each scheme keeps its alpha in SIMULATED studies."""
-    parser = argparse.ArgumentParser(
-        "python -m clipassistnet.metrics.guarantee", description=main.__doc__
-    )
+    parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("--studies", type=int, default=1000)
     parser.add_argument("--out", type=Path, default=Path("figures/statistics"))
     given = parser.parse_args(arguments)

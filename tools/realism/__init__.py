@@ -1,6 +1,6 @@
 """How real the simulator is: it is measured beside real frames, and by what is learnt from it.
 
-    python -m clipassistnet.simulate.realism --real M2CAI16 --simulated DATASET --out FOLDER
+    python tools/simulator_realism.py --real M2CAI16 --simulated DATASET --out FOLDER
 
 writes figures.csv (the five figures), statistics.csv, a contact sheet of both kinds (real patients'
 pixels: it stays out of the repository), one of simulated frames, and a figure of the statistics.

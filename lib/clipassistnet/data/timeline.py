@@ -21,7 +21,7 @@ class Packet(NamedTuple):
     corrupt: bool
 
 
-class FrameError(Exception):
+class FrameError(ValueError):
     """A frame that cannot be had; names the file, and the last good frame where there is one."""
 
 

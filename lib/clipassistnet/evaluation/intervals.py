@@ -2,7 +2,7 @@
 
 Percentile limits of a bootstrap over few videos are too narrow. Used instead: the t interval with
 the bootstrap's standard error, on a scale on which the statistic is roughly normal, with as many
-degrees of freedom as the videos are worth. `python -m clipassistnet.metrics.coverage` measures it.
+degrees of freedom as the videos are worth. `tools/interval_coverage.py` measures it.
 """
 
 from collections.abc import Sequence

@@ -77,7 +77,7 @@ def load(
     elif precision not in (None, "float32"):
         raise ValueError(
             f"precision {precision}: nobody has proven that these networks give the same answers "
-            "in it; make an engine of them with python -m clipassistnet.deploy convert, which does"
+            "in it; make an engine of them with clipassistnet deploy convert, which does"
         )
     else:
         ensemble = crop_ensemble.ensemble(paths, predicts=predicts)

@@ -13,8 +13,8 @@ from typing import Any
 
 from safetensors import safe_open
 
+from clipassistnet import files
 from clipassistnet.publish.finished_runs import Made, Rows
-from clipassistnet.runs.run import file_digest
 
 SETTINGS = ("backbone", "weights", "image_size", "trainable_stages", "batch_size", "accumulate")
 SETTINGS += ("epochs", "folds_count", "inner_folds", "loss", "recipe", "protocol")
@@ -102,7 +102,7 @@ def _data(agreement: Made | None, folder: Path) -> Part:
     told = ", ".join(f"{source} ({count} videos)" for source, count in sources.items())
     sentences = [f"Source, as videos.csv names it: {told}."]
     videos = folder / "videos.csv"
-    if agreement.record["inputs"].get("data/videos.csv") != file_digest(videos):
+    if agreement.record["inputs"].get("data/videos.csv") != files.digest(videos):
         sentences.append("videos.csv has changed since these runs.")
     return Part("The data", sentences, rows, measured=True)
 

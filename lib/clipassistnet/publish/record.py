@@ -40,7 +40,7 @@ def record(study: str) -> Path:
         raise RunError(
             f"study {study!r} is neither simulated nor under a Creative Commons licence (column "
             "licence of videos.csv); copies that may leave are made by: "
-            f"python -m clipassistnet.share papermill_runs/{study} <target>"
+            f"clipassistnet share papermill_runs/{study} <target>"
         )
     runs = sorted((runs_folder() / study).glob("0?_*/*/run.json"))
     if not runs:

@@ -1,21 +1,17 @@
-"""A whole study: Snakemake under one OS lock, and the summary at its end."""
+"""A whole study: Snakemake under one OS lock."""
 
 import os
 import subprocess
 import sys
 
-import pandas as pd
-
 from clipassistnet.runs.plan import read_plan
 from clipassistnet.runs.process import die_with_parent, try_lock
 from clipassistnet.runs.provenance import gpus
-from clipassistnet.runs.run import RunError, is_simulated, name_key, root, runs_folder
+from clipassistnet.runs.run import RunError, root, runs_folder
 from clipassistnet.runs.study_data import keep_data
 
 
-def run(
-    study: str, data: str | None, cores: int | None, extra: list[str], tell: bool = True
-) -> int:
+def run(study: str, data: str | None, cores: int | None, extra: list[str]) -> int:
     """Bring every run of a study up to date, and first what it needs of other studies.
 
     Returns Snakemake's exit status.
@@ -25,7 +21,6 @@ def run(
             time; not for a simulated study.
         cores: runs of one thread at a time, default the processor's.
         extra: further arguments for Snakemake, e.g. ["--executor", "slurm"].
-        tell: print the summary at the end.
 
     Raises:
         RunError: a wrong study file, missing data, or the study is running already.
@@ -35,44 +30,13 @@ def run(
     for other, notebook, key in read_plan(study).needs:
         print(f"first, from the study {other}: {notebook} {key}", flush=True)
         target = runs_folder() / other / notebook / key / ".done"
-        if status := run(other, None, cores, [*extra, str(target)], tell=False):
+        if status := run(other, None, cores, [*extra, str(target)]):
             return status
     lock = try_lock(folder / ".lock")
     if lock is None:
         raise RunError(f"study {study!r} is running already (its lock: {folder / '.lock'})")
     with lock:
-        status = _snakemake(study, cores or len(os.sched_getaffinity(0)), extra)
-    if status == 0 and tell:
-        if any(folder.glob("0?_*/*/run.json")):  # none where only data or frames were asked for
-            from clipassistnet.publish import report  # a second of imports, once everything is done
-
-            report.write(study)
-        print(summary(study))
-    return status
-
-
-def summary(study: str) -> str:
-    """Tables 2 and 3 beside the paper's, the ensemble's speed, and where everything lies.
-
-    A table that is not made yet is left out: Snakemake may have been asked for a part only.
-    """
-    folder = runs_folder() / study
-    shown = [("06_loss_comparison", "table2", "Table 2: the four losses, over folds")]
-    shown += [("08_ensemble_test", "table3", "Table 3: the ensemble and its members, test set")]
-    shown += [("09_jetson_deploy", "timing", "Frames per second of the ensemble")]
-    note = "  (SIMULATED data)" if is_simulated(study) else ""
-    parts = []
-    for notebook, table, title in shown:
-        path = folder / notebook / name_key({}) / f"{table}.csv"
-        if path.exists():
-            rows = pd.read_csv(path).drop(columns="left_out", errors="ignore")
-            parts += [f"\n{title}{note}\n", rows.to_string(index=False, na_rep="-")]
-    place = os.path.relpath(folder)
-    parts.append(f"\nExecuted notebooks: {place}/<notebook>/<run>/notebook.ipynb")
-    parts.append(f"Figures:            {place}/<notebook>/<run>/figures/")
-    if (folder / "report.html").exists():
-        parts.append(f"All on one page:    {place}/report.html")
-    return "\n".join(parts)
+        return _snakemake(study, cores or len(os.sched_getaffinity(0)), extra)
 
 
 def _snakemake(study: str, cores: int, extra: list[str]) -> int:

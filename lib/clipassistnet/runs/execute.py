@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from clipassistnet import files
 from clipassistnet.files import BATCH
 from clipassistnet.runs.parameters import notebook_path, resolve
 from clipassistnet.runs.process import one_gpu, try_lock
@@ -22,7 +23,6 @@ from clipassistnet.runs.provenance import code, environment, fingerprint
 from clipassistnet.runs.run import (
     RunError,
     data_folder,
-    file_digest,
     name_key,
     root,
     runs_folder,
@@ -88,7 +88,7 @@ def _digest_or_none(study: str, name: str) -> str | None:
         place, _, inside = name.partition("/")
         bases = {"data": lambda: data_folder(study), "weights": root}
         run = runs_folder() / study / name
-        return file_digest(bases[place]() / inside if place in bases else run)
+        return files.digest(bases[place]() / inside if place in bases else run)
     except (OSError, RunError):
         return None
 

@@ -5,9 +5,10 @@ from functools import cache
 from pathlib import PurePosixPath
 from typing import Any
 
+from clipassistnet import files
 from clipassistnet.data.cross_validation import PAPER, TEST, Training, arming, student, trainings
 from clipassistnet.runs.parameters import notebook_path, read_study, recipes_of, resolve
-from clipassistnet.runs.run import RunError, file_digest, name_key, root, runs_folder
+from clipassistnet.runs.run import RunError, name_key, root, runs_folder
 
 TRAIN = "05_train_fold"
 
@@ -71,7 +72,7 @@ def weights_mark(parameters: dict[str, Any]) -> str:
     return _digest(path) if path.is_file() else ""
 
 
-_digest = cache(file_digest)
+_digest = cache(files.digest)
 
 
 def _trainings(study: str, recipes: list[str]) -> list[Training]:

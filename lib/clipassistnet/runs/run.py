@@ -5,7 +5,6 @@ executes notebooks (parameters, engine, execute, study, record) is imported by n
 """
 
 import csv
-import hashlib
 import json
 import os
 import warnings
@@ -14,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
+from clipassistnet import files
 from clipassistnet.files import BATCH
 
 ONCE = "once"  # folder of a run that has no key
@@ -41,12 +41,6 @@ def runs_folder() -> Path:
 def name_key(key: dict[str, Any]) -> str:
     """Folder name of a key: `loss=bce,fold=0`, or `once` for a run without one."""
     return ",".join(f"{name}={value}" for name, value in key.items()) or ONCE
-
-
-def file_digest(path: Path) -> str:
-    """SHA-256 of a file's bytes."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def data_folder(study: str) -> Path:
@@ -135,7 +129,7 @@ class Run:
         path = folder / file
         if not path.exists():
             given = "".join(f" -p {name}={value}" for name, value in key.items())
-            command = f"python -m clipassistnet.runs run {notebook} --study {self.study}{given}"
+            command = f"clipassistnet run {notebook} --study {self.study}{given}"
             raise RunError(
                 f"{notebook}/{folder.name}/{file} is missing in study {self.study!r}; "
                 f"make it with: {command}"
@@ -189,7 +183,7 @@ class Run:
 
     def _use(self, path: Path, name: str) -> None:
         if name not in self.used:
-            self.used[name] = file_digest(path)
+            self.used[name] = files.digest(path)
 
 
 def start(notebook: str, study: str, **key: Any) -> Run:

@@ -59,7 +59,7 @@ def _imported(source: Path, target: Path) -> Path:
         raise RunError(
             f"DATA={source}: expected a dataset folder with videos.csv, or m2cai16-tool-locations "
             "as unpacked (JPEGImages, Annotations). Other public sets become dataset folders by: "
-            "python -m clipassistnet.importers --help"
+            "clipassistnet import --help"
         )
     from clipassistnet.data.importers import m2cai16
     from clipassistnet.data.importers.common import save

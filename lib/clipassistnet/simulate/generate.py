@@ -1,6 +1,6 @@
 """Simulated laparoscopic videos with the exact visibility of each jaw's tip.
 
-`python -m clipassistnet.simulate OUT --videos 24 --test-videos 6` writes a dataset folder of real
+`clipassistnet simulate OUT --videos 24 --test-videos 6` writes a dataset folder of real
 MP4 files with every optional table. Scene, motion, rendering, truth and annotators have a module
 each; this one plans the videos and collects their tables.
 """

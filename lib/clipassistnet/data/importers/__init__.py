@@ -1,6 +1,6 @@
 """Public data sets, and annotations made in CVAT, as our dataset folders. No picture is copied.
 
-    python -m clipassistnet.importers --help
+    clipassistnet import --help
 
 Each module reads one source, in that source's own layout, and refuses what does not fit: a wrong
 order of columns, a picture without labels, labels that are shifted against the frames. The

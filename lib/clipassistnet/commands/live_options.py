@@ -1,4 +1,4 @@
-"""The command line of the live loop."""
+"""Options of the command `clipassistnet live`."""
 
 from __future__ import annotations
 
@@ -14,26 +14,28 @@ from clipassistnet.alarm import (
     THRESHOLD,
     Alarm,
 )
+from clipassistnet.commands.parsing import command_parser
 from clipassistnet.live.loop import KEYS
 
-_DESCRIPTION = """Warns when the tips of the clip applier's jaws are not visible, live or offline.
-FOR RESEARCH. NOT A MEDICAL DEVICE."""
-_EPILOGUE = f"""Keys in the window: {KEYS}. SIGUSR1 prints the latencies as well.
-Clipping is minutes of an operation and a picture without a clip applier counts as "not visible", so
-feedback is given only while armed: by key, --armed, --arm-file, --arm-serial, or by itself when a
-clip applier appears: --arm-model takes a run of notebook 05 with loss "presence" (a study with
-"arming: true" has one), which arms where p(clip applier) stays above
-{1 - ARMING_THRESHOLD + HYSTERESIS} for {ARMING_DURATION} s and disarms where it stays at
-{1 - ARMING_THRESHOLD} or below as long. How well that works on frames it never saw is in notebook 08's table "arming":
-look there first, a network that arms at the wrong moment is worse than a pedal. A network for
-arming is refused as --model, and the other way round."""
+_TEXT = f"""Warn when the tips of the clip applier's jaws are not visible, live or in a file.
+FOR RESEARCH. NOT A MEDICAL DEVICE.
+
+Keys in the window: {KEYS}. SIGUSR1 prints the latencies as well.
+
+A picture without a clip applier counts as "not visible", so feedback is given only while armed: by
+key, --armed, --arm-file, --arm-serial, or by a network that sees when a clip applier appears.
+--arm-model takes a run of notebook 05 with loss "presence" (a study with "arming: true" has one).
+It arms where p(clip applier) stays above {1 - ARMING_THRESHOLD + HYSTERESIS} for {ARMING_DURATION}
+seconds, and disarms where it stays at {1 - ARMING_THRESHOLD} or below as long. Notebook 08's table
+"arming" shows how well that works on frames that the network never saw: look there first, for a
+network that arms at the wrong moment is worse than a pedal.
+"""
+_EXAMPLE = "live --model engine --source 0 --threshold 0.43 --arm-file /run/pedal --log live.jsonl"
 
 
-def parse(arguments: list[str] | None = None) -> argparse.Namespace:
-    """Options of `python -m clipassistnet.live`."""
-    parser = argparse.ArgumentParser(
-        "python -m clipassistnet.live", description=_DESCRIPTION, epilog=_EPILOGUE
-    )
+def parse(arguments: list[str]) -> argparse.Namespace:
+    """Parse and check them; a wrong one ends the program with status 2."""
+    parser = command_parser("live", _TEXT, _EXAMPLE)
     add = parser.add_argument
     add("--model", nargs="+", required=True, help="runs, or one saved engine")
     add("--source", required=True, help='file, camera index, rtsp://..., or "a ! b" for GStreamer')

@@ -1,32 +1,34 @@
-"""Command line: which backends are here, convert, check, benchmark; --help tells the rest."""
+"""Build an engine of trained networks for this machine, check it, and list what can build one.
+
+The engine is compared with PyTorch on real frames before it is saved; one that differs is refused.
+"""
 
 from __future__ import annotations
 
 import argparse
 import json
-import sys
 
-import benchmark_cpu
-from clipassistnet import deploy, model
+from clipassistnet import model
+from clipassistnet.commands.parsing import command_parser
 from clipassistnet.deploy import backends, frame_files, measure, predictor, saved_engine
 from clipassistnet.model import crop_ensemble
 
 _FRAMES = 64  # of parity
 _REPEATS = 20
+_EXAMPLE = (
+    "deploy convert --model runs/*/model.safetensors --frames frames/*.npy --threshold 0.5 "
+    "--out engine"
+)
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Returns the exit status: 0 done, 1 with the reason on stderr, or parity failed."""
+def main(arguments: list[str]) -> int:
+    """Returns the exit status: 0 done, 1 where a saved engine failed its check."""
     options = _parser().parse_args(arguments)
-    try:
-        return options.run(options)
-    except (OSError, ValueError, RuntimeError) as error:
-        print(f"deploy: {error}", file=sys.stderr)
-        return 1
+    return options.run(options)
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser("python -m clipassistnet.deploy", description=deploy.__doc__)
+    parser = command_parser("deploy", __doc__, _EXAMPLE)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     states = commands.add_parser("backends", help="what this machine has, and what it lacks")
     states.set_defaults(run=_backends)
@@ -47,7 +49,6 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument(
             "--threshold", type=_threshold, required=True, help="operating point, from notebook 08"
         )
-    benchmark_cpu.add_command(commands)
     return parser
 
 
@@ -101,7 +102,3 @@ def _reference(engine: predictor.Predictor, ensemble) -> predictor.Predictor:
     """Float32 PyTorch on the engine's own device: a Jetson's CPU would take minutes."""
     backend = "torch" if engine.device == "cpu" else "torch-cuda"
     return backends.load(backend, ensemble, engine.image_size)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

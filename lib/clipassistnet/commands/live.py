@@ -1,18 +1,17 @@
-"""Command line of the live loop: python -m clipassistnet.live --help"""
+"""Warn when the tips of the clip applier's jaws are not visible, live or over a video file."""
 
 from __future__ import annotations
 
 import argparse
 import signal
-import sys
 import time
 
 from clipassistnet.alarm import ARMING_DURATION, ARMING_THRESHOLD, HYSTERESIS, THRESHOLD, Alarm
+from clipassistnet.commands.live_options import parse
 from clipassistnet.live import networks
 from clipassistnet.live.journal import Journal
 from clipassistnet.live.loop import KEYS, Live
 from clipassistnet.live.offline import render
-from clipassistnet.live.options import parse
 from clipassistnet.live.overlay import DISCLAIMER, start_screen
 from clipassistnet.live.recorder import Recorder, free_name, require_pyav
 from clipassistnet.live.screen import NoScreen, Window
@@ -25,16 +24,10 @@ _START_SCREEN = 3.0  # seconds at least
 _REPORT = getattr(signal, "SIGUSR1", None)  # Windows has none
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Returns the exit status: 0 done, 1 with the reason on stderr, 130 interrupted."""
+def main(arguments: list[str]) -> int:
+    """Returns the exit status 0; an error is raised."""
     options = parse(arguments)
-    try:
-        (_offline if options.offline else _live)(options)
-    except (OSError, ValueError, RuntimeError) as error:
-        print(f"live: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        return 130
+    (_offline if options.offline else _live)(options)
     return 0
 
 
@@ -127,7 +120,3 @@ def _announce(options: argparse.Namespace, predictor, paths, journal: Journal | 
         given.update(networks=networks.digests(paths), backend=predictor.reason)
         given.update(arm_networks=networks.digests(networks.checkpoints(options.arm_model or [])))
         journal.write("start", 0.0, **given)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

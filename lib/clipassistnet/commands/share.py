@@ -1,4 +1,4 @@
-"""Copies of a study's executed notebooks that may leave the hospital.
+"""Copy a study's executed notebooks so that the copies may leave the hospital.
 
 What it does: copies every executed notebook of a study into a new folder, with one page
 (index.html) that lists them. Everything that could show a patient stays behind:
@@ -14,9 +14,6 @@ What it does: copies every executed notebook of a study into a new folder, with 
 The study's own name stays; make it a term if it tells something.
 Then everything is read once more. If one term can still be found, NOTHING is written.
 
-Example:
-  python -m clipassistnet.share papermill_runs/paper ~/for-the-reviewer --terms names.txt
-
 Exit status: 0 shared; 1 wrong input; 2 wrong usage; 3 something survived, nothing was written.
 """
 
@@ -24,19 +21,14 @@ import argparse
 import sys
 from pathlib import Path
 
+from clipassistnet.commands.parsing import command_parser
 from clipassistnet.publish.sharing import ShareError, SurvivedError, share
-from clipassistnet.publish.terms import (
-    TermError,
-    machines_terms,
-    read_terms,
-    studys_terms,
-    users_terms,
-)
+from clipassistnet.publish.terms import machines_terms, read_terms, studys_terms, users_terms
 from clipassistnet.runs.run import RunError, data_folder, is_simulated, runs_folder
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Returns the exit status."""
+def main(arguments: list[str]) -> int:
+    """Returns the exit status 0, or 3 where something survived; other errors are raised."""
     given = _parser().parse_args(arguments)
     try:
         data = _data(given)
@@ -49,9 +41,6 @@ def main(arguments: list[str] | None = None) -> int:
     except SurvivedError as error:
         print(f"NOT SHARED, nothing was written. Still to be found:\n{error}", file=sys.stderr)
         return 3
-    except (ShareError, TermError, RunError, OSError, ValueError) as error:
-        print(f"share: {error}", file=sys.stderr)
-        return 1
     print(f"{shared.notebooks} notebooks in {shared.folder}; start with index.html")
     print("taken out: " + (", ".join(f"{v} {k}" for k, v in sorted(shared.counts.items())) or "-"))
     print("Open each notebook once before it leaves: a program finds only what it looks for.")
@@ -59,11 +48,8 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m clipassistnet.share",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    example = "share papermill_runs/paper ~/for-the-reviewer --terms names.txt"
+    parser = command_parser("share", __doc__, example)
     parser.add_argument("study", type=Path, help="its folder, e.g. papermill_runs/paper")
     parser.add_argument("target", type=Path, help="the folder to make; it must not exist yet")
     parser.add_argument(
@@ -108,7 +94,3 @@ def _simulated(study: Path) -> bool:
         return is_simulated(_name(study))
     except (RunError, OSError):
         return False
-
-
-if __name__ == "__main__":
-    sys.exit(main())

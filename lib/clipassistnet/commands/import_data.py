@@ -1,4 +1,4 @@
-"""Turn a public data set, or labels made in CVAT, into a dataset folder of this project.
+"""Make a dataset folder from a public data set, or from labels made in CVAT.
 
 A dataset folder is a few small CSV tables (videos.csv, annotations.csv, ...) which say where the
 pictures are and what is known of them. The pictures stay where they are: nothing is copied, and the
@@ -6,15 +6,13 @@ source is never changed. The folder is what the studies take: make study STUDY=p
 """
 
 import argparse
-import sys
 from pathlib import Path
 
-from clipassistnet.data.dataset import Dataset, DatasetError
+from clipassistnet.commands.check import describe
+from clipassistnet.commands.parsing import command_parser
 from clipassistnet.data.importers import cholec80, cholect50, cvat, m2cai16
 from clipassistnet.data.importers.common import save
-from clipassistnet.data.timeline import FrameError
 
-PROGRAM = "python -m clipassistnet.importers"
 M2CAI16 = """\
 m2cai16-tool-locations: single frames of ten operations, with boxes around the tools. With the
 tip-visibility labels that come with this project it is complete: the study can start.
@@ -56,47 +54,36 @@ SOURCES = {
 }
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Returns the exit status: 0 done, 1 with the reasons on stderr."""
+def main(arguments: list[str]) -> int:
+    """Returns the exit status 0; an error is raised."""
     given = _parser().parse_args(arguments)
-    try:
-        if given.source == "cvat":
-            data, notes = cvat.merge(
-                given.dataset, given.exports, given.annotator, video=given.video, part=given.part
-            )
-        else:
-            extra = {"labels": given.labels} if given.source == m2cai16.NAME else {}
-            imported = SOURCES[given.source][0].read(given.folder, videos=given.videos, **extra)
-            data, notes = save(imported, given.out), imported.notes
-            if len(imported.to_annotate):
-                path = Path(given.out, "to_annotate", "clipper_frames.csv")
-                notes.append(f"{len(imported.to_annotate)} frames to annotate: {path}")
-    except (DatasetError, FrameError, OSError) as error:
-        print(f"{PROGRAM} {given.source}: {error}", file=sys.stderr)
-        return 1
-    print("\n".join([*notes, _summary(data)]))
+    if given.source == "cvat":
+        data, notes = cvat.merge(
+            given.dataset, given.exports, given.annotator, video=given.video, part=given.part
+        )
+    else:
+        extra = {"labels": given.labels} if given.source == m2cai16.NAME else {}
+        imported = SOURCES[given.source][0].read(given.folder, videos=given.videos, **extra)
+        data, notes = save(imported, given.out), imported.notes
+        if len(imported.to_annotate):
+            path = Path(given.out, "to_annotate", "clipper_frames.csv")
+            notes.append(f"{len(imported.to_annotate)} frames to annotate: {path}")
+    print("\n".join([*notes, describe(data)]))
     return 0
-
-
-def _summary(data: Dataset) -> str:
-    frames = data.annotations.drop_duplicates(["video", "frame"])
-    labels = data.annotations["label"].value_counts()
-    counts = ", ".join(f"{count} {label}" for label, count in labels.items())
-    videos = f"{len(data.videos)} videos of {data.videos['patient'].nunique()} patients"
-    return f"{data.folder}: {videos}, {len(frames)} labelled frames, labels: {counts}"
 
 
 def _parser() -> argparse.ArgumentParser:
     layout = {"formatter_class": argparse.RawDescriptionHelpFormatter}
-    parser = argparse.ArgumentParser(
-        prog=PROGRAM,
-        description=__doc__,
-        epilog=f"What each command needs and does: {PROGRAM} COMMAND --help",
-        **layout,
+    example = "import m2cai16-tool-locations /data/m2cai16-tool-locations dataset"
+    parser = command_parser("import", __doc__, example)
+    sources = parser.add_subparsers(
+        dest="source",
+        required=True,
+        metavar="NAME",
+        help="what each of them needs: clipassistnet import NAME --help",
     )
-    commands = parser.add_subparsers(dest="source", required=True, metavar="COMMAND")
     for name, (_, text, summary) in SOURCES.items():
-        command = commands.add_parser(name, help=summary, description=text, **layout)
+        command = sources.add_parser(name, help=summary, description=text, **layout)
         command.add_argument("folder", metavar="SOURCE", help="folder of the data set")
         command.add_argument("out", metavar="OUT", help="dataset folder to make; a new one")
         command.add_argument(
@@ -109,7 +96,7 @@ def _parser() -> argparse.ArgumentParser:
                 help="tip labels (default: SOURCE/tip_visibility.csv, or those published with this "
                 "project where there is none)",
             )
-    command = commands.add_parser("cvat", help="labels of your own", description=CVAT, **layout)
+    command = sources.add_parser("cvat", help="labels of your own", description=CVAT, **layout)
     command.add_argument("exports", nargs="+", metavar="EXPORT", help=".xml or .zip of one task")
     command.add_argument("--dataset", required=True, metavar="FOLDER", help="where they go")
     command.add_argument("--annotator", required=True, metavar="NAME", help="who labelled")
@@ -120,7 +107,3 @@ def _parser() -> argparse.ArgumentParser:
         "--part", action="store_true", help="the task shows a part of its video, on purpose"
     )
     return parser
-
-
-if __name__ == "__main__":
-    sys.exit(main())

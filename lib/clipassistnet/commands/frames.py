@@ -1,0 +1,39 @@
+"""Decode the annotated frames of a dataset folder once, into a frame cache.
+
+A video whose frames are there already is left alone, so an interrupted command continues.
+"""
+
+from __future__ import annotations
+
+import os
+
+from clipassistnet.commands.parsing import command_parser
+from clipassistnet.data import dataset, frame_extraction
+from clipassistnet.runs.plan import read_plan
+from clipassistnet.runs.run import data_folder, frames_folder
+
+
+def main(arguments: list[str]) -> int:
+    """Returns the exit status 0; an error is raised."""
+    parser = command_parser("frames", __doc__, "frames /data/cholecystectomies frames --size 224")
+    parser.add_argument("dataset", nargs="?", help="dataset folder")
+    parser.add_argument("out", nargs="?", help="folder of the frame cache")
+    parser.add_argument("--size", type=int, metavar="N", help="edge of a picture in pixels")
+    parser.add_argument("--study", help="decode what this study needs, in place of the above")
+    parser.add_argument(
+        "--processes", type=int, default=os.cpu_count(), metavar="N", help="default: all cores"
+    )
+    options = parser.parse_args(arguments)
+    by_hand = (options.dataset, options.out, options.size)
+    if options.study and not any(by_hand):
+        data = dataset.read(data_folder(options.study))
+        caches = {
+            size: frames_folder(options.study, size) for size in read_plan(options.study).sizes
+        }
+    elif all(by_hand) and not options.study:
+        data, caches = dataset.read(options.dataset), {options.size: options.out}
+    else:
+        parser.error("expected either DATASET OUT --size N, or --study STUDY")
+    for size, folder in caches.items():
+        frame_extraction.extract(data, folder, size, processes=options.processes)
+    return 0

@@ -1,0 +1,45 @@
+"""Make a dataset folder of simulated videos, with the exact visibility of each jaw's tip.
+
+Videos that are there already are left alone, so an interrupted command continues.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import fields
+
+from clipassistnet.commands.parsing import command_parser
+from clipassistnet.runs.parameters import read_study
+from clipassistnet.runs.run import runs_folder
+from clipassistnet.simulate.generate import Spec, simulate
+
+
+def main(arguments: list[str]) -> int:
+    """Returns the exit status 0; an error is raised."""
+    parser = command_parser("simulate", __doc__, "simulate simulated --videos 24 --test-videos 6")
+    parser.add_argument("out", nargs="?", help="dataset folder to write")
+    parser.add_argument("--study", help="simulate the videos of this study, in place of the above")
+    settings = [field for field in fields(Spec) if field.name != "processes"]
+    for field in settings:
+        option = f"--{field.name.replace('_', '-')}"
+        parser.add_argument(option, type=field.type, metavar="N", help=f"default: {field.default}")
+    parser.add_argument(
+        "--processes", type=int, default=os.cpu_count(), metavar="N", help="default: all cores"
+    )
+    options = parser.parse_args(arguments)
+    given = {
+        field.name: value
+        for field in settings
+        if (value := getattr(options, field.name)) is not None
+    }
+    if options.study and not (options.out or given):
+        folder, given = (
+            runs_folder() / options.study / "data",
+            read_study(options.study)["simulate"],
+        )
+    elif options.out and not options.study:
+        folder = options.out
+    else:
+        parser.error("expected either OUT and its settings, or --study STUDY alone")
+    simulate(folder, Spec(**given, processes=options.processes))
+    return 0
