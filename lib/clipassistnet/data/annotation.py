@@ -13,18 +13,27 @@ from clipassistnet.data.schema import CLASSES, LABELS
 FRAME = ["video", "frame"]
 
 
-def consensus(annotations: pd.DataFrame, training_annotator: str = "") -> pd.DataFrame:
+def consensus(
+    annotations: pd.DataFrame,
+    training_annotator: str = "",
+    adjudications: pd.DataFrame | None = None,
+) -> pd.DataFrame:
     """One row a frame: video, frame, label, annotators, dissent, training_label.
 
-    `label` is what more than half of the frame's annotators say; where there is no such majority
-    one cannot conclude, and the guideline's rule makes it invisible. `dissent` counts the
-    annotators who differ from it. `training_label` is the word of `training_annotator` on the
-    frames labelled by that annotator, the majority elsewhere.
+    `label` is what more than half of the frame's votes say. An adjudication (adjudications.csv) is
+    a further vote, and decides where there is no such majority. Where nothing decides one cannot
+    conclude, and the guideline's rule makes the frame invisible. `dissent` counts the annotators
+    who differ from it, adjudications not among them. `training_label` is the word of
+    `training_annotator` on the frames labelled by that annotator, the majority elsewhere.
     """
-    votes = _votes(annotations)
-    annotators = votes.sum(axis=1)
-    label = votes.idxmax(axis=1).where(votes.max(axis=1) * 2 > annotators, "invisible")
-    agreeing = votes.to_numpy()[np.arange(len(votes)), votes.columns.get_indexer(label)]
+    own = _votes(annotations)
+    decided = own * 0
+    if adjudications is not None and len(adjudications):
+        decided = _votes(adjudications).reindex(own.index, fill_value=0)
+    votes = own + decided
+    label = _majority(votes, _majority(decided, "invisible"))
+    agreeing = own.to_numpy()[np.arange(len(own)), own.columns.get_indexer(label)]
+    annotators = own.sum(axis=1)
     frames = pd.DataFrame(
         {"label": label, "annotators": annotators, "dissent": annotators - agreeing}
     )
@@ -33,6 +42,11 @@ def consensus(annotations: pd.DataFrame, training_annotator: str = "") -> pd.Dat
         own = _of(annotations, training_annotator).set_index(FRAME)["label"]
         frames.loc[own.index, "training_label"] = own
     return frames.reset_index()
+
+
+def _majority(votes: pd.DataFrame, otherwise: pd.Series | str) -> pd.Series:
+    """The label of more than half of the votes, `otherwise` where there is none."""
+    return votes.idxmax(axis=1).where(votes.max(axis=1) * 2 > votes.sum(axis=1), otherwise)
 
 
 def table1(annotations: pd.DataFrame, videos: pd.DataFrame) -> pd.DataFrame:

@@ -12,7 +12,7 @@ from clipassistnet.data import validation
 from clipassistnet.data.schema import CAUSES, CLASSES, LABELS, TABLES
 
 __all__ = ["CAUSES", "CLASSES", "LABELS", "Dataset", "DatasetError", "DatasetWarning"]
-__all__ += ["read", "write"]
+__all__ += ["read", "read_videos", "write"]
 
 
 class DatasetError(ValueError):
@@ -38,6 +38,8 @@ class Dataset:
     folder: Path
     videos: pd.DataFrame
     annotations: pd.DataFrame
+    adjudications: pd.DataFrame | None = None
+    passes: pd.DataFrame | None = None
     phases: pd.DataFrame | None = None
     actions: pd.DataFrame | None = None
     boxes: pd.DataFrame | None = None
@@ -88,21 +90,30 @@ def read(folder: str | Path) -> Dataset:
     return Dataset(folder, **tables)
 
 
-def write(
-    folder: str | Path, *, videos: pd.DataFrame, annotations: pd.DataFrame, **optional: pd.DataFrame
-) -> None:
-    """Write the CSV files of a dataset folder, each one whole or not at all.
+def read_videos(folder: str | Path) -> pd.DataFrame:
+    """Read and validate videos.csv alone, of a folder that has no annotations yet.
+
+    Raises:
+        DatasetError: with every problem of that file.
+    """
+    tables, problems = validation.validate(Path(folder).resolve(), ["videos"])
+    if problems:
+        raise DatasetError(problems)
+    return tables["videos"]
+
+
+def write(folder: str | Path, **tables: pd.DataFrame | None) -> None:
+    """Write CSV files of a dataset folder, each one whole or not at all.
 
     The columns come in the order of the contract. Nothing is validated: `read` does that.
 
     Args:
         folder: created where it does not exist.
-        videos, annotations: the two tables every dataset has.
-        optional: phases, actions, boxes, tips, truth; one that is None is not written.
+        tables: by name (`schema.TABLES`). Those that are None, or not given, are not written.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    for name, table in {"videos": videos, "annotations": annotations, **optional}.items():
+    for name, table in tables.items():
         if name not in TABLES:
             raise TypeError(f"no table {name!r} in a dataset (expected one of: {[*TABLES]})")
         if table is None:

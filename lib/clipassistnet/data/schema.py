@@ -64,6 +64,8 @@ FREE = Column("one line of text", ".*")
 FRAME = Column("a whole number from 0", COUNT, "int64")
 ANY_NUMBER = number(float("-inf"), float("inf"), "a finite number")
 TRUTH = Column("true or false", "true|false|True|False|0|1", "bool")
+CAUSE = one_of(*CAUSES, "", optional=True)
+CONFIDENCE = Column("3 (clear), 2 (probable), 1 (a toss-up) or nothing", "[123]?", "Int64", True)
 VIDEO = Column(
     "an id of letters, digits, '_', '-' and '.' (it names files)", "[A-Za-z0-9_][A-Za-z0-9_.-]*"
 )
@@ -90,13 +92,25 @@ TABLES = {
             "frame": FRAME,
             "annotator": NAME,
             "label": one_of(*LABELS),
-            "cause": one_of(*CAUSES, "", optional=True),
-            "confidence": Column(
-                "3 (clear), 2 (probable), 1 (a toss-up) or nothing", "[123]?", "Int64", True
-            ),
+            "cause": CAUSE,
+            "confidence": CONFIDENCE,
         },
         key=("video", "frame", "annotator"),
         required=True,
+    ),
+    # Decisions on disputed frames: a further vote each. The annotators' own labels stay.
+    "adjudications": Table(
+        {"video": NAME, "frame": FRAME, "annotator": NAME, "label": one_of(*LABELS)}
+        | {"cause": CAUSE, "confidence": CONFIDENCE},
+        key=("video", "frame", "annotator"),
+    ),
+    # How each annotator's passes went: median seconds a label, frames that came twice and how many
+    # of those got the same label again.
+    "passes": Table(
+        {"annotator": NAME, "task": one_of("label", "adjudicate", "audit"), "number": FRAME}
+        | {"order": NAME, "labels": FRAME, "left": FRAME, "flagged": FRAME}
+        | {"seconds": number(0, float("inf"), "seconds"), "repeats": FRAME, "same": FRAME},
+        key=("annotator", "task", "number"),
     ),
     # From the first frame of a phase to the one before `end`.
     "phases": Table(

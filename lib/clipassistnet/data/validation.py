@@ -36,8 +36,10 @@ class Problems:
         return [text for _, text in sorted(self.found, key=lambda problem: problem[0])]
 
 
-def validate(folder: Path) -> tuple[dict[str, pd.DataFrame], list[str]]:
-    """Read every table of a dataset folder.
+def validate(
+    folder: Path, names: Iterable[str] = TABLES
+) -> tuple[dict[str, pd.DataFrame], list[str]]:
+    """Read the tables of a dataset folder, all of them or those named.
 
     Returns:
         The tables by name, with the dtypes of `schema.TABLES`, and all problems, sorted by file
@@ -46,8 +48,8 @@ def validate(folder: Path) -> tuple[dict[str, pd.DataFrame], list[str]]:
     if not folder.is_dir():
         return {}, [f"{folder}: no such folder (expected a dataset folder with videos.csv)"]
     tables, problems = {}, {}
-    for name, table in TABLES.items():
-        path = folder / f"{name}.csv"
+    for name in names:
+        table, path = TABLES[name], folder / f"{name}.csv"
         if not path.exists() and not table.required:
             continue
         problems[name] = Problems(path)
@@ -56,13 +58,13 @@ def validate(folder: Path) -> tuple[dict[str, pd.DataFrame], list[str]]:
             tables[name] = _parse(rows, name, problems[name])
     if "videos" in tables:
         _check_videos(tables["videos"], folder, problems["videos"])
-        for name in tables.keys() - {"videos"}:
+        for name in tables.keys() - {"videos", "passes"}:
             _check_against_videos(tables[name], tables["videos"], problems[name])
     if "annotations" in tables:
         _check_annotators(tables["annotations"], problems["annotations"])
         if "videos" in tables:
             _check_images(tables["annotations"], tables["videos"], folder, problems["annotations"])
-    for name in tables.keys() & {"annotations", "truth"}:
+    for name in tables.keys() & {"annotations", "adjudications", "truth"}:
         _check_causes(tables[name], problems[name])
     _check_ranges(tables, problems)
     found = [text for each in problems.values() for text in each.sorted()]

@@ -1,0 +1,1 @@
+"""Labelling frames and reviewing predictions, in JupyterLab."""

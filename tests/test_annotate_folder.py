@@ -1,0 +1,227 @@
+"""From a folder of videos to annotations.csv, without a browser."""
+
+import json
+import shutil
+
+import pandas as pd
+import pytest
+from PIL import Image
+
+from clipassistnet.annotate import opening, sampling, tables, videos
+from clipassistnet.annotate.opening import Choice, open_pass
+from clipassistnet.annotate.pass_state import Mark, PassError
+from clipassistnet.data import annotation, dataset
+from tiny_videos import FPS, FRAMES, encode
+
+CHOICE = Choice(per_second=5)
+
+
+@pytest.fixture(scope="session")
+def one_video(tmp_path_factory):
+    return encode(tmp_path_factory.mktemp("one") / "operation 1.mp4")
+
+
+@pytest.fixture
+def folder(tmp_path, one_video):
+    (tmp_path / "own").mkdir()
+    shutil.copy(one_video, tmp_path / "own")
+    return tmp_path / "own"
+
+
+def do_all(folder, annotator, label, choice=CHOICE):
+    """Label every place by `label(frame)` and close the pass."""
+    current, _, _ = open_pass(folder, annotator, choice)
+    for place, (_, frame) in enumerate(current.items):
+        current.label(place, Mark(*label(frame)), 1.0)
+    current.finish()
+    current.release()
+    return current
+
+
+def seen(frame):
+    return ("invisible", "blur") if frame % 10 else ("visible", "none")
+
+
+def test_a_folder_of_videos_becomes_a_dataset_folder(folder):
+    table, problems = videos.update(folder, clipper="metal")
+    assert problems == []
+    assert table.to_dict("records") == [
+        {"video": "operation_1", "path": "operation 1.mp4", "patient": "operation_1", "split": "",
+         "fps": FPS, "frames": FRAMES, "clipper": "metal", "source": "own", "licence": ""}
+    ]  # fmt: skip
+    frames = sampling.frames_of(folder, table)
+    assert [frame for _, frame in frames] == [*range(0, FRAMES, 5)]
+    told = json.loads((folder / "annotation" / "sampling.json").read_text())
+    assert told["operation_1"]["how"] == "every 5. frame, 5 a second"
+
+
+def test_rows_that_a_person_changed_stay_and_new_videos_are_added(folder, one_video):
+    videos.update(folder)
+    text = (folder / "videos.csv").read_text().replace(",,25,", ",train,25.0,")
+    (folder / "videos.csv").write_text(text)
+    shutil.copy(one_video, folder / "operation-1.mp4")
+    table, _ = videos.update(folder, patients={"operation-1": "p9"})
+    assert (folder / "videos.csv").read_text().startswith(text)
+    assert table["patient"].tolist() == ["operation_1", "p9"]
+
+
+def test_a_broken_video_is_named_and_the_others_are_used(folder):
+    (folder / "b.mp4").write_bytes(b"no video")
+    table, problems = videos.update(folder)
+    assert len(table) == 1
+    (problem,) = problems
+    assert "b.mp4" in problem
+    assert "not a video" in problem
+
+
+def test_a_folder_of_pictures_needs_a_rate(tmp_path):
+    for number in (3, 7, 10):
+        Image.new("RGB", (8, 8)).save(tmp_path / f"op_{number:04d}.png")
+    with pytest.raises(ValueError, match="pictures carry no rate"):
+        videos.update(tmp_path)
+    table, _ = videos.update(tmp_path, pictures_per_second=1)
+    assert table[["video", "path"]].to_numpy().tolist() == [["op", "op_{frame:04d}.png"]]
+    assert sampling.frames_of(tmp_path, table) == [("op", 3), ("op", 7), ("op", 10)]
+
+
+def test_an_empty_folder_says_what_it_lacks(tmp_path):
+    with pytest.raises(ValueError, match=r"nothing to label \(expected a video"):
+        videos.update(tmp_path)
+
+
+def test_ranges_and_scores_choose_frames(folder):
+    table, _ = videos.update(folder)
+    ranges = {"operation_1": [[0, "0:00.4"], [1, 1.2]]}
+    frames = sampling.frames_of(folder, table, ranges=ranges)
+    assert [frame for _, frame in frames] == [0, 5, 10, 25, 30]
+    shutil.rmtree(folder / "annotation")
+    scores = pd.DataFrame({"video": "operation_1", "frame": [0, 39], "score": [0.2, 0.9]})
+    scores.to_csv(folder / "annotation.csv", index=False)
+    frames = sampling.frames_of(folder, table, scores=str(folder / "annotation.csv"))
+    assert [frame for _, frame in frames] == [*range(0, FRAMES, 5)], "2 s reach to the start"
+    told = json.loads((folder / "annotation" / "sampling.json").read_text())
+    assert "score-guided" in told["operation_1"]["how"]
+
+
+@pytest.mark.parametrize(
+    ("ranges", "what"),
+    [({"other": []}, "no such video"), ({"operation_1": [[5, 1]]}, "start before an end"),
+     ({"operation_1": [["a", 1]]}, "time 'a'")],
+)  # fmt: skip
+def test_a_wrong_range_is_refused(folder, ranges, what):
+    table, _ = videos.update(folder)
+    with pytest.raises(ValueError, match=what):
+        sampling.frames_of(folder, table, ranges=ranges)
+
+
+def test_a_closed_pass_becomes_a_dataset_that_check_accepts_stable_to_the_byte(folder):
+    do_all(folder, "anna", seen)
+    data = tables.write(folder)
+    assert data.annotations["label"].tolist() == ["visible", "invisible"] * 4
+    text = (folder / "annotations.csv").read_bytes()
+    assert text.splitlines()[:2] == [
+        b"video,frame,annotator,label,cause,confidence",
+        b"operation_1,0,anna,visible,none,",
+    ]
+    tables.write(folder)
+    assert (folder / "annotations.csv").read_bytes() == text
+    assert data.passes.loc[0, ["annotator", "labels", "seconds"]].tolist() == ["anna", 8, 1.0]
+
+
+def test_others_see_the_same_frames_in_an_order_of_their_own(folder):
+    first = do_all(folder, "anna", seen)
+    second = do_all(folder, "ben", lambda _: ("absent", "no_clipper"), Choice(per_second=1))
+    assert set(first.items) == set(second.items)
+    assert first.items != second.items
+    data = tables.write(folder)
+    assert data.annotations.groupby("annotator").size().to_dict() == {"anna": 8, "ben": 8}
+
+
+def test_a_pass_closed_early_goes_on_as_the_next_one(folder):
+    do_all(folder, "anna", seen)
+    current, _, _ = open_pass(folder, "ben", CHOICE)
+    current.label(0, Mark("visible"))
+    current.finish()
+    current.release()
+    with pytest.raises(dataset.DatasetError, match="'ben' left out 7 of 8 frames"):
+        tables.write(folder)
+    assert not (folder / "annotations.csv").exists()
+    again = do_all(folder, "ben", seen)
+    assert len(again.items) == 7
+    assert len(tables.write(folder).annotations) == 16
+
+
+def test_a_finished_annotator_is_told_so(folder):
+    do_all(folder, "anna", seen)
+    with pytest.raises(PassError, match="anna has done all 8 frames"):
+        open_pass(folder, "anna", CHOICE)
+
+
+def test_adjudication_shows_votes_without_names_and_adds_one(folder):
+    do_all(folder, "anna", seen)
+    do_all(folder, "ben", lambda frame: ("visible", "none"))
+    tables.write(folder)
+    choice = Choice(task="adjudicate")
+    current, _, _ = open_pass(folder, "chief", choice)
+    assert current.items == [("operation_1", frame) for frame in (5, 15, 25, 35)]
+    assert current.notes[0] == "votes: invisible (blur) · visible"
+    current.release()
+    before = (folder / "annotations.csv").read_bytes()
+    do_all(folder, "chief", lambda _: ("visible", "none"), choice)
+    data = tables.write(folder)
+    assert (folder / "annotations.csv").read_bytes() == before
+    assert len(data.adjudications) == 4
+    labels = annotation.consensus(data.annotations, adjudications=data.adjudications)
+    assert set(labels["label"]) == {"visible"}
+    assert set(annotation.consensus(data.annotations)["label"]) == {"visible", "invisible"}
+
+
+def test_nothing_to_adjudicate_is_said(folder):
+    do_all(folder, "anna", seen)
+    tables.write(folder)
+    with pytest.raises(PassError, match="no frame is disputed"):
+        open_pass(folder, "chief", Choice(task="adjudicate"))
+
+
+def test_audit_takes_the_doubted_labels(folder, tmp_path):
+    do_all(folder, "anna", seen)
+    tables.write(folder)
+    audit = tmp_path / "label_audit.csv"
+    audit.write_text(
+        "video,frame,label,suggested,quality,issue,score\n"
+        "operation_1,10,visible,invisible,0.1,True,0.9\n"
+        "operation_1,5,invisible,visible,0.2,True,0.1\n"
+        "operation_1,0,visible,invisible,0.9,False,0.1\n"
+    )
+    choice = Choice(task="audit", audit_file=str(audit))
+    current, _, _ = open_pass(folder, "chief", choice)
+    assert current.notes == [
+        "labelled visible; is it invisible?",
+        "labelled invisible; is it visible?",
+    ]
+    current.label(0, Mark("keep"))
+    current.label(1, Mark("cannot tell"))
+    with pytest.raises(PassError, match="expected one of keep"):
+        current.label(1, Mark("visible"))
+    current.finish()
+    current.release()
+    tables.write(folder)
+    written = pd.read_csv(folder / "annotation" / "audit.csv")
+    assert written["verdict"].tolist() == ["cannot tell", "keep"]
+
+
+def test_a_name_that_cannot_name_a_file_is_refused(folder):
+    with pytest.raises(PassError, match="expected letters"):
+        open_pass(folder, "../anna", CHOICE)
+
+
+def test_own_labels_that_are_there_are_not_asked_again(folder):
+    videos.update(folder)
+    rows = "operation_1,0,anna,visible\noperation_1,9,anna,invisible\n"
+    (folder / "annotations.csv").write_text("video,frame,annotator,label\n" + rows)
+    with pytest.raises(PassError, match="anna has done all 2 frames"):
+        open_pass(folder, "anna", CHOICE)
+    current, _, _ = open_pass(folder, "ben", CHOICE)
+    assert sorted(current.items) == [("operation_1", 0), ("operation_1", 9)]
+    current.release()
+    assert opening.journals(folder, "label") == [current.path]
