@@ -4,10 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from clipassistnet import evaluation
 from clipassistnet.data import cross_validation
 from clipassistnet.data.cross_validation import Training, arming, members, rate_of, student
-from clipassistnet.evaluation import predictions
+from clipassistnet.evaluation import by_patient, paper_tables, predictions, thresholds
 
 
 def test_what_the_figures_are_worth_is_said():
@@ -106,7 +105,7 @@ def test_nested_each_frame_is_judged_once_by_who_never_saw_it(tmp_path):
 
 def test_nested_thresholds_come_from_other_patients(tmp_path):
     # The invisible frame of the validating fold: 0.6, 0.7 and 0.8 for the networks of folds 0 to 2.
-    frozen = predictions.frozen_thresholds(nested(tmp_path))
+    frozen = thresholds.frozen_thresholds(nested(tmp_path))
     assert frozen.to_dict() == pytest.approx({"0": 0.7, "1": 0.8, "2": 0.6})
 
 
@@ -134,7 +133,7 @@ def test_in_the_papers_protocol_the_validation_frames_are_out_of_fold(tmp_path):
         assert found["video"].tolist() == ["a", "b"]
         assert found["fold"].tolist() == [0, 1]
     with pytest.raises(ValueError, match="no validation frame among 2 predictions"):
-        predictions.frozen_thresholds(table.query("split == 'test'"))
+        thresholds.frozen_thresholds(table.query("split == 'test'"))
 
 
 def frames_of(patient: str, visible: list[float], invisible: list[float]) -> pd.DataFrame:
@@ -150,7 +149,7 @@ def test_one_large_patient_stands_beside_the_others():
         frames_of("Q", [0.4, 0.6], [0.5]),
         frames_of("R", [], [0.95]),
     ]
-    table = evaluation.by_patient(pd.concat(tables), resamples=50)
+    table = by_patient.metrics_by_patient(pd.concat(tables), resamples=50)
     auroc = table["auroc"].to_dict()
     # All: 5 visible, 5 invisible, one pair of 25 is wrong. Without P: 2 x 2 pairs, one wrong.
     expected = {"all frames": 24 / 25, "all frames but P's": 3 / 4, "P": 1, "Q": 0.5}
@@ -168,7 +167,7 @@ def test_every_scorer_has_its_figures_by_patient():
     frames = frames.assign(label=np.where(frames["target"], "invisible", "visible"), loss="bce")
     turned = frames.assign(score=1 - frames["score"], recipe="turned")
     both = pd.concat([frames.assign(recipe="paper"), turned])
-    table = evaluation.by_protocol(both, evaluation.by_scorer_and_patient, resamples=50)
+    table = paper_tables.by_protocol(both, by_patient.metrics_by_scorer_and_patient, resamples=50)
     assert set(table["judged"]) == {"clipper frames", "all frames"}  # here the same frames
     for _, rows in table.groupby("judged"):
         own = rows.set_index(["recipe", "patients"])["auroc"]

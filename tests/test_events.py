@@ -1,5 +1,7 @@
 """Events of invisibility, worked out by hand, and the choice of an alarm."""
 
+import json
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -151,23 +153,67 @@ def test_events_and_false_alarms_add_up(pairs):
     assert (nothing["found"], nothing["false_alarms"], nothing["changes"]) == (0, 0, 0)
 
 
-def test_choose_takes_the_quietest_setting_that_finds_the_events():
-    # A single high frame is noise, three in a row are an event: a duration tells them apart.
+def noise_and_an_event() -> pd.DataFrame:
+    """A single high frame is noise, three in a row are an event: a duration separates them."""
     targets = "000000" + "111" + "000000"
     scores = [0.1, 0.1, 0.9, 0.1, 0.1, 0.1, 0.9, 0.9, 0.9, 0.1, 0.1, 0.9, 0.1, 0.1, 0.1]
-    table = events.timed(frames(targets, scores), FPS)
-    on = events.Setting(0.05)
-    options = [on, events.Setting(0.5), events.Setting(0.5, 0.0, 0.2), events.Setting(0.95)]
-    ranked = alarm_choice.choose(table, options, sensitivity=1.0, delay=0.3)
+    return events.timed(frames(targets, scores), FPS)
+
+
+ALWAYS_ON = events.Setting(0.05)
+OPTIONS = [ALWAYS_ON, events.Setting(0.5), events.Setting(0.5, 0.0, 0.2), events.Setting(0.95)]
+
+
+def test_choose_takes_the_quietest_setting_that_finds_the_events():
+    aims = alarm_choice.Aims(sensitivity=1.0, delay=0.3)
+    ranked = alarm_choice.choose(noise_and_an_event(), OPTIONS, aims)
     # The bare threshold flickers (six changes, the labels make two); always on is no alarm.
     assert alarm_choice.best(ranked) == (0.5, 0.0, 0.2)
-    assert events.Setting(*ranked.loc[2, list(events.Setting._fields)]) == on
+    assert events.Setting(*ranked.loc[2, list(events.Setting._fields)]) == ALWAYS_ON
     assert ranked["meets"].tolist() == [True, False, False, False]
     assert ranked["event sensitivity"].tolist() == [1, 1, 1, 0]
-    # Where none meets the aims, the quietest of those that find enough leads, and says so.
-    hopeless = alarm_choice.choose(table, options, sensitivity=1.0, delay=-1)
+    # Where none meets the aims, the quietest of those that find enough comes first.
+    hopeless = alarm_choice.choose(noise_and_an_event(), OPTIONS, aims._replace(delay=-1))
     assert alarm_choice.best(hopeless) == (0.5, 0.0, 0.0)
     assert not hopeless["meets"].any()
+
+
+def test_an_alarm_must_be_silent_while_the_tip_is_visible(tmp_path):
+    # In each clip the tip is visible for 2 s and invisible for 1 s. The alarm ends only at the last
+    # visible frame of the first clip: on for 19 of 20 visible frames.
+    scores = [*[0.9] * 9, 0.1, *[0.9] * 5, *[0.9] * 10, *[0.9] * 5]
+    targets = ("0" * 10 + "1" * 5) * 2
+    table = frames(targets, scores)
+    table.loc[15:, "frame"] += 1000
+    timed = events.timed(table, FPS)
+    ranked = alarm_choice.choose(timed, [events.Setting(0.5), ALWAYS_ON])
+    assert ranked[alarm_choice.SILENT].tolist() == pytest.approx([1 / 20, 0])
+    assert ranked["event sensitivity"].tolist() == [1, 1]
+    assert not ranked["meets"].any()
+    path = tmp_path / "alarm.json"
+    path.write_text("{}")  # of an earlier run
+    reason = alarm_choice.write_best(ranked, path, study="tiny")
+    assert "silent for 5% of the time with a visible tip (at least 50%)" in reason
+    assert not path.exists()
+
+
+def test_the_alarm_that_meets_the_aims_is_written(tmp_path):
+    ranked = alarm_choice.choose(noise_and_an_event(), OPTIONS)
+    path = tmp_path / "alarm.json"
+    assert "0.5" in alarm_choice.write_best(ranked, path, study="tiny")
+    assert json.loads(path.read_text()) == {
+        "threshold": 0.5,
+        "hysteresis": 0.0,
+        "minimum_duration": 0.2,
+        "about": {"meets": True, "study": "tiny"},
+    }
+
+
+def test_without_visible_frames_no_alarm_is_written(tmp_path):
+    table = events.timed(frames("1111", [0.9] * 4), FPS)
+    ranked = alarm_choice.choose(table, [events.Setting(0.5)])
+    assert not ranked["meets"].any()
+    assert "silent for nan%" in alarm_choice.write_best(ranked, tmp_path / "alarm.json")
 
 
 def test_the_grid_holds_settings_that_live_takes():

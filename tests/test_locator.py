@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from clipassistnet import deploy, model
 from clipassistnet.data import dataset, video_source
 from clipassistnet.data.dataset import DatasetError
-from clipassistnet.evaluation import auroc
+from clipassistnet.evaluation.discrimination import auroc
 from clipassistnet.model import crops, locator
 
 SHARE = st.floats(0, 0.6)

@@ -12,11 +12,16 @@ from hypothesis import strategies as st
 from sklearn.metrics import brier_score_loss, roc_auc_score
 
 import interval_coverage
-from clipassistnet import evaluation
-from clipassistnet.evaluation import bootstrap, corrected_resampled_ttest, paired_bootstrap
-from clipassistnet.evaluation.intervals import Evidence, t_difference, t_interval
+from clipassistnet.evaluation import discrimination, plots
+from clipassistnet.evaluation.intervals import (
+    Evidence,
+    corrected_resampled_ttest,
+    t_difference,
+    t_interval,
+)
+from clipassistnet.evaluation.resampling import bootstrap, paired_bootstrap
 
-FAST = [evaluation.auroc, evaluation.specificity_at_sensitivity]
+FAST = [discrimination.auroc, discrimination.specificity_at_sensitivity]
 
 
 def study(videos: int, frames: int, seed: int, separation: float = 1.0) -> pd.DataFrame:
@@ -155,7 +160,7 @@ def test_the_seed_and_not_the_order_of_rows_decides():
 def test_patients_are_resampled_whole():
     table = study(6, 8, 5)
     table["patient"] = table["video"].map(dict(zip(table["video"].unique(), "aabbcc", strict=True)))
-    found = bootstrap(table, evaluation.auroc, by="patient", resamples=20_000)
+    found = bootstrap(table, discrimination.auroc, by="patient", resamples=20_000)
     values = np.tile(enumerated(table, roc_auc_score, by="patient"), 1000)
     expected = t_interval(found.estimate, values, evidence(table, "patient"))
     assert found == pytest.approx(expected, abs=0.02)
@@ -167,40 +172,40 @@ def test_within_folds_videos_stay_in_their_fold():
     parts = [enumerated(part, roc_auc_score) for _, part in table.groupby("fold")]
     values = [np.mean(pair) for pair in product(*parts)]  # 16 equally likely pairs
     means = [roc_auc_score(part["target"], part["score"]) for _, part in table.groupby("fold")]
-    found = bootstrap(table, evaluation.auroc, within="fold", resamples=20_000)
+    found = bootstrap(table, discrimination.auroc, within="fold", resamples=20_000)
     assert found.estimate == pytest.approx(np.mean(means))
     sizes = [part.groupby("video").size().to_numpy() for _, part in table.groupby("fold")]
     expected = t_interval(found.estimate, np.tile(values, 1000), Evidence.of(sizes))
     assert found == pytest.approx(expected, abs=0.02)
     table.loc[0, "fold"] = 1
     with pytest.raises(ValueError, match="video v000: in more than one fold"):
-        bootstrap(table, evaluation.auroc, within="fold")
+        bootstrap(table, discrimination.auroc, within="fold")
 
 
 def test_one_video_supports_no_interval():
-    found = bootstrap(study(1, 10, 7), evaluation.auroc, resamples=50)
+    found = bootstrap(study(1, 10, 7), discrimination.auroc, resamples=50)
     assert np.isfinite(found.estimate)
     assert np.isnan([found.low, found.high]).all()
 
 
 def test_one_sentence_says_how_much_intervals_leave_out(capsys):
     table = pd.DataFrame({"low": [0.5, 0.4, np.nan], "left_out": [0.0, 0.035, 1.0]})
-    evaluation.show(table)
+    plots.show(table)
     shown = capsys.readouterr().out
     assert "left_out" not in shown
     assert shown.endswith("its figure is undefined: 3.5% of them at most.\n")
-    evaluation.show(table.assign(left_out=[0.0, 0.0, np.nan]))
+    plots.show(table.assign(left_out=[0.0, 0.0, np.nan]))
     assert "undefined" not in capsys.readouterr().out
 
 
 def test_tables_without_what_is_needed_are_refused():
     table = study(3, 5, 8)
     with pytest.raises(ValueError, match=r"missing columns \['patient'\]"):
-        bootstrap(table, evaluation.auroc, by="patient")
+        bootstrap(table, discrimination.auroc, by="patient")
     with pytest.raises(ValueError, match="missing values"):
-        bootstrap(table.assign(score=np.nan), evaluation.auroc)
+        bootstrap(table.assign(score=np.nan), discrimination.auroc)
     with pytest.raises(ValueError, match="table of 0 rows"):
-        bootstrap(table.iloc[:0], evaluation.auroc)
+        bootstrap(table.iloc[:0], discrimination.auroc)
 
 
 @pytest.mark.parametrize("statistic", FAST)
@@ -218,21 +223,31 @@ def test_paired_interval_is_that_of_all_resamples(statistic):
 
 def test_equal_scores_do_not_differ():
     table = study(8, 8, 10)
-    assert paired_bootstrap(table, table, evaluation.auroc) == (0, 0, 0, 1, 0)
+    assert paired_bootstrap(table, table, discrimination.auroc) == (0, 0, 0, 1, 0)
 
 
 def test_p_where_every_resample_is_on_one_side():
     table = study(8, 8, 11)
     right, wrong = table.assign(score=table["target"]), table.assign(score=-table["target"])
-    assert paired_bootstrap(right, wrong, evaluation.auroc, resamples=999) == (1, 1, 1, 2 / 1000, 0)
+    assert paired_bootstrap(right, wrong, discrimination.auroc, resamples=999) == (
+        1,
+        1,
+        1,
+        2 / 1000,
+        0,
+    )
 
 
 def test_a_ratio_is_resampled_by_its_sums():
     table = study(7, 12, 14).assign(found=lambda t: t["target"] * (t["score"] > 0))
     options = {"columns": ("found", "target"), "resamples": 300}
-    fast = bootstrap(table, evaluation.ratio, **options)
-    assert fast == pytest.approx(bootstrap(table, lambda a, b: evaluation.ratio(a, b), **options))
-    assert fast.estimate == evaluation.rates(table["target"], table["score"], 1e-9)["sensitivity"]
+    fast = bootstrap(table, discrimination.ratio, **options)
+    assert fast == pytest.approx(
+        bootstrap(table, lambda a, b: discrimination.ratio(a, b), **options)
+    )
+    assert (
+        fast.estimate == discrimination.rates(table["target"], table["score"], 1e-9)["sensitivity"]
+    )
 
 
 def test_intervals_hold_the_truth_as_often_as_they_say():
@@ -247,8 +262,8 @@ def test_pairing_removes_what_both_share():
     # Videos differ a lot, B is A with some noise: their own intervals overlap, the paired is clear.
     a = study(30, 40, 12)
     b = a.assign(score=a["score"] + np.random.default_rng(1).normal(0, 2, len(a)))
-    alone, other = bootstrap(a, evaluation.auroc), bootstrap(b, evaluation.auroc)
-    paired = paired_bootstrap(a, b, evaluation.auroc)
+    alone, other = bootstrap(a, discrimination.auroc), bootstrap(b, discrimination.auroc)
+    paired = paired_bootstrap(a, b, discrimination.auroc)
     assert other.high > alone.low
     assert paired.low > 0
     assert paired.p < 0.05
@@ -261,7 +276,7 @@ def test_p_is_uniform_enough_under_the_null():
         rng = np.random.default_rng(seed)
         base = study(20, 5, seed)
         noisy = [base.assign(score=base["score"] + rng.normal(size=len(base))) for _ in range(2)]
-        values.append(paired_bootstrap(*noisy, evaluation.auroc, resamples=199).p)
+        values.append(paired_bootstrap(*noisy, discrimination.auroc, resamples=199).p)
     # Binomial(100, 0.05) is 13 or more one time in 700.
     assert 1 <= np.sum(np.array(values) < 0.05) <= 12
 
@@ -269,14 +284,14 @@ def test_p_is_uniform_enough_under_the_null():
 def test_only_the_same_frames_can_be_paired():
     table = study(4, 6, 13)
     with pytest.raises(ValueError, match="differ in video"):
-        paired_bootstrap(table, table.iloc[1:], evaluation.auroc)
+        paired_bootstrap(table, table.iloc[1:], discrimination.auroc)
     with pytest.raises(ValueError, match="differ in frame"):
-        paired_bootstrap(table, table.assign(frame=table["frame"] + 1), evaluation.auroc)
+        paired_bootstrap(table, table.assign(frame=table["frame"] + 1), discrimination.auroc)
     with pytest.raises(ValueError, match="differ in target"):
-        paired_bootstrap(table, table.assign(target=1 - table["target"]), evaluation.auroc)
+        paired_bootstrap(table, table.assign(target=1 - table["target"]), discrimination.auroc)
     twice = pd.concat([table, table])
     with pytest.raises(ValueError, match="the same video and frame twice"):
-        paired_bootstrap(twice, twice, evaluation.auroc)
+        paired_bootstrap(twice, twice, discrimination.auroc)
 
 
 def test_corrected_t_test_by_hand():

@@ -22,9 +22,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from clipassistnet import evaluation
 from clipassistnet.data import annotation, dataset, folds, frame_cache, frame_extraction
-from clipassistnet.evaluation import alarm_choice, events
+from clipassistnet.evaluation import alarm_choice, discrimination, events, paper_tables, resampling
 from clipassistnet.runs.provenance import hardware
 
 FRAMES = 407  # annotated frames of a video: 122,000 of 300
@@ -103,14 +102,14 @@ def _table2(folder: Path, videos: int) -> None:
     tables = [scores(videos, loss=loss) for loss in LOSSES]
     table = pd.concat(tables, ignore_index=True)
     table["fold"] = table["video"].str[1:].astype(int) % 5
-    evaluation.table2(table, resamples=RESAMPLES)
-    evaluation.compare(table, "loss", "bce", within="fold", resamples=RESAMPLES)
+    paper_tables.table2(table, resamples=RESAMPLES)
+    paper_tables.compare(table, "loss", "bce", within="fold", resamples=RESAMPLES)
 
 
 def _bootstrap(folder: Path, videos: int) -> None:
     table = scores(videos)
-    for statistic in evaluation.METRICS.values():
-        evaluation.bootstrap(table, statistic, resamples=RESAMPLES)
+    for statistic in discrimination.METRICS.values():
+        resampling.bootstrap(table, statistic, resamples=RESAMPLES)
 
 
 def _alarm(folder: Path, videos: int) -> None:

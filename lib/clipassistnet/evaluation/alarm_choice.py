@@ -1,15 +1,17 @@
 """The alarm of `live`, chosen on validation frames: threshold, hysteresis, minimum duration.
 
-Frames are those of `events.timed`. What is judged must never choose.
+`frames` are as from `events.timed`. The frames that are judged must never choose.
 """
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
+from clipassistnet import files
 from clipassistnet.evaluation.events import (
     Setting,
     alarms,
@@ -17,6 +19,21 @@ from clipassistnet.evaluation.events import (
     rates_of_events,
     timed,
 )
+
+WRONG = "share of time under a false alarm"
+SILENT = "silent share of visible time"
+
+
+class Aims(NamedTuple):
+    """What an alarm has to do on the frames that choose it."""
+
+    sensitivity: float = 0.95  # share of the events that it finds
+    delay: float = 0.5  # seconds from the start of an event to the alarm, on average
+    flicker: float = 2.0  # times as often as the labels that it may change
+    silence: float = 0.5  # share of the time with a visible tip during which it is off
+
+
+AIMS = Aims()
 
 
 def grid(frames: pd.DataFrame, quantiles: int = 12) -> list[Setting]:
@@ -35,19 +52,14 @@ def grid(frames: pd.DataFrame, quantiles: int = 12) -> list[Setting]:
 
 
 def choose(
-    frames: pd.DataFrame,
-    settings: Iterable[Setting] | None = None,
-    *,
-    sensitivity: float = 0.95,
-    delay: float = 0.5,
-    flicker: float = 2.0,
+    frames: pd.DataFrame, settings: Iterable[Setting] | None = None, aims: Aims = AIMS
 ) -> pd.DataFrame:
     """Every setting (default: `grid`) with its measures, best first; never give it test frames.
 
-    A setting `meets` the aims if it finds this share of events, with at most this mean delay in
-    seconds, changes at most `flicker` times as often as the labels, and is not simply always on.
-    Best is the one of these with the least time under a false alarm, then the fewest false alarms.
-    Where none meets them, those that find enough come first.
+    The column `meets` says whether a setting meets all aims; `silent share of visible time` is one
+    of its measures. The best setting is, among those that meet the aims, the one with the least
+    time under a false alarm, then with the fewest false alarms. Where none meets them, the settings
+    that find enough events come first.
     """
     rows = []
     for setting in settings or grid(frames):
@@ -58,12 +70,16 @@ def choose(
     labels, always = (
         rates_of_events(per_video_events(frames, on)) for on in (target, np.ones_like(target))
     )
-    wrong = "share of time under a false alarm"
-    steady = table["changes a minute"] <= flicker * labels["changes a minute"]
-    prompt = steady & (table["mean seconds to alarm"] <= delay) & (table[wrong] < always[wrong])
-    table["meets"] = prompt & (table["event sensitivity"] >= sensitivity)
-    table["found"] = table["event sensitivity"].clip(upper=sensitivity)
-    order = ["meets", "found", wrong, "false alarms a minute"]
+    # An alarm that is always on has every visible moment under a false alarm.
+    table[SILENT] = 1 - table[WRONG] / (always[WRONG] or np.nan)
+    table["meets"] = (
+        (table["event sensitivity"] >= aims.sensitivity)
+        & (table["mean seconds to alarm"] <= aims.delay)
+        & (table["changes a minute"] <= aims.flicker * labels["changes a minute"])
+        & (table[SILENT] >= aims.silence)
+    )
+    table["found"] = table["event sensitivity"].clip(upper=aims.sensitivity)
+    order = ["meets", "found", WRONG, "false alarms a minute"]
     ranked = table.sort_values(order, ascending=[False, False, True, True], kind="stable")
     return ranked.drop(columns="found").reset_index(drop=True)
 
@@ -73,27 +89,44 @@ def best(choice: pd.DataFrame) -> Setting:
     return Setting(*(float(choice.loc[0, name]) for name in Setting._fields))
 
 
-def frozen_settings(validation: pd.DataFrame, fps: pd.Series) -> dict[str, Setting]:
-    """The alarm for each held-out subset, chosen on other frames.
+def frozen_alarms(frames: pd.DataFrame, validation: pd.DataFrame, fps: pd.Series) -> np.ndarray:
+    """Whether the alarm is on, bool (frames,), each subset with a setting chosen on other frames.
 
-    `validation` holds the frames on which the networks that judge the subset were validated, none
-    of which lies in it: held_out, video, frame, label or target, score. `fps`: index video.
+    Args:
+        frames: as from `events.timed`, with `held_out`.
+        validation: the frames that validated the networks which judge each subset; none of them
+            lies in it: held_out, video, frame, label or target, score.
+        fps: frames per second, index video.
     """
-    settings = {}
-    for held_out, frames in validation.groupby("held_out", sort=False):
-        settings[held_out] = best(choose(timed(frames, fps)))
-    return settings
-
-
-def frozen_alarms(frames: pd.DataFrame, settings: Mapping[str, Setting]) -> np.ndarray:
-    """Whether the alarm is on, each frame by the setting of its subset; `frames` from `timed`."""
     found = pd.Series(False, frames.index)
+    others = dict(tuple(validation.groupby("held_out", sort=False)))
     for held_out, part in frames.groupby("held_out", sort=False):
-        found[part.index] = alarms(part, settings[held_out])
+        found[part.index] = alarms(part, best(choose(timed(others[held_out], fps))))
     return found.to_numpy()
 
 
-def write_setting(setting: Setting, path: str | Path, **about: object) -> None:
-    """Write a setting as the file of `live --alarm`; `about` says what it was chosen on."""
+def write_best(choice: pd.DataFrame, path: Path, aims: Aims = AIMS, **about: object) -> str:
+    """Write the best setting of `choose` for `live --alarm`, or none where it misses the aims.
+
+    Returns a sentence for the reader: what was written, or why nothing was. A file from an earlier
+    choice is removed.
+    """
+    first = choice.loc[0]
+    if first["meets"]:
+        write_setting(best(choice), path, meets=True, **about)
+        return f"{path.name}: {dict(best(choice)._asdict())}"
+    path.unlink(missing_ok=True)
+    return (
+        f"No {path.name}: no setting meets the aims. The best one finds "
+        f"{first['event sensitivity']:.0%} of the events (at least {aims.sensitivity:.0%} wanted) "
+        f"after {first['mean seconds to alarm']:.2f} s (at most {aims.delay:.2f} s), changes "
+        f"{first['changes a minute']:.1f} times a minute (at most {aims.flicker:g} times as often "
+        f"as the labels), and is silent for {first[SILENT]:.0%} of the time with a visible tip "
+        f"(at least {aims.silence:.0%})."
+    )
+
+
+def write_setting(setting: Setting, path: Path, **about: object) -> None:
+    """Write a setting as the file of `live --alarm`; `about` describes the frames that chose it."""
     body = {**setting._asdict(), "about": about}
-    Path(path).write_text(json.dumps(body, indent=1, default=float) + "\n")
+    files.write(path, json.dumps(body, indent=1, default=float) + "\n")

@@ -12,9 +12,9 @@ import numpy as np
 import pandas as pd
 
 from clipassistnet.alarm import ARMING_DURATION, ARMING_THRESHOLD, HYSTERESIS
-from clipassistnet.data import cross_validation
 from clipassistnet.evaluation import discrimination, events
 from clipassistnet.evaluation.resampling import Sampling, bootstrap, ratio_table
+from clipassistnet.evaluation.targets import with_arming_target
 
 # Of 1 - score, as in `live`.
 SETTING = events.Setting(ARMING_THRESHOLD, HYSTERESIS, ARMING_DURATION)
@@ -32,24 +32,6 @@ MEASURES = {
 }
 
 
-def with_target(frames: pd.DataFrame) -> pd.DataFrame:
-    """The frames with a column `target`, 1 = a clip applier is in the picture, made from `label`.
-
-    `label`: visible, invisible or absent. A target that is there already is replaced.
-    """
-    return frames.assign(target=(frames["label"] != "absent").astype("int64"))
-
-
-def asked(frames: pd.DataFrame, loss: str) -> pd.DataFrame:
-    """The frames that a network of this loss is judged by, with the target of its question.
-
-    All frames where the loss is "presence", else those with a clip applier (1 = tip invisible).
-    """
-    if loss == cross_validation.PRESENCE:
-        return with_target(frames)
-    return discrimination.with_target(frames, absent="leave out")
-
-
 def table(predictions: pd.DataFrame, fps: pd.Series, **sampling: Unpack[Sampling]) -> pd.DataFrame:
     """How well it tells frames apart, and how well it arms: judged, measure, estimate, low, high.
 
@@ -58,7 +40,7 @@ def table(predictions: pd.DataFrame, fps: pd.Series, **sampling: Unpack[Sampling
     them. Arming is judged in the clips of annotated frames (see `events`) that last as long as it
     takes, `clips_to_arm`; without any there are no such rows.
     """
-    frames = events.timed(with_target(predictions[predictions["split"] == "test"]), fps)
+    frames = events.timed(with_arming_target(predictions[predictions["split"] == "test"]), fps)
     ranked = {"measure": "AUROC", **bootstrap(frames, discrimination.auroc, **sampling)._asdict()}
     rates = {FRAMES: _counted(frames, (frames["score"] > 1 - ARMING_THRESHOLD).to_numpy())}
     clips, stretches = clips_to_arm(frames), {}

@@ -3,12 +3,15 @@
 import numpy as np
 import pandas as pd
 
-from clipassistnet.evaluation.discrimination import auroc, one_class, specificity_at_sensitivity
+from clipassistnet.evaluation.discrimination import auroc, specificity_at_sensitivity
 from clipassistnet.evaluation.intervals import Evidence, t_interval
 from clipassistnet.evaluation.resampling import bootstrap
+from clipassistnet.evaluation.targets import one_class
 
 
-def by_patient(predictions: pd.DataFrame, *, resamples: int = 2000, seed: int = 0) -> pd.DataFrame:
+def metrics_by_patient(
+    predictions: pd.DataFrame, *, resamples: int = 2000, seed: int = 0
+) -> pd.DataFrame:
     """AUROC and specificity at 95 % sensitivity, pooled and by patient.
 
     `predictions`: patient, video, frame, target, score, each frame once. The rows, indexed by
@@ -31,12 +34,12 @@ def by_patient(predictions: pd.DataFrame, *, resamples: int = 2000, seed: int = 
     )
 
 
-def by_scorer_and_patient(
+def metrics_by_scorer_and_patient(
     predictions: pd.DataFrame, *, resamples: int = 2000, seed: int = 0
 ) -> pd.DataFrame:
-    """`by_patient` of each loss and recipe: columns loss, recipe, patients (its index), its own."""
+    """`metrics_by_patient` of each loss and recipe, its index as the column `patients`."""
     tables = [
-        by_patient(rows, resamples=resamples, seed=seed)
+        metrics_by_patient(rows, resamples=resamples, seed=seed)
         .rename_axis("patients")
         .reset_index()
         .assign(loss=loss, recipe=recipe)

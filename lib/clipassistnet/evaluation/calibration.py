@@ -1,7 +1,7 @@
-"""Whether p(invisible) means what it says: reliability, Brier score, calibration, temperature.
+"""Whether p(invisible) is a probability: reliability, Brier score, calibration error, temperature.
 
-A temperature holds for the scorer it was fitted on. `out_of_fold` fits it for each fold on the
-others, so no frame is judged by a temperature that has seen it.
+A temperature holds for the scorer it was fitted on. `out_of_fold` fits the temperature of a fold on
+the other folds, so no frame is scored at a temperature that was fitted on it.
 """
 
 from typing import Unpack
@@ -13,8 +13,9 @@ from scipy.optimize import minimize_scalar
 from scipy.special import expit, logit
 from sklearn.metrics import brier_score_loss, log_loss
 
-from clipassistnet.evaluation.discrimination import checked, ratio, with_target
+from clipassistnet.evaluation.discrimination import ratio
 from clipassistnet.evaluation.resampling import Sampling, bootstrap
+from clipassistnet.evaluation.targets import checked, ensure_target
 
 BINS = 10
 _EDGE = 1e-6  # nearest to 0 and 1 that a probability counts as
@@ -23,7 +24,7 @@ _EDGE = 1e-6  # nearest to 0 and 1 that a probability counts as
 def expected_calibration_error(target: ArrayLike, score: ArrayLike, bins: int = BINS) -> float:
     """Mean gap of score and share of invisible frames over bins of equal width, by frames.
 
-    Naeini, Cooper & Hauskrecht, AAAI 2015. Chance alone makes it more than 0 with few frames.
+    Naeini, Cooper & Hauskrecht, AAAI 2015. With few frames chance alone makes it more than 0.
     """
     target, score = checked(target, score)
     code = _bin(score, bins)
@@ -37,12 +38,12 @@ def reliability(
     by: str = "video",
     **sampling: Unpack[Sampling],
 ) -> pd.DataFrame:
-    """One row a bin that holds frames: frames, videos, score (mean), invisible, low, high.
+    """One row per bin that holds frames: frames, videos, score (mean), invisible, low, high.
 
-    `invisible` is the share of the bin's frames; its 95 % interval is over videos, nan where all
-    the bin's frames are of one video, and from the resamples that hold a frame of the bin.
+    `invisible` is the share of invisible frames in the bin. Its 95 % interval is over videos, from
+    the resamples that hold a frame of the bin; it is nan where all these frames are of one video.
     """
-    table = predictions if "target" in predictions else with_target(predictions)
+    table = ensure_target(predictions)
     table = table.assign(bin=_bin(table["score"].to_numpy(), bins), whole=1)
     rows = []
     for _, frames in table.groupby("bin"):
@@ -56,7 +57,8 @@ def reliability(
 def temperature(target: ArrayLike, score: ArrayLike) -> float:
     """The T at which sigmoid(logit(score) / T) has the least log loss (Guo et al., ICML 2017).
 
-    Above 1 the scores were too extreme, below 1 too timid. ValueError where there is one class.
+    Above 1 the scores were too extreme, below 1 too close to 0.5. ValueError where all frames are
+    of one class.
     """
     target, score = checked(target, score)
     if target.all() or not target.any():
@@ -68,7 +70,7 @@ def temperature(target: ArrayLike, score: ArrayLike) -> float:
 
 
 def tempered(score: ArrayLike, temperature: float) -> np.ndarray:
-    """Scores (N,) at a temperature; their order stays as it is."""
+    """Scores (N,) at a temperature; their order does not change."""
     return expit(logit(np.clip(np.asarray(score), _EDGE, 1 - _EDGE)) / temperature)
 
 
@@ -77,7 +79,7 @@ def out_of_fold(predictions: pd.DataFrame) -> pd.DataFrame:
 
     The temperature of a fold is fitted on the frames of all the other folds.
     """
-    table = predictions if "target" in predictions else with_target(predictions)
+    table = ensure_target(predictions)
     parts = []
     for fold in table["fold"].unique():
         own, others = table[table["fold"] == fold], table[table["fold"] != fold]
@@ -89,17 +91,20 @@ def out_of_fold(predictions: pd.DataFrame) -> pd.DataFrame:
 def calibration_table(
     scorers: dict[str, pd.DataFrame], **sampling: Unpack[Sampling]
 ) -> pd.DataFrame:
-    """One row a scorer and measure: scorer, measure, estimate, low, high, left_out.
+    """One row per scorer and measure: scorer, measure, estimate, low, high, left_out.
 
-    Measures are brier (scikit-learn's; a score of the prevalence alone has prevalence times
-    visible share) and expected_calibration_error.
+    Measures are brier (scikit-learn's; a constant score at the prevalence p has p (1 - p)) and
+    expected_calibration_error.
     """
+    measures = {
+        "brier": brier_score_loss,
+        "expected_calibration_error": expected_calibration_error,
+    }
     rows = []
     for name, predictions in scorers.items():
-        table = predictions if "target" in predictions else with_target(predictions)
-        for measure in (brier_score_loss, expected_calibration_error):
+        table = ensure_target(predictions)
+        for label, measure in measures.items():
             interval = bootstrap(table, measure, **sampling)
-            label = {brier_score_loss: "brier"}.get(measure, measure.__name__)
             rows.append({"scorer": name, "measure": label, **interval._asdict()})
     return pd.DataFrame(rows)
 

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from clipassistnet.evaluation.discrimination import checked, with_target
+from clipassistnet.evaluation.targets import checked, ensure_target
 
 
 class Guarantee(NamedTuple):
@@ -75,7 +75,7 @@ def threshold_with_guarantee(
 
 
 def _invisible(predictions: pd.DataFrame, by: str) -> pd.DataFrame:
-    table = predictions if "target" in predictions else with_target(predictions)
+    table = ensure_target(predictions)
     target, _ = checked(table["target"], table["score"])
     if not target.any():
         raise ValueError("no invisible frame: there is nothing to miss")

@@ -15,8 +15,9 @@ import numpy as np
 import pandas as pd
 
 from clipassistnet.alarm import Alarm
-from clipassistnet.evaluation.discrimination import ratio, with_target
+from clipassistnet.evaluation.discrimination import ratio
 from clipassistnet.evaluation.resampling import Sampling, ratio_table
+from clipassistnet.evaluation.targets import ensure_target
 
 GAP = 1.0  # seconds between annotated frames that end a clip: five times the paper's sampling
 GRACE = 0.5  # seconds by which a warning may begin before an event, or outlast it
@@ -37,7 +38,7 @@ def timed(predictions: pd.DataFrame, fps: pd.Series, *, gap: float = GAP) -> pd.
     `frame` counts; `gap`: seconds between neighbours that end a clip. ValueError where a video has
     no rate or a frame is there twice.
     """
-    table = predictions if "target" in predictions else with_target(predictions)
+    table = ensure_target(predictions)
     table = table.sort_values(["video", "frame"], ignore_index=True)
     if unknown := sorted(set(table["video"]) - set(fps.index)):
         raise ValueError(f"no frames per second for the videos {unknown[:5]}")

@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-import pandas as pd
 from scipy.special import expit, logit
 from scipy.stats import t as student
 
@@ -105,17 +104,6 @@ def t_difference(difference: float, values: np.ndarray, evidence: Evidence) -> D
         return Difference(difference, difference, difference, p, left_out)
     p = 2 * student.sf(abs(difference) / error, evidence.df)
     return Difference(difference, float(low), float(high), float(max(p, least)), left_out)
-
-
-def show(table: pd.DataFrame) -> None:
-    """Display a table of intervals; below it one sentence where some leave resamples out."""
-    from IPython.display import display
-
-    display(table.drop(columns="left_out"))
-    share = table.loc[table["low"].notna(), "left_out"].max()
-    if share > 0:
-        told = "An interval leaves out the resamples in which its figure is undefined"
-        print(f"{told}: {share:.1%} of them at most.")
 
 
 def _known(values: np.ndarray) -> tuple[np.ndarray, float]:

@@ -9,15 +9,16 @@ from typing import Unpack
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from clipassistnet.evaluation.discrimination import METRICS, judged_once, with_target
+from clipassistnet.evaluation.discrimination import METRICS
 from clipassistnet.evaluation.intervals import Difference, corrected_resampled_ttest
 from clipassistnet.evaluation.resampling import Sampling, bootstrap, paired_bootstrap
+from clipassistnet.evaluation.targets import require_each_once, with_target
 
 
 def fold_metrics(predictions: pd.DataFrame, column: str = "loss") -> pd.DataFrame:
     """One row a loss, fold and metric: loss, fold, frames, metric, value."""
     rows = []
-    for (name, fold), frames in judged_once(predictions, column).groupby(
+    for (name, fold), frames in require_each_once(predictions, column).groupby(
         [column, "fold"], sort=False
     ):
         for metric, function in METRICS.items():
@@ -44,7 +45,7 @@ def table2(
     for folds that are too small for that, `pooled` is the metric of all frames together, and low
     and high are its interval.
     """
-    predictions = judged_once(predictions, column)
+    predictions = require_each_once(predictions, column)
     rows = []
     by_fold = fold_metrics(predictions, column)
     for (name, metric), folds in by_fold.groupby([column, "metric"], sort=False):
@@ -66,7 +67,7 @@ def table3(predictions: pd.DataFrame, **sampling: Unpack[Sampling]) -> pd.DataFr
     model, metric, estimate, low, high, left_out. `predictions` holds the test frames once for each
     model: model, video, frame, label or target, score.
     """
-    predictions = judged_once(predictions, "model")
+    predictions = require_each_once(predictions, "model")
     rows = []
     for model, frames in predictions.groupby("model", sort=False):
         for metric, function in METRICS.items():
@@ -109,7 +110,7 @@ def compare(
     of the corrected resampled t-test stand beside them, its sizes counted in frames: the fold
     against all the others.
     """
-    predictions = judged_once(predictions, column)
+    predictions = require_each_once(predictions, column)
     names = [str(name) for name in predictions[column].unique()]
     if reference not in names:
         raise ValueError(f"{column} {reference!r}: expected one of {', '.join(names)}")

@@ -1,4 +1,4 @@
-"""Figures of the notebooks (seaborn). Each function draws one figure and returns it."""
+"""Figures of the notebooks (seaborn): each function draws one and returns it. And their tables."""
 
 from collections.abc import Iterable, Sequence
 
@@ -19,13 +19,24 @@ LOSS_NAMES = {
 
 
 def theme() -> None:
-    """One look for every figure; colours that the colour-blind tell apart."""
+    """One style for every figure, with colours that colour-blind readers can distinguish."""
     sns.set_theme(context="notebook", style="whitegrid", palette="colorblind")
     plt.rcParams |= {"figure.dpi": 80, "figure.constrained_layout.use": True}
 
 
+def show(table: pd.DataFrame) -> None:
+    """Display a table of intervals; below it a sentence where some leave resamples out."""
+    from IPython.display import display
+
+    display(table.drop(columns="left_out"))
+    share = table.loc[table["low"].notna(), "left_out"].max()
+    if share > 0:
+        reason = "An interval leaves out the resamples in which its figure is undefined"
+        print(f"{reason}: {share:.1%} of them at most.")
+
+
 def bars(values: pd.Series, xlabel: str, reference: tuple[float, str] | None = None) -> Figure:
-    """Horizontal bars, one an entry of a Series; `reference` draws a line (value, name)."""
+    """Horizontal bars, one per entry of a Series; `reference` (value, name) draws a line."""
     figure, axes = plt.subplots(figsize=(6.5, 0.45 * len(values) + 1.2))
     sns.barplot(x=values.to_numpy(), y=[str(name) for name in values.index], ax=axes, color=VISIBLE)
     axes.bar_label(axes.containers[0], fmt="%.3g", padding=3)
@@ -49,9 +60,9 @@ def matrix(values: np.ndarray, names: Sequence[str], rows: str, columns: str) ->
 
 
 def frames_per_video(folds: pd.DataFrame) -> Figure:
-    """Frames of each video, longest first, coloured by the subset that it fell into.
+    """Frames of each video, longest first, coloured by its subset.
 
-    Without the videos' names: they would be in the picture's pixels, where nothing removes them.
+    The videos' names are left out: nothing can remove a name from the picture's pixels.
     """
     ordered = folds.sort_values(["frames", "video"], ascending=[False, True])
     figure, axes = plt.subplots(figsize=(9, 3.2))
@@ -80,14 +91,9 @@ def subset_sizes(partitions: dict[str, pd.Series], frames: pd.Series) -> Figure:
 
 
 def frame_grid(images: Iterable[np.ndarray], titles: Iterable[str], columns: int = 5) -> Figure:
-    """Pictures in a grid, (H, W, 3) uint8 RGB each, with a title each."""
+    """Pictures in a grid, (H, W, 3) uint8 RGB each, each with its title."""
     pairs = list(zip(images, titles, strict=True))
-    rows = -(-len(pairs) // columns)
-    figure, grid = plt.subplots(
-        rows, columns, figsize=(1.6 * columns, 1.8 * rows), squeeze=False, dpi=60
-    )
-    for axes in grid.flat:
-        axes.axis("off")
+    figure, grid = _picture_grid(-(-len(pairs) // columns), columns)
     for axes, (image, title) in zip(grid.flat, pairs, strict=False):
         axes.imshow(image)
         axes.set_title(title, fontsize=8)
@@ -107,7 +113,7 @@ def finder(curve: pd.DataFrame, pick: float, paper: float | None) -> Figure:
 
 
 def by_loss(table: pd.DataFrame, ylabel: str) -> Figure:
-    """A metric's value of each fold for each loss, folds joined by lines: they are paired."""
+    """A metric's value of each fold for each loss; lines join the values of one fold (paired)."""
     shown = table.assign(loss=table["loss"].map(LOSS_NAMES), fold=table["fold"].astype(str))
     figure, axes = plt.subplots(figsize=(7, 3.4))
     sns.lineplot(shown, x="loss", y="value", hue="fold", marker="o", alpha=0.7, ax=axes)
@@ -119,7 +125,7 @@ def by_loss(table: pd.DataFrame, ylabel: str) -> Figure:
 
 
 def differences(table: pd.DataFrame, xlabel: str) -> Figure:
-    """Paired differences with intervals; columns difference, low, high; index names."""
+    """Paired differences with their intervals: columns difference, low, high; index: names."""
     figure, axes = plt.subplots(figsize=(6.5, 0.5 * len(table) + 1.2))
     errors = [table["difference"] - table["low"], table["high"] - table["difference"]]
     axes.errorbar(table["difference"], range(len(table)), xerr=errors, fmt="o", capsize=4)
@@ -159,7 +165,7 @@ def per_video(table: pd.DataFrame, threshold: float) -> Figure:
 
 
 def score_histogram(predictions: pd.DataFrame, thresholds: dict[str, float]) -> Figure:
-    """Scores by label (visible, invisible, absent) and where the thresholds cut them."""
+    """Scores by label (visible, invisible, absent), with a line at each threshold."""
     figure, axes = plt.subplots(figsize=(7, 3.2))
     sns.histplot(
         predictions, x="score", hue="label", bins=np.linspace(0, 1, 31), stat="density",
@@ -174,7 +180,7 @@ def score_histogram(predictions: pd.DataFrame, thresholds: dict[str, float]) -> 
 
 
 def weigh(table: pd.DataFrame, thresholds: dict[str, float]) -> Figure:
-    """What each threshold buys and costs (`thresholds.weigh`): rates above, false alarms below."""
+    """Rates (above) and false alarms (below) at each threshold, from `thresholds.weigh`."""
     figure, (above, below) = plt.subplots(2, 1, figsize=(7, 5.4), sharex=True)
     rates = table.melt("threshold", ["sensitivity", "specificity", "ppv", "npv"], "measure")
     sns.lineplot(rates, x="threshold", y="value", hue="measure", ax=above)
@@ -192,7 +198,10 @@ def weigh(table: pd.DataFrame, thresholds: dict[str, float]) -> Figure:
 
 
 def reliability(bins: dict[str, pd.DataFrame]) -> Figure:
-    """Share of invisible frames by score, with intervals over videos; the diagonal is honest."""
+    """Share of invisible frames by score, with intervals over videos.
+
+    On the diagonal a score is the probability that it claims to be.
+    """
     figure, axes = plt.subplots(figsize=(5, 4.4))
     axes.plot([0, 1], [0, 1], color="black", linestyle=":")
     for (name, table), colour in zip(bins.items(), sns.color_palette(), strict=False):
@@ -207,13 +216,13 @@ def reliability(bins: dict[str, pd.DataFrame]) -> Figure:
 
 
 def forest(table: pd.DataFrame, xlabel: str) -> Figure:
-    """AUROC of each subgroup with its interval (`subgroups.subgroups`), all frames as a line."""
+    """AUROC of each subgroup with its interval (`subgroups.subgroups`); a line at all frames'."""
     shown = table[table["auroc"].notna()].iloc[::-1].reset_index(drop=True)
     figure, axes = plt.subplots(figsize=(7.5, 0.3 * len(shown) + 1.2))
     colours = dict(zip(table["grouping"].unique(), sns.color_palette(), strict=False))
     for place, row in shown.iterrows():
         colour = colours[row["grouping"]]
-        axes.hlines(place, row["low"], row["high"], color=colour)  # nothing where they are nan
+        axes.hlines(place, row["low"], row["high"], color=colour)  # no line where they are nan
         axes.scatter(row["auroc"], place, color=colour, s=30, zorder=3)
     axes.axvline(table["auroc"].iloc[0], color="black", linestyle=":")
     names = (shown["grouping"] + ": " + shown["group"].astype(str)).replace(
@@ -228,21 +237,25 @@ def forest(table: pd.DataFrame, xlabel: str) -> Figure:
 def saliency(
     images: Sequence[np.ndarray], maps: Sequence[np.ndarray], titles: list[str], columns: int = 6
 ) -> Figure:
-    """Frames, their saliency below: (H, W, 3) uint8 and (H, W) maps, each scaled by itself."""
-    rows = 2 * -(-len(images) // columns)
-    figure, grid = plt.subplots(
-        rows, columns, figsize=(1.6 * columns, 1.8 * rows), squeeze=False, dpi=60
-    )
-    for axes in grid.flat:
-        axes.axis("off")
+    """Frames (H, W, 3) uint8, and below each its saliency map (H, W), scaled on its own."""
+    figure, grid = _picture_grid(2 * -(-len(images) // columns), columns)
     for i, (image, map_, title) in enumerate(zip(images, maps, titles, strict=True)):
         above, below = grid[2 * (i // columns) : 2 * (i // columns) + 2, i % columns]
         above.imshow(image)
         above.set_title(title, fontsize=8)
-        # Nearest: a map is shown cell by cell, and the picture takes half the bytes.
+        # Nearest: each cell of a map is one square, and the picture takes half the bytes.
         shown = {"interpolation": "nearest"}
         below.imshow(image.mean(axis=2), cmap="gray", alpha=0.5, **shown)
         limit = np.quantile(np.abs(map_), 0.995) or 1
         strength = np.clip(np.abs(map_) / limit, 0, 1)
         below.imshow(strength, "inferno", alpha=np.sqrt(strength), vmin=0, vmax=1, **shown)
     return figure
+
+
+def _picture_grid(rows: int, columns: int) -> tuple[Figure, np.ndarray]:
+    figure, grid = plt.subplots(
+        rows, columns, figsize=(1.6 * columns, 1.8 * rows), squeeze=False, dpi=60
+    )
+    for axes in grid.flat:
+        axes.axis("off")
+    return figure, grid

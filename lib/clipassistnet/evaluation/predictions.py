@@ -1,12 +1,13 @@
-"""What all networks of a study predict, in one table, each frame judged as its protocol says."""
+"""The predictions of all networks of a study in one table, and which of them judge a frame."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from clipassistnet.data.cross_validation import TEST, Training
-from clipassistnet.evaluation import discrimination, per_video
+from clipassistnet.evaluation.targets import require_each_once
 
 FRAME = ["video", "frame", "label", "patient"]
 
@@ -14,7 +15,8 @@ FRAME = ["video", "frame", "label", "patient"]
 def read(paths: Mapping[Training, Path], videos: pd.DataFrame) -> pd.DataFrame:
     """predictions.parquet of these trainings in one table, with their fields and the patient.
 
-    `member` (from 0) counts the networks of each ensemble. `videos` is the table of folds.
+    `member` (from 0) counts the networks of each ensemble. `videos` is the table of folds: video
+    and patient.
     """
     tables = []
     sizes: dict[tuple, int] = {}
@@ -27,7 +29,7 @@ def read(paths: Mapping[Training, Path], videos: pd.DataFrame) -> pd.DataFrame:
 
 
 def by_member(predictions: pd.DataFrame) -> pd.DataFrame:
-    """The held-out frames once for each network of their ensemble: its name as `model`."""
+    """The held-out frames once for each network of their ensemble, named in the column `model`."""
     rows = predictions[predictions["split"] == "test"].drop(columns=["fold", "member"])
     return rows.assign(model="member " + predictions["member"].astype(str))
 
@@ -35,7 +37,7 @@ def by_member(predictions: pd.DataFrame) -> pd.DataFrame:
 def judged(predictions: pd.DataFrame) -> pd.DataFrame:
     """The held-out frames, scored by the mean of their networks.
 
-    One row a frame for each loss and recipe: loss, recipe, held_out, video, frame, label, patient,
+    One row per frame, loss and recipe: loss, recipe, held_out, video, frame, label, patient,
     score.
     """
     keys = ["loss", "recipe", "held_out", *FRAME]
@@ -48,7 +50,7 @@ def out_of_fold(predictions: pd.DataFrame) -> pd.DataFrame:
 
     The columns of `judged`, and `fold`, the subset in which the frame lies. In the paper's protocol
     these are the validation frames, in the nested one the held-out ones (see
-    `crossvalidation.explain`).
+    `cross_validation.explain`).
     """
     if (predictions["held_out"] != TEST).all():
         rows = judged(predictions)
@@ -60,26 +62,34 @@ def out_of_fold(predictions: pd.DataFrame) -> pd.DataFrame:
 def by_one_network(predictions: pd.DataFrame) -> pd.DataFrame:
     """Each frame of the folds once for each loss and recipe, by a single network.
 
-    One that did not train on it: `held_out` and `fold` name its run. In the paper's protocol the
-    one whose validation frame it is, in the nested one the first that judges it.
+    This network did not train on the frame; `held_out` and `fold` name its run. In the paper's
+    protocol it is the network that the frame validates, in the nested one the first that judges it.
     """
     if (predictions["held_out"] != TEST).all():
         return predictions.query("split == 'test' and member == 0").reset_index(drop=True)
     return predictions.query("split == 'validation'").reset_index(drop=True)
 
 
-def frozen_thresholds(predictions: pd.DataFrame) -> pd.Series:
-    """The threshold of each held-out subset, fixed by others: a Series by `held_out`.
+def ensemble(members: pd.DataFrame, weights: Sequence[float] = ()) -> pd.DataFrame:
+    """One row per frame: the members' rows with the weighted mean of their scores.
 
-    The paper's rule (`metrics.paper_threshold`) on the validation frames of the networks that judge
-    the subset, which are none of its own. ValueError where no such video has both classes.
+    Args:
+        members: the frames once for each `model`: model, video, frame, score and the other columns
+            of a frame.
+        weights: one for each model, in the order in which the models first appear; equal if empty.
+
+    Raises:
+        ValueError: the members did not judge the same frames, or a weight is impossible.
     """
-    validation = predictions[predictions["split"] == "validation"]
-    if validation.empty:
-        raise ValueError(f"no validation frame among {len(predictions)} predictions")
-    validation = discrimination.with_target(validation, absent="leave out")
-    thresholds = {
-        held_out: per_video.paper_threshold(per_video.per_video(frames))
-        for held_out, frames in validation.groupby("held_out", sort=False)
-    }
-    return pd.Series(thresholds, name="threshold").rename_axis("held_out")
+    names = list(members["model"].unique())
+    weights = list(weights) or [1.0] * len(names)
+    if len(weights) != len(names) or min(weights) < 0 or not sum(weights) > 0:
+        raise ValueError(f"weights {weights}: expected one, not negative, for each of {names}")
+    rows = require_each_once(members.assign(target=0), "model").drop(columns="target")
+    parts = [rows[rows["model"] == name].sort_values(["video", "frame"]) for name in names]
+    shared = [part.drop(columns=["model", "score"]).reset_index(drop=True) for part in parts]
+    for name, other in zip(names, shared, strict=True):
+        if not other.equals(shared[0]):
+            raise ValueError(f"models {names[0]} and {name} did not judge the same frames")
+    score = np.average([part["score"] for part in parts], axis=0, weights=weights)
+    return shared[0].assign(score=score)

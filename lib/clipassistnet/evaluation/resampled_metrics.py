@@ -13,11 +13,11 @@ from sklearn.exceptions import UndefinedMetricWarning
 from clipassistnet.evaluation.discrimination import (
     SENSITIVITY,
     auroc,
-    checked,
     positives_needed,
     ratio,
     specificity_at_sensitivity,
 )
+from clipassistnet.evaluation.targets import checked
 
 
 def repeated(statistic, arrays, code, counts) -> np.ndarray:

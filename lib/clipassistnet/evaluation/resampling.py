@@ -9,7 +9,7 @@ from typing import TypedDict, Unpack
 import numpy as np
 import pandas as pd
 
-from clipassistnet.evaluation.discrimination import ratio, with_target
+from clipassistnet.evaluation.discrimination import ratio
 from clipassistnet.evaluation.intervals import (
     Difference,
     Evidence,
@@ -18,6 +18,7 @@ from clipassistnet.evaluation.intervals import (
     t_interval,
 )
 from clipassistnet.evaluation.resampled_metrics import FAST, repeated
+from clipassistnet.evaluation.targets import ensure_target
 
 Statistic = Callable[..., float]
 
@@ -154,8 +155,8 @@ class _Clusters:
 
 
 def _ready(predictions: pd.DataFrame, needed: list[str]) -> pd.DataFrame:
-    if "target" in needed and "target" not in predictions:
-        predictions = with_target(predictions)
+    if "target" in needed:
+        predictions = ensure_target(predictions)
     missing = [column for column in needed if column not in predictions]
     if missing or predictions.empty:
         raise ValueError(

@@ -6,9 +6,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from clipassistnet.evaluation.discrimination import auroc, one_class, rates, with_target
+from clipassistnet.evaluation.discrimination import auroc, rates
 from clipassistnet.evaluation.intervals import Interval
 from clipassistnet.evaluation.resampling import Sampling, bootstrap
+from clipassistnet.evaluation.targets import ensure_target, one_class
 
 GROUPINGS = "clipper", "cause", "length", "agreement", "patient"
 
@@ -27,7 +28,7 @@ def describe(
     - length: tertile of the video's judged frames, by videos
     - agreement: "unanimous", "disputed", or "one annotator" (labels of notebook 01)
     """
-    table = predictions if "target" in predictions else with_target(predictions)
+    table = ensure_target(predictions)
     known = videos.set_index("video")
     table = table.assign(
         clipper=table["video"].map(known["clipper"]).fillna(""),

@@ -1,8 +1,8 @@
 """Where to set the threshold: what each choice costs, and for which scorer it is guaranteed.
 
-`frames` hold each judged frame once: video, frame, target, score, and `held_out`, the subset that
-names the networks which scored it ("test", or a fold in a nested study). None of these networks
-saw a frame of that subset.
+`frames` hold each judged frame once: video, frame, target, score and `held_out`. `held_out` is the
+subset in which the frame lies ("test", or a fold in a nested study); it names the networks that
+scored the frame, and none of these saw a frame of that subset.
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,10 +15,31 @@ from clipassistnet.evaluation.conformal import threshold_with_guarantee, videos_
 from clipassistnet.evaluation.discrimination import auroc, rates, ratio
 from clipassistnet.evaluation.events import Setting, alarms, per_video_events, rates_of_events, raw
 from clipassistnet.evaluation.intervals import Interval
-from clipassistnet.evaluation.per_video import per_video_rates
+from clipassistnet.evaluation.per_video import metrics_per_video, paper_threshold, rates_per_video
 from clipassistnet.evaluation.resampling import Sampling, bootstrap, ratio_table
+from clipassistnet.evaluation.targets import with_target
 
 GRID = np.linspace(0.01, 1, 100)
+
+
+def frozen_thresholds(predictions: pd.DataFrame) -> pd.Series:
+    """The threshold of each held-out subset, fitted on other videos: a Series by `held_out`.
+
+    The paper's rule (`paper_threshold`) on the validation frames of the networks that judge the
+    subset; none of these frames lies in it. ValueError where no such video has both classes.
+
+    Args:
+        predictions: as from `predictions.read`.
+    """
+    validation = predictions[predictions["split"] == "validation"]
+    if validation.empty:
+        raise ValueError(f"no validation frame among {len(predictions)} predictions")
+    validation = with_target(validation, absent="leave out")
+    thresholds = {
+        held_out: paper_threshold(metrics_per_video(frames))
+        for held_out, frames in validation.groupby("held_out", sort=False)
+    }
+    return pd.Series(thresholds, name="threshold").rename_axis("held_out")
 
 
 def warned(
@@ -51,7 +72,7 @@ def rate_table(
     by: str = "video",
     **sampling: Unpack[Sampling],
 ) -> pd.DataFrame:
-    """One row a choice and rate: threshold from, rate, estimate, low, high, left_out.
+    """One row per choice and rate: threshold from, rate, estimate, low, high, left_out.
 
     Rates are sensitivity, specificity, ppv and npv, the last two at the prevalence of these
     frames; intervals are 95 % over videos. `shown` names the choices: {name: whether each frame
@@ -76,13 +97,13 @@ def _counted(frames: pd.DataFrame, alarm: np.ndarray) -> pd.DataFrame:
 def video_medians(frames: pd.DataFrame, shown: Mapping[str, np.ndarray]) -> dict[str, float]:
     """Medians over videos of sensitivity, specificity, PPV and NPV, named as in `published`.
 
-    The first of `shown` has the paper's threshold, by which the paper's own medians are named;
-    the others' names follow theirs.
+    The first of `shown` is the paper's threshold: its medians have the names of the paper's own
+    medians. The names of the others end with their threshold's name.
     """
-    medians = {}
-    for place, (name, alarm) in enumerate(shown.items()):
-        found = per_video_rates(frames.assign(score=alarm.astype(float)), 0.5)
-        suffix = f", {name}" if place else ""
+    medians: dict[str, float] = {}
+    for name, alarm in shown.items():
+        found = rates_per_video(frames.assign(score=alarm.astype(float)), 0.5)
+        suffix = f", {name}" if medians else ""
         for rate in ("sensitivity", "specificity", "ppv", "npv"):
             title = rate.upper() if rate in ("ppv", "npv") else rate
             medians[f"median {title} over test videos{suffix}"] = found[rate].median()
@@ -92,11 +113,11 @@ def video_medians(frames: pd.DataFrame, shown: Mapping[str, np.ndarray]) -> dict
 def absent_table(
     frames: pd.DataFrame, shown: Mapping[str, np.ndarray], **sampling: Unpack[Sampling]
 ) -> pd.DataFrame:
-    """How scores behave without a clipper: figure, estimate, low, high, left_out.
+    """How scores behave on frames without a clipper: figure, estimate, low, high, left_out.
 
-    For each of `shown` the share of frames without a clipper that it calls visible; then the AUROC
-    of p(invisible) as a sign that there is no clipper, which is what arming by itself would need.
-    No row where there are no such frames.
+    For each of `shown` the share of frames without a clipper that it calls visible. Then the AUROC
+    of p(invisible) as a sign that there is no clipper: feedback that arms by the score alone would
+    need this sign. No rows where there are no such frames.
 
     Args:
         frames: video, frame, label (visible, invisible, absent), score.
@@ -126,10 +147,10 @@ def guarantee_table(
 ) -> pd.DataFrame:
     """Thresholds by conformal risk control, and what each is worth.
 
-    One row a scorer and alpha: alpha, scorer, calibrated on, units (videos or patients that
-    calibrate it), needed, threshold, standing: "guaranteed" for that scorer on new videos like
-    these, "heuristic" where it was calibrated with another scorer's scores, or how many units are
-    needed. `single` holds out-of-fold frames, each scored by one network alone.
+    One row per scorer and alpha: alpha, scorer, calibrated on, units (videos or patients that
+    calibrate it), needed, threshold, standing. `standing` is "guaranteed" for that scorer on new
+    videos like these, "heuristic" where another scorer's scores calibrated it, or how many units
+    are needed. `single` holds out-of-fold frames, each scored by one network alone.
     """
     rows = []
     for alpha in alphas:
@@ -150,10 +171,10 @@ def guarantee_table(
 def guaranteed_alarms(
     frames: pd.DataFrame, alpha: float, *, by: str = "video"
 ) -> np.ndarray | None:
-    """Whether each frame raises the warning at the threshold that all other videos guarantee.
+    """Whether each frame raises the warning at a threshold that the other videos calibrate.
 
-    Each video (or patient) is judged by a threshold calibrated on the others that the same networks
-    judge, so that no frame judges itself; None where they are too few for `alpha`.
+    Each video (or patient) is judged at a threshold calibrated on the others that the same networks
+    judge, so no frame calibrates its own threshold. None where there are too few for `alpha`.
     """
     found = pd.Series(False, frames.index)
     for _, part in frames.groupby("held_out", sort=False):
@@ -167,11 +188,11 @@ def guaranteed_alarms(
 
 
 def weigh(frames: pd.DataFrame, setting: Setting, levels: np.ndarray = GRID) -> pd.DataFrame:
-    """What a threshold buys and costs: threshold, sensitivity, specificity, ppv, npv, false alarms.
+    """What each threshold costs: threshold, sensitivity, specificity, ppv, npv, false alarms.
 
-    One row a threshold of `levels`. False alarms are counted a minute of clipper time, for the bare
-    threshold ("raw") and for the alarm of `live` with the hysteresis and duration of `setting`.
-    `frames` as from `events.timed`.
+    One row for each threshold of `levels`. False alarms are counted per minute of clipper time, for
+    the bare threshold ("raw") and for the alarm of `live` with the hysteresis and duration of
+    `setting`. `frames` as from `events.timed`.
     """
     rows = []
     for threshold in map(float, levels):

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from clipassistnet.alarm import ARMING_DURATION, ARMING_THRESHOLD, HYSTERESIS
-from clipassistnet.evaluation import arming_metrics, events
+from clipassistnet.evaluation import arming_metrics, events, targets
 from clipassistnet.live import Alarm, Appearance
 
 FPS = pd.Series({"a": 25.0, "b": 25.0})
@@ -35,7 +35,7 @@ ON = "000001111111111111111110000000"
 
 
 def timed(table: pd.DataFrame) -> pd.DataFrame:
-    return events.timed(arming_metrics.with_target(table), FPS)
+    return events.timed(targets.with_arming_target(table), FPS)
 
 
 def test_armed_as_live_is():
@@ -92,7 +92,7 @@ def test_without_a_clip_long_enough_only_frames_are_judged():
     assert found["estimate"].tolist() == [1, 1, 1]
 
 
-def test_what_a_network_is_asked_decides_its_target():
+def test_the_loss_decides_what_the_target_is():
     table = frames("aiv", "111")
-    assert arming_metrics.asked(table, "presence")["target"].tolist() == [0, 1, 1]
-    assert arming_metrics.asked(table, "bce")["target"].tolist() == [1, 0]
+    assert targets.with_target_of(table, "presence")["target"].tolist() == [0, 1, 1]
+    assert targets.with_target_of(table, "bce")["target"].tolist() == [1, 0]

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from sklearn.exceptions import UndefinedMetricWarning
 
-from clipassistnet import evaluation
+from clipassistnet.evaluation import paper_tables
 
 
 def two_losses():
@@ -22,7 +22,7 @@ def two_losses():
 
 
 def test_table2_by_hand():
-    table = evaluation.table2(two_losses(), resamples=100).set_index(["loss", "metric"])
+    table = paper_tables.table2(two_losses(), resamples=100).set_index(["loss", "metric"])
     # Exact limits where nothing varies: 4 videos in 2 folds, so 0.025 ** (1 / 3).
     good = table.loc[("good", "auroc")].tolist()
     assert good == pytest.approx([2, 1, 0, 0.2924, 1, 0], abs=1e-4)
@@ -34,7 +34,7 @@ def test_table2_by_hand():
 
 
 def test_losses_are_compared_over_the_same_videos_and_folds():
-    table = evaluation.compare(two_losses(), "loss", "good", within="fold", resamples=100)
+    table = paper_tables.compare(two_losses(), "loss", "good", within="fold", resamples=100)
     auroc = table.set_index("metric").loc["auroc"]
     assert (auroc["loss"], auroc["reference"]) == ("poor", "good")
     assert auroc[["difference", "low", "high"]].tolist() == [-0.5, -0.5, -0.5]
@@ -42,12 +42,12 @@ def test_losses_are_compared_over_the_same_videos_and_folds():
     assert auroc["t"] == pytest.approx(-0.5 / np.sqrt(0.75))
     assert auroc["p_t"] == pytest.approx(1 - 2 / np.pi * np.arctan(0.5 / np.sqrt(0.75)))
     with pytest.raises(ValueError, match="'best': expected one of good, poor"):
-        evaluation.compare(two_losses(), "loss", "best")
+        paper_tables.compare(two_losses(), "loss", "best")
 
 
 def test_table3_has_every_model_with_its_interval():
     test = two_losses().rename(columns={"loss": "model"})
-    table = evaluation.table3(test, resamples=200).set_index(["model", "metric"])
+    table = paper_tables.table3(test, resamples=200).set_index(["model", "metric"])
     good = table.loc[("good", "auroc")].tolist()
     assert good == pytest.approx([1, 0.3976, 1, 0], abs=1e-4)  # of 4 videos: 0.025 ** (1 / 4)
     # Pooled: 2 of the 4 videos are right; their invisible frames beat half of the visible ones.
@@ -57,7 +57,7 @@ def test_table3_has_every_model_with_its_interval():
 
 
 def test_metrics_of_each_fold():
-    values = evaluation.fold_metrics(two_losses()).set_index(["loss", "fold", "metric"])["value"]
+    values = paper_tables.fold_metrics(two_losses()).set_index(["loss", "fold", "metric"])["value"]
     assert values[("poor", 0, "auroc")] == 1
     assert values[("poor", 1, "auroc")] == 0
     assert len(values) == 2 * 2 * 2
@@ -68,33 +68,6 @@ def test_a_fold_of_one_class_leaves_no_mean():
     torn = two_losses()
     torn.loc[torn["fold"] == 1, "target"] = 1
     with pytest.warns(UndefinedMetricWarning, match="all 4 frames are invisible"):
-        table = evaluation.table2(torn, resamples=20)
+        table = paper_tables.table2(torn, resamples=20)
     assert table[["mean", "sd", "low", "high"]].isna().all(axis=None)
     assert (table["left_out"] == 1).all()
-
-
-def test_ensemble_by_hand():
-    members = pd.DataFrame(
-        {
-            "model": ["fold 0", "fold 0", "fold 1", "fold 1"],
-            "video": ["a", "b", "b", "a"],
-            "frame": [0, 7, 7, 0],
-            "label": ["visible", "absent", "absent", "visible"],
-            "score": [0.2, 0.9, 0.5, 0.4],
-        }
-    )
-    found = evaluation.ensemble(members)
-    assert found[["video", "frame", "label"]].to_numpy().tolist() == [
-        ["a", 0, "visible"],
-        ["b", 7, "absent"],
-    ]
-    assert found["score"].tolist() == pytest.approx([0.3, 0.7])
-    weighted = evaluation.ensemble(members, [3, 1])["score"]
-    assert weighted.tolist() == pytest.approx([0.25, 0.8])
-    for weights in ([1], [1, -1], [0, 0]):
-        with pytest.raises(ValueError, match="expected one, not negative, for each of"):
-            evaluation.ensemble(members, weights)
-    with pytest.raises(ValueError, match="did not judge the same frames"):
-        evaluation.ensemble(members.iloc[:3])
-    with pytest.raises(ValueError, match="the first: model fold 0, video a, frame 0"):
-        evaluation.ensemble(pd.concat([members, members.iloc[:1]]))
