@@ -11,7 +11,7 @@ from clipassistnet.annotate.order import APART, ordered, seed_of
 from clipassistnet.annotate.pass_state import Mark, PassError, read, start_event
 from clipassistnet.annotate.passes import Pass
 from clipassistnet.annotate.picture_store import PictureStore
-from clipassistnet.data.video_source import Source
+from clipassistnet.data.video_source import VideoSource
 from tiny_videos import FPS, FRAMES, encode, index_of
 
 FRAMES_OF = [("v", frame) for frame in range(FRAMES)]
@@ -39,7 +39,7 @@ class Watched(PictureStore):
 
 @pytest.fixture(scope="module")
 def video(tmp_path_factory):
-    return Source("v", str(encode(tmp_path_factory.mktemp("video") / "v.mp4")), FPS, FRAMES)
+    return VideoSource("v", str(encode(tmp_path_factory.mktemp("video") / "v.mp4")), FPS, FRAMES)
 
 
 def shown(jpeg: bytes) -> int:
@@ -91,8 +91,8 @@ def test_a_file_that_is_gone_or_broken_says_so_and_the_others_go_on(tmp_path, vi
     broken.write_bytes(broken.read_bytes()[:2000])
     sources = {
         "v": video,
-        "gone": Source("gone", str(tmp_path / "gone.mp4"), FPS, FRAMES),
-        "broken": Source("broken", str(broken), FPS, FRAMES),
+        "gone": VideoSource("gone", str(tmp_path / "gone.mp4"), FPS, FRAMES),
+        "broken": VideoSource("broken", str(broken), FPS, FRAMES),
     }
     items = [("gone", 3), ("broken", 4), ("v", 5)]
     store = Watched(sources, items)

@@ -10,7 +10,7 @@ from clipassistnet.annotate import pass_state, sampling, videos
 from clipassistnet.annotate.order import Frame, ordered, seed_of
 from clipassistnet.annotate.pass_state import PassError, PassState, start_event
 from clipassistnet.annotate.passes import Pass
-from clipassistnet.data.video_source import Source
+from clipassistnet.data.video_source import VideoSource
 
 TASKS = ("label", "adjudicate", "audit")
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
@@ -41,7 +41,7 @@ class Choice:
 
 def open_pass(
     folder: Path, annotator: str, choice: Choice
-) -> tuple[Pass, dict[str, Source], list[str]]:
+) -> tuple[Pass, dict[str, VideoSource], list[str]]:
     """Open the annotator's unfinished pass, or begin the next one.
 
     Returns:
@@ -88,9 +88,9 @@ def _annotator(path: Path) -> str:
     return path.stem.rsplit(".", 2)[0]
 
 
-def _source(folder: Path, row: dict) -> Source:
+def _source(folder: Path, row: dict) -> VideoSource:
     length = None if pd.isna(row["frames"]) else int(row["frames"])
-    return Source(row["video"], str(folder.resolve() / row["path"]), float(row["fps"]), length)
+    return VideoSource(row["video"], str(folder.resolve() / row["path"]), float(row["fps"]), length)
 
 
 def _start(annotator: str, choice: Choice, frames: list[Frame], notes: dict) -> dict:

@@ -39,7 +39,7 @@ class PassState:
     """
 
     def __init__(self, events: Iterable[dict[str, Any]], path: Path) -> None:
-        """Add up the events of the journal `path`; PassError where it does not begin with a start."""
+        """Add up the events of the journal `path`; PassError where it has no start."""
         first, *others = events or [{}]
         if first.get("event") != "start" or first.get("format") != FORMAT:
             found = f"{first.get('event')!r}, format {first.get('format')!r}"

@@ -78,7 +78,7 @@ class Pass(PassState):
         return place in self.flags
 
     def rest(self, place: int) -> None:
-        """Remember where the annotator is. No label depends on it, so the disk is not waited for."""
+        """Remember where the annotator is, without waiting for the disk: no label depends on it."""
         self._check_place(place)
         if place != self.position and not self.closed:
             self._write({"event": "rest", "place": place}, sync=False)

@@ -8,7 +8,7 @@ import numpy as np
 
 from clipassistnet.annotate.order import Frame
 from clipassistnet.data.timeline import FrameError
-from clipassistnet.data.video_source import Source
+from clipassistnet.data.video_source import VideoSource
 
 LIMIT = 192 * 2**20  # bytes of JPEGs
 QUALITY = 92
@@ -26,7 +26,7 @@ class PictureStore:
 
     def __init__(
         self,
-        sources: Mapping[str, Source],
+        sources: Mapping[str, VideoSource],
         items: Sequence[Frame],
         ready: Callable[[Frame], None],
         *,
@@ -174,7 +174,7 @@ class PictureStore:
         self._ready(item)
 
 
-def _groups(source: Source, frames: np.ndarray) -> list[int]:
+def _groups(source: VideoSource, frames: np.ndarray) -> list[int]:
     """Number of the group of pictures of each frame; pictures in files are groups of their own."""
     if "{" in source.path:
         return frames.tolist()
