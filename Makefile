@@ -48,7 +48,10 @@ summary: .venv/installed ## the study's tables once more: STUDY=demo
 	@$(CLI) summary $(STUDY)
 
 lint: .venv/installed ## the style of code and notebooks, and what may import what
-	@$(BIN)/ruff format --check . && $(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/lint-imports --no-logo
+	@$(BIN)/nbstripout --verify --keep-id notebooks/*.ipynb
 
 lock: ## pin what pyproject.toml asks for
 	uv pip compile pyproject.toml --extra study --extra test --universal --python-version 3.11 \

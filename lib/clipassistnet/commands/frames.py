@@ -16,8 +16,8 @@ from clipassistnet.runs.run import data_folder, frames_folder
 def main(arguments: list[str]) -> int:
     """Returns the exit status 0; an error is raised."""
     parser = command_parser("frames", __doc__, "frames /data/cholecystectomies frames --size 224")
-    parser.add_argument("dataset", nargs="?", help="dataset folder")
-    parser.add_argument("out", nargs="?", help="folder of the frame cache")
+    parser.add_argument("dataset", nargs="?", metavar="DATASET", help="dataset folder")
+    parser.add_argument("out", nargs="?", metavar="OUT", help="folder of the frame cache")
     parser.add_argument("--size", type=int, metavar="N", help="edge of a picture in pixels")
     parser.add_argument("--study", help="decode what this study needs, in place of the above")
     parser.add_argument(

@@ -18,4 +18,6 @@ def command_parser(command: str, text: str | None, example: str) -> argparse.Arg
 
 def add_study(parser: argparse.ArgumentParser) -> None:
     """Add the study as the command's first argument."""
-    parser.add_argument("study", help="name of a file in notebooks/studies/, without .yaml")
+    parser.add_argument(
+        "study", metavar="STUDY", help="name of a file in notebooks/studies/, without .yaml"
+    )

@@ -18,7 +18,7 @@ def main(arguments: list[str]) -> int:
     """Returns the exit status 0; an error is raised."""
     example = "run 05_train_fold --study demo -p loss=bce -p fold=0 -p epochs=8"
     parser = command_parser("run", __doc__, example)
-    parser.add_argument("notebook", help="its name, such as 05_train_fold")
+    parser.add_argument("notebook", metavar="NOTEBOOK", help="its name, such as 05_train_fold")
     parser.add_argument("--study", required=True, help="name of a file in notebooks/studies/")
     parser.add_argument(
         "-p",

@@ -17,7 +17,7 @@ from clipassistnet.simulate.generate import Spec, simulate
 def main(arguments: list[str]) -> int:
     """Returns the exit status 0; an error is raised."""
     parser = command_parser("simulate", __doc__, "simulate simulated --videos 24 --test-videos 6")
-    parser.add_argument("out", nargs="?", help="dataset folder to write")
+    parser.add_argument("out", nargs="?", metavar="OUT", help="dataset folder to write")
     parser.add_argument("--study", help="simulate the videos of this study, in place of the above")
     settings = [field for field in fields(Spec) if field.name != "processes"]
     for field in settings:
