@@ -104,7 +104,9 @@ def test_a_study_on_real_videos_has_nothing_to_simulate(monkeypatch, capsys):
     assert "study 'paper' simulates no videos" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("name", ["README.md", "JETSON.md", "Makefile", "notebooks", "lib", "tools"])
+@pytest.mark.parametrize(
+    "name", ["README.md", "JETSON.md", "Makefile", "notebooks", "lib", "tools"]
+)
 def test_every_command_that_a_text_names_exists(name):
     paths = [ROOT / name] if (ROOT / name).is_file() else (ROOT / name).rglob("*.*")
     for path in paths:

@@ -50,8 +50,12 @@ def main(arguments: list[str]) -> int:
 def _parser() -> argparse.ArgumentParser:
     example = "share papermill_runs/paper ~/for-the-reviewer --terms names.txt"
     parser = command_parser("share", __doc__, example)
-    parser.add_argument("study", type=Path, metavar="STUDY", help="its folder, e.g. papermill_runs/paper")
-    parser.add_argument("target", type=Path, metavar="TARGET", help="the folder to make; it must not exist yet")
+    parser.add_argument(
+        "study", type=Path, metavar="STUDY", help="its folder, e.g. papermill_runs/paper"
+    )
+    parser.add_argument(
+        "target", type=Path, metavar="TARGET", help="the folder to make; it must not exist yet"
+    )
     parser.add_argument(
         "--term", action="append", default=[], metavar="T", help="remove this too (repeatable)"
     )

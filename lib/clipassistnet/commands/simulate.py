@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import os
 from dataclasses import fields
+from typing import Any
 
 from clipassistnet.commands.parsing import command_parser
 from clipassistnet.runs.parameters import read_study
-from clipassistnet.runs.run import runs_folder
+from clipassistnet.runs.run import RunError, runs_folder
 from clipassistnet.simulate.generate import Spec, simulate
 
 
@@ -33,13 +34,17 @@ def main(arguments: list[str]) -> int:
         if (value := getattr(options, field.name)) is not None
     }
     if options.study and not (options.out or given):
-        folder, given = (
-            runs_folder() / options.study / "data",
-            read_study(options.study)["simulate"],
-        )
+        folder, given = runs_folder() / options.study / "data", _of_study(options.study)
     elif options.out and not options.study:
         folder = options.out
     else:
         parser.error("expected either OUT and its settings, or --study STUDY alone")
     simulate(folder, Spec(**given, processes=options.processes))
     return 0
+
+
+def _of_study(study: str) -> dict[str, Any]:
+    settings = read_study(study)
+    if "simulate" not in settings:
+        raise RunError(f"study {study!r} simulates no videos: {study}.yaml has no section simulate")
+    return settings["simulate"]
