@@ -62,9 +62,9 @@ def test_training_label_is_the_annotators_own_where_there_is_one():
 
 
 def test_rows_that_make_no_sense_are_refused():
-    with pytest.raises(ValueError, match="the same annotator twice"):
+    with pytest.raises(ValueError, match="expected one label of an annotator"):
         annotation.consensus(pd.concat([TEN, TEN.iloc[:1]]))
-    with pytest.raises(ValueError, match=r"label \['Visible'\]: expected visible"):
+    with pytest.raises(ValueError, match=r"labels \['Visible'\]: expected visible"):
         annotation.consensus(TEN.replace("visible", "Visible"))
 
 

@@ -164,7 +164,7 @@ def test_tiny_source_becomes_a_dataset(tiny, tmp_path):
 
 def test_videos_can_be_chosen(tiny):
     assert m2cai16.read(tiny, videos=["v05"]).annotations["video"].unique().tolist() == ["v05"]
-    assert "no video v06 (there: v04, v05)" in problems(tiny, videos=["v06"])
+    assert "no video v06 (found: v04, v05)" in problems(tiny, videos=["v06"])
 
 
 def test_int_hostile_names_are_skipped_and_named(source):

@@ -11,7 +11,8 @@ import pytest
 from PIL import Image
 
 from clipassistnet.data import annotation, dataset, folds, importers
-from clipassistnet.data.importers import cholec80, cholect50, common, m2cai16
+from clipassistnet.data.importers import boxes as tool_boxes
+from clipassistnet.data.importers import cholec80, cholect50, m2cai16, tool_lists
 from test_importers import made_up
 from tiny_videos import encode
 
@@ -115,7 +116,7 @@ def test_cholec80_becomes_a_dataset(videos80, tmp_path):
     row = data.videos.iloc[0]
     assert (row["video"], row["patient"], row["frames"]) == ("video70", "cholec80_70", LENGTH)
     assert data.path("video70") == str(videos80 / "videos" / "video70.mp4")
-    near = range(CLIPPED[0] - common.MARGIN, CLIPPED[1] + common.MARGIN + 1)
+    near = range(CLIPPED[0] - tool_lists.MARGIN, CLIPPED[1] + tool_lists.MARGIN + 1)
     assert frames_of(imported.to_annotate) == [25 * s for s in near]
     listed = imported.to_annotate[imported.to_annotate["listed"] == 1]
     assert frames_of(listed) == [225, 250]
@@ -184,7 +185,7 @@ def test_one_extra_phase_row_is_refused(videos80):
     assert "491 rows, but the video of 490 frames has 490" in problems(cholec80.read, videos80)
 
 
-def test_every_problem_of_every_video_is_told_and_the_others_can_be_had(videos80, tmp_path):
+def test_every_problem_of_every_video_is_named_and_other_videos_can_be_imported(videos80, tmp_path):
     shutil.copy(videos80 / "videos" / "video70.mp4", videos80 / "videos" / "video71.mp4")
     (videos80 / "videos" / "video72.mp4").write_bytes(b"")
     (videos80 / "tool_annotations" / "video72-tool.txt").write_text(HEADER + "\n")
@@ -193,7 +194,7 @@ def test_every_problem_of_every_video_is_told_and_the_others_can_be_had(videos80
     assert "video72.mp4: the file is empty" in found
     assert len(cholec80.read(videos80, ["video70"]).videos) == 1
     shutil.copy(videos80 / "videos" / "video70.mp4", videos80)
-    assert "video70.mp4: a second one" in problems(cholec80.read, videos80)
+    assert "video70.mp4: found twice" in problems(cholec80.read, videos80)
 
 
 def test_cholect50_becomes_a_dataset(pictures50, tmp_path):
@@ -244,7 +245,7 @@ def test_vid70_and_v04_are_one_operation_box_by_box(shared, real50):
     theirs = cholect50.read(real50)
     assert ours.videos["patient"].tolist() == theirs.videos["patient"].tolist()
     boxes = theirs.boxes.assign(video="v04", frame=theirs.boxes["frame"] * 25)
-    boxes[common.CORNERS] = boxes[common.CORNERS].round(6)
+    boxes[tool_boxes.CORNERS] = boxes[tool_boxes.CORNERS].round(6)
     same = boxes.merge(ours.boxes, on=list(ours.boxes.columns))
     assert len(same) == len(boxes) == 196
 
@@ -357,7 +358,7 @@ def test_hostile_picture_names_are_skipped_and_named(pictures50):
 def test_an_operation_of_an_unknown_patient_is_refused(pictures50):
     for path in (pictures50 / "labels" / "VID70.json", pictures50 / "videos" / "VID70"):
         path.rename(path.with_name(path.name.replace("70", "71")))
-    assert "VID71: whose operation is this?" in problems(cholect50.read, pictures50)
+    assert "VID71: the patient is unknown" in problems(cholect50.read, pictures50)
 
 
 def test_hostile_names_of_cholec80_are_named(videos80):
@@ -402,7 +403,7 @@ def test_pictures_of_unlike_sizes_give_boxes_in_their_own_pixels(pictures50):
     path.unlink()
     Image.fromarray(np.zeros((40, 80, 3), np.uint8)).save(path)
     boxes = cholect50.read(pictures50).boxes.set_index("frame")
-    assert boxes.loc[0, common.CORNERS].tolist() == [20, 10, 60, 30]
-    assert boxes.loc[1, common.CORNERS].tolist() == [153, 86, 459, 258]
+    assert boxes.loc[0, tool_boxes.CORNERS].tolist() == [20, 10, 60, 30]
+    assert boxes.loc[1, tool_boxes.CORNERS].tolist() == [153, 86, 459, 258]
     path.write_bytes(b"no picture")
     assert "000000.png: unreadable picture" in problems(cholect50.read, pictures50)

@@ -219,7 +219,7 @@ def test_pictures_are_found_by_their_names(pictures, tmp_path):
     ]
     assert notes[1:] == [
         f"{export}: no tip labels, left out: 1 of 'Grasper'",
-        "2 frames absent, as the list of tools or boxes has it",
+        "2 frames absent, by the list of tools or boxes",
     ]
     assert len(data.annotations) == 20
 

@@ -15,10 +15,11 @@ import torch
 
 
 def resize(frame: np.ndarray, size: int) -> np.ndarray:
-    """Resize a frame (H, W, 3) uint8 to (size, size, 3), not keeping its aspect, as in the paper.
+    """Resize a frame (H, W, 3) uint8 to (size, size, 3).
 
-    The frame cache and the live loop call this very function, so both feed the network the same
-    pixels. A frame that already has the size is returned as it is.
+    The aspect is not kept, as in the paper. The frame cache and the live loop both call this
+    function, so the network sees the same pixels from either. A frame that already has the size is
+    returned as it is.
     """
     if frame.shape[:2] == (size, size):
         return frame
@@ -30,8 +31,11 @@ def preprocess(
 ) -> torch.Tensor:
     """Resize, scale to 0..1 and normalise: (N, H, W, 3) uint8 RGB -> (N, 3, size, size) float32.
 
-    `mean` and `std` are per channel, on the 0..1 scale. ValueError for any other shape or type:
-    a float picture in 0..1 would otherwise be scaled twice, silently.
+    `mean` and `std` are per channel, on the 0..1 scale.
+
+    Raises:
+        ValueError: for any other shape or type. A float picture in 0..1 would otherwise be scaled
+            twice without notice.
     """
     frames = frames.cpu().numpy() if isinstance(frames, torch.Tensor) else np.asarray(frames)
     if frames.dtype != np.uint8 or frames.ndim != 4 or frames.shape[-1] != 3:
@@ -40,9 +44,9 @@ def preprocess(
         )
     if frames.shape[1:3] != (size, size):
         frames = np.stack([resize(frame, size) for frame in frames])
-    # A copy, because the frame cache is read-only and torch warns of such memory. By numpy: torch
-    # would do it on several threads, which spin for a while when they are done and take the cores
-    # from OpenVINO's (five ResNet-50 in int8 took 34 ms in place of 31 so).
+    # A copy, because the frame cache is read-only and torch warns of such memory. The copy is made
+    # by numpy: torch would use several threads, which spin for a while when they are done and slow
+    # OpenVINO down (five ResNet-50 in int8 took 34 ms instead of 31).
     images = np.ascontiguousarray(frames.transpose(0, 3, 1, 2), dtype=np.float32)
     images /= np.float32(255)
     images -= np.asarray(mean, np.float32).reshape(1, 3, 1, 1)
@@ -59,7 +63,7 @@ def _transforms(
     contrast: tuple[float, float] = (-0.2, 0.25),
 ) -> dict[str, Callable]:
     """The five transforms by name."""
-    # It asks a package registry for its newest version on import, which stalls without a network.
+    # On import it looks up its newest version in a package registry, and hangs without a network.
     os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
     import albumentations as A
 
@@ -88,9 +92,15 @@ def augmentation(
 ):
     """The paper's five independent transforms as an albumentations.Compose.
 
-    `rotation` in degrees either way, `translation` as a share of each axis either way, `scale` a
-    range of factors, `brightness` a share of the full range either way, `contrast` a range of
-    relative changes. Seed it with `augment`: see there.
+    Apply it with `augment`, which seeds it.
+
+    Args:
+        probability: of each transform.
+        rotation: largest angle, in degrees, either way.
+        scale: range of factors.
+        translation: largest shift, as a share of each axis, either way.
+        brightness: largest change, as a share of the full range, either way.
+        contrast: range of relative changes.
     """
     import albumentations as A
 
@@ -99,18 +109,18 @@ def augmentation(
 
 
 def augment(transform, frame: np.ndarray, seed: Sequence[int]) -> np.ndarray:
-    """Apply an albumentations transform to a frame (H, W, 3) uint8, at random by `seed` alone.
+    """Apply an albumentations transform to a frame (H, W, 3) uint8; only `seed` decides the result.
 
-    albumentations ignores the seeds of numpy, random and torch. Its own `set_random_seed` (and
-    `Compose(seed=...)`) gives every transform the same stream, so all five would be applied
-    together and rotation, scale and shift would move in step: here they share one stream instead.
+    albumentations ignores the seeds of numpy, random and torch. Its own `set_random_seed` and
+    `Compose(seed=...)` give every transform the same random numbers, so that either all five or
+    none would be applied, with equal rotation, scale and shift. Here the five share one generator.
     """
     transform.set_random_state(np.random.default_rng(seed), random.Random(repr(list(seed))))
     return transform(image=frame)["image"]
 
 
 def transform(name: str):
-    """One of the five transforms, always applied, to be looked at on its own (notebook 03)."""
+    """One of the five transforms, always applied, as notebook 03 shows it."""
     return _transforms(1.0)[name]
 
 

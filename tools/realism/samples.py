@@ -6,9 +6,16 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from clipassistnet.data import annotation, dataset, frame_cache, frame_extraction, video_source
+from clipassistnet.data import (
+    annotation,
+    dataset,
+    frame_cache,
+    frame_extraction,
+    importers,
+    video_source,
+)
 from clipassistnet.data.dataset import Dataset
-from clipassistnet.data.importers import common, m2cai16
+from clipassistnet.data.importers import m2cai16
 from realism import SIZE
 
 
@@ -29,7 +36,7 @@ class Samples:
 def real(source: Path, folder: Path) -> Samples:
     """Frames of m2cai16-tool-locations by their majority label; working files go to `folder`."""
     if not (folder / "videos.csv").exists():
-        common.save(m2cai16.read(source), folder)
+        importers.save(m2cai16.read(source), folder)
     data = dataset.read(folder)
     return _samples(data, annotation.consensus(data.annotations), folder / "cache")
 

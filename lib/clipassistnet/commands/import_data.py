@@ -11,7 +11,7 @@ from pathlib import Path
 from clipassistnet.commands.check import describe
 from clipassistnet.commands.parsing import command_parser
 from clipassistnet.data.importers import cholec80, cholect50, cvat, m2cai16
-from clipassistnet.data.importers.common import save
+from clipassistnet.data.importers.imported import save
 
 M2CAI16 = """\
 m2cai16-tool-locations: single frames of ten operations, with boxes around the tools. With the

@@ -1,6 +1,7 @@
-"""How far annotators agree, and the labels that come of it (Aspart et al. 2022).
+"""Agreement of the annotators, and the labels on which training and evaluation rest.
 
-Works on the rows of annotations.csv: video, frame, annotator, label, and optionally cause.
+After Aspart et al. (2022). The functions take the rows of annotations.csv: video, frame, annotator,
+label, and optionally cause.
 """
 
 from collections.abc import Collection
@@ -20,11 +21,11 @@ def consensus(
 ) -> pd.DataFrame:
     """One row a frame: video, frame, label, annotators, dissent, training_label.
 
-    `label` is what more than half of the frame's votes say. An adjudication (adjudications.csv) is
-    a further vote, and decides where there is no such majority. Where nothing decides one cannot
-    conclude, and the guideline's rule makes the frame invisible. `dissent` counts the annotators
-    who differ from it, adjudications not among them. `training_label` is the word of
-    `training_annotator` on the frames labelled by that annotator, the majority elsewhere.
+    `label` is the label of more than half of the frame's votes. An adjudication (adjudications.csv)
+    is one more vote, and decides where there is no such majority. Where nothing decides, the frame
+    is invisible, by the guideline's rule for frames on which one cannot conclude. `dissent` counts
+    the annotators (not the adjudications) who differ from `label`. `training_label` is the label of
+    `training_annotator` on the frames that this annotator labelled, and `label` on all others.
     """
     own = _votes(annotations)
     decided = own * 0
@@ -52,9 +53,9 @@ def _majority(votes: pd.DataFrame, otherwise: pd.Series | str) -> pd.Series:
 def table1(annotations: pd.DataFrame, videos: pd.DataFrame) -> pd.DataFrame:
     """Table 1: one row a split and annotator, "majority" first, then every annotator.
 
-    Columns: split, annotator, videos, frames, visible (share of frames), absent (frames without a
-    clipper, counted apart), and mean, sd, min and max of the frames a video. A split that is still
-    to be decided is called "undecided".
+    Columns: split ("undecided" where videos.csv leaves it empty), annotator, videos, frames,
+    visible (share of frames), absent (frames without a clip applier, which `frames` leaves out),
+    and frames_mean, frames_sd, frames_min and frames_max (frames a video).
     """
     split = videos.set_index("video")["split"].replace("", "undecided")
     unknown = sorted(set(annotations["video"]) - set(split.index))
@@ -75,12 +76,13 @@ def agreement(annotations: pd.DataFrame) -> dict:
     """Agreement on the triple-annotated frames, by the paper's definitions.
 
     - no_full_agreement: share of frames on which at least one annotator differs
-    - error_rates: {annotator: share of the annotator's frames on which the other two agree
-      against it}; mean_error_rate: their mean. Where the same three label every frame, each
-      disputed frame has one dissenter, so the mean is a third of no_full_agreement
+    - error_rates: {annotator: share of the annotator's frames on which the other two agree with
+      each other and not with this one}; mean_error_rate: their mean. Where the same three label
+      every frame, each disputed frame has one dissenter, so the mean is a third of
+      no_full_agreement
     - fleiss_kappa: Fleiss, Psychol Bull 76 (1971)
-    - frames, and those left out: left_out_absent (three annotators, one of whom saw no clipper) and
-      left_out_not_triple (fewer or more than three annotators)
+    - frames: number of frames; left_out_absent: frames with three annotators, at least one of whom
+      saw no clip applier; left_out_not_triple: frames with fewer or more than three annotators
 
     Shares are nan where no frame is left.
     """
@@ -99,9 +101,12 @@ def agreement(annotations: pd.DataFrame) -> dict:
 
 
 def fleiss_kappa(counts: np.ndarray) -> float:
-    """Fleiss' kappa of counts (subjects, categories), every subject rated equally often.
+    """Fleiss' kappa (Fleiss, 1971) of counts (subjects, categories).
 
-    nan without subjects and where all ratings fall into one category. Fleiss (1971).
+    nan without subjects, and where all ratings fall into one category.
+
+    Raises:
+        ValueError: where subjects have different numbers of ratings, or fewer than two.
     """
     counts = np.asarray(counts, dtype=float)
     if not len(counts):
@@ -115,10 +120,10 @@ def fleiss_kappa(counts: np.ndarray) -> float:
 
 
 def confusion(annotations: pd.DataFrame, annotator: str = "") -> pd.DataFrame:
-    """Frames of each video by truth and observed label: video, truth, observed, frames.
+    """Counts for `transition`, by video: video, truth, observed, frames.
 
-    Truth is the majority of the triple-annotated frames, observed are the labels of all
-    annotators, or of the one named. What `transition` is made from.
+    Truth is the majority label of the triple-annotated frames. Observed are the labels of all
+    annotators, or of the given one.
     """
     votes, _ = _triple(annotations)
     truth = votes.idxmax(axis=1).rename("truth")
@@ -130,9 +135,14 @@ def confusion(annotations: pd.DataFrame, annotator: str = "") -> pd.DataFrame:
 def transition(confusion: pd.DataFrame, videos: Collection[str] | None = None) -> np.ndarray:
     """T[i, j] = P(observed j | true i), shape (2, 2), rows sum to 1, order visible, invisible.
 
-    From the counts of `confusion`, of these videos alone where they are given: they must lie
-    outside the fold that is judged. As an annotator's own vote is part of the majority, T errs on
-    the side of too little noise. ValueError where one of the classes does not occur.
+    The majority includes the annotator's own vote, so T underestimates the label noise.
+
+    Args:
+        confusion: the counts of the function `confusion`.
+        videos: count these only; they must lie outside the fold that is judged. None: all.
+
+    Raises:
+        ValueError: where one of the classes does not occur.
     """
     rows = confusion if videos is None else confusion[confusion["video"].isin(list(videos))]
     counts = rows.pivot_table(index="truth", columns="observed", values="frames", aggfunc="sum")
@@ -144,11 +154,11 @@ def transition(confusion: pd.DataFrame, videos: Collection[str] | None = None) -
 
 
 def disputed(annotations: pd.DataFrame) -> pd.DataFrame:
-    """One row a cause, most disputed first: cause, frames, disputed, share.
+    """Disputed frames by cause, most disputed first: cause, frames, disputed, share.
 
-    Of the triple-annotated frames which at least one annotator calls invisible for this cause:
-    their number, how many are disputed, and that share. A frame for which annotators name several
-    causes counts under each. Invisible labels without a cause count as "not given".
+    `frames` counts the triple-annotated frames that at least one annotator calls invisible for this
+    cause. `disputed` counts those without full agreement, and `share` is their share. A frame with
+    several causes counts under each of them. Labels without a cause count as "not given".
     """
     votes, _ = _triple(annotations)
     rows = annotations[annotations["label"] == "invisible"]
@@ -163,8 +173,14 @@ def disputed(annotations: pd.DataFrame) -> pd.DataFrame:
 def review_actions(actions: pd.DataFrame) -> dict:
     """The surgeon's review of clipping actions (rows of actions.csv), as the paper reports it.
 
-    Counts (actions, videos, safe, seen, safe_and_seen) and shares: safe_share of all actions,
-    seen_among_safe (tip visible before clipping), safe_among_seen; nan where there is none.
+    Seen means that the tip was visible before clipping.
+
+    Returns:
+        Counts (actions, videos, safe, seen, safe_and_seen) and shares (safe_share of all actions,
+        seen_among_safe, safe_among_seen); a share of nothing is nan.
+
+    Raises:
+        ValueError: for a value that is neither 0 nor 1.
     """
     judged = actions[["tip_visible_before", "safe"]]
     unknown = judged[~judged.isin([0, 1]).all(axis=1)]
@@ -186,19 +202,20 @@ def review_actions(actions: pd.DataFrame) -> dict:
 
 
 def _votes(annotations: pd.DataFrame) -> pd.DataFrame:
-    """Votes for each label: one row a frame (index video, frame), one column a label."""
+    """Number of votes for each label: index video and frame, one column a label."""
     twice = annotations[annotations.duplicated([*FRAME, "annotator"])]
     if len(twice):
-        raise ValueError(f"the same annotator twice: {twice.iloc[0].to_dict()}")
+        row = twice.iloc[0].to_dict()
+        raise ValueError(f"annotations: {row}: expected one label of an annotator for each frame")
     unknown = sorted({str(label) for label in annotations["label"]} - set(LABELS))
     if unknown:
-        raise ValueError(f"label {unknown}: expected visible, invisible or absent")
+        raise ValueError(f"labels {unknown}: expected visible, invisible or absent")
     votes = annotations.groupby([*FRAME, "label"]).size().unstack(fill_value=0)
     return votes.reindex(columns=list(LABELS), fill_value=0)
 
 
 def _triple(annotations: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, int]]:
-    """Votes (visible, invisible) of the triple-annotated frames, and how many were left out."""
+    """Votes (visible, invisible) of the triple-annotated frames, and counts of the others."""
     votes = _votes(annotations)
     triple = votes.sum(axis=1) == 3
     absent = votes["absent"] > 0

@@ -1,13 +1,14 @@
 """Which networks a study trains, and which frames each of them judges.
 
-Two protocols, told apart by `inner_folds`:
+`inner_folds` chooses one of two protocols:
 
-- 0, the paper's: test videos are held out once ("test"); each of the k folds validates one network
-  (early stopping, learning-rate schedule, checkpoint), and their ensemble judges the test videos.
-- n > 0, nested: there are no test videos. Each of the k folds is held out in turn, and the ensemble
-  of n networks judges it, each of them validated on another one of the remaining folds. No network
-  sees the fold that it judges, and each frame is judged once (Varma & Simon, BMC Bioinformatics 7,
-  2006).
+- 0, the paper's: test videos are held out once ("test"). Each of the k folds validates one network
+  (early stopping, learning-rate schedule, checkpoint). The ensemble of these networks judges the
+  test videos.
+- n > 0, nested: there are no test videos. Each of the k folds is held out in turn, and an ensemble
+  of n networks judges it. Each of these networks is validated on another one of the remaining
+  folds. No network sees the fold that it judges, and each frame is judged once (Varma & Simon, BMC
+  Bioinformatics 7, 2006).
 """
 
 from collections.abc import Sequence
@@ -15,7 +16,7 @@ from typing import NamedTuple
 
 TEST = "test"
 DISTILLED = "distilled"  # the loss of a student
-PRESENCE = "presence"  # the loss of the network that arms
+ARMING = "presence"  # the loss of the network for arming; run folders and files have this name
 PAPER = "paper"  # the recipe that every study has, and the only one that runs with every loss
 
 
@@ -29,10 +30,13 @@ class Training(NamedTuple):
 
 
 def ensembles(folds_count: int, inner_folds: int) -> dict[str, list[int]]:
-    """The folds that validate the networks which judge each held-out subset.
+    """For each held-out subset, the folds that validate the networks of its ensemble.
 
-    In the nested protocol those that follow it, in a ring: every fold validates equally often.
-    ValueError where there are not enough folds.
+    In the nested protocol these are the folds after the held-out one, in a ring, so that every fold
+    validates equally often.
+
+    Raises:
+        ValueError: where there are not enough folds.
     """
     if not 0 <= inner_folds < folds_count - 1:
         raise ValueError(
@@ -41,15 +45,18 @@ def ensembles(folds_count: int, inner_folds: int) -> dict[str, list[int]]:
         )
     if not inner_folds:
         return {TEST: list(range(folds_count))}
-    ring = range(1, inner_folds + 1)
-    return {str(o): [(o + step) % folds_count for step in ring] for o in range(folds_count)}
+    steps = range(1, inner_folds + 1)
+    return {
+        str(held_out): [(held_out + step) % folds_count for step in steps]
+        for held_out in range(folds_count)
+    }
 
 
 def trainings(
     losses: Sequence[str], recipes: Sequence[str], folds_count: int, inner_folds: int
 ) -> list[Training]:
-    """Every training of a study: all losses by the paper's recipe, BCE by all others."""
-    pairs = [(loss, PAPER) for loss in losses] * (PAPER in recipes)
+    """Every training of a study: the paper's recipe with all losses, all other recipes with BCE."""
+    pairs = [(loss, PAPER) for loss in losses if PAPER in recipes]
     pairs += [("bce", recipe) for recipe in recipes if recipe != PAPER]
     judged = ensembles(folds_count, inner_folds).items()
     return [
@@ -61,7 +68,7 @@ def trainings(
 
 
 def explain(inner_folds: int) -> str:
-    """What the figures of `predictions.out_of_fold` are worth: a sentence for a reader."""
+    """How far the figures of `predictions.out_of_fold` can be trusted: a sentence for a reader."""
     if inner_folds:
         return (
             f"Nested cross-validation: each fold is judged by {inner_folds} networks (the mean of "
@@ -74,7 +81,7 @@ def explain(inner_folds: int) -> str:
 
 
 def first(folds_count: int, inner_folds: int) -> tuple[str, int]:
-    """(held-out subset, fold) of the training that is shown where one stands for all."""
+    """(held-out subset, fold) of the training that notebooks show as an example."""
     held_out, folds = next(iter(ensembles(folds_count, inner_folds).items()))
     return held_out, folds[0]
 
@@ -92,9 +99,9 @@ def student(recipe: str, folds_count: int, inner_folds: int) -> Training:
 
 def arming(recipe: str, folds_count: int, inner_folds: int) -> Training:
     """The one network that says whether a clip applier is in the picture."""
-    return Training(PRESENCE, recipe, *first(folds_count, inner_folds))
+    return Training(ARMING, recipe, *first(folds_count, inner_folds))
 
 
 def rate_of(loss: str) -> str:
-    """The loss whose learning rate a training takes: its own, or BCE's (a student, arming)."""
-    return "bce" if loss in (DISTILLED, PRESENCE) else loss
+    """The loss whose learning rate a training uses: its own; BCE's for a student and for arming."""
+    return "bce" if loss in (DISTILLED, ARMING) else loss

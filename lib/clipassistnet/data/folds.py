@@ -1,17 +1,17 @@
-"""Videos into folds: made once, written to a file, checked against leakage, read from there.
+"""Partition of the videos into folds, which is made once, checked for leakage and kept in a file.
 
-`folds` tables have one row a video: video, patient, frames, subset ("0" to "k-1", or "test").
-`labels` tables are those of `annotation.consensus`, one row a frame.
+A table of folds has one row a video: video, patient, frames, subset ("0" to "k-1", or "test").
+A table of labels is that of `annotation.consensus`, one row a frame.
 """
 
 import csv
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
+from clipassistnet import files
 from clipassistnet.data.leakage import COLUMNS, LeakageError, check, structure
 
 PROTOCOLS = "clipper", "all"  # which frames train and validate: those with a clipper, or all
@@ -20,10 +20,16 @@ PROTOCOLS = "clipper", "all"  # which frames train and validate: those with a cl
 def partition(videos: pd.DataFrame, k: int) -> pd.Series:
     """The paper's deterministic greedy: subset (0 to k-1) of every video, index video.
 
-    Patients in decreasing order of their summed frames, each into the subset with the fewest
-    frames so far; ties go to the first video id and to the first subset. Where every patient has
-    one video this is the partition of Aspart et al. (2022).
-    `videos` has the columns video, patient, frames. ValueError with fewer patients than subsets.
+    Patients are taken in decreasing order of their summed frames. Each one is put into the subset
+    with the fewest frames so far. Ties go to the first video id and to the first subset. Where
+    every patient has one video, this is the partition of Aspart et al. (2022).
+
+    Args:
+        videos: video, patient, frames.
+        k: number of subsets.
+
+    Raises:
+        ValueError: with fewer patients than subsets.
     """
     patients = _patients(videos, k).sort_values(["frames", "first"], ascending=[False, True])
     filled = [0] * k
@@ -35,14 +41,14 @@ def partition(videos: pd.DataFrame, k: int) -> pd.Series:
 
 
 def random_partition(videos: pd.DataFrame, k: int, seed: int) -> pd.Series:
-    """As `partition`, by lot: patients in equal numbers, give or take one."""
+    """As `partition`, but at random: the subsets' numbers of patients differ by one at most."""
     patients = _patients(videos, k).index
     shuffled = np.random.default_rng(seed).permutation(len(patients))
-    return _of_videos(videos, {patients[i]: rank % k for rank, i in enumerate(shuffled)})
+    return _of_videos(videos, {patients[row]: rank % k for rank, row in enumerate(shuffled)})
 
 
 def hold_out(videos: pd.DataFrame, share: float, seed: int) -> set[str]:
-    """Ids of the videos of this share of the patients, drawn by lot: at least one, never all."""
+    """Ids of the videos of a random share of the patients: of at least one, and never of all."""
     patients = sorted(videos["patient"].unique())
     if not 0 < share < 1 or len(patients) < 2:
         raise ValueError(
@@ -57,11 +63,15 @@ def hold_out(videos: pd.DataFrame, share: float, seed: int) -> set[str]:
 def make(
     labels: pd.DataFrame, videos: pd.DataFrame, k: int, *, test_share: float, seed: int
 ) -> pd.DataFrame:
-    """Folds of all annotated videos, checked: video, patient, frames, subset.
+    """Folds of all annotated videos: video, patient, frames, subset.
 
-    Videos whose split is "test" are held out, those of "train" partitioned. Where the split is left
-    empty, the patient's other videos decide, and `test_share` of the remaining patients is drawn by
-    `seed` (none where it is 0). `frames` counts what is judged: frames with a clipper.
+    Videos of the split "test" are held out; those of "train" are partitioned. Where the split is
+    empty, it is that of the patient's other videos. Of the patients that remain, `test_share` is
+    drawn at random for the test set (none where it is 0). `frames` counts the frames with a clip
+    applier, which are those that are judged.
+
+    Raises:
+        LeakageError: where a patient is in both splits, or `check` finds a problem.
     """
     videos = videos[videos["video"].isin(labels["video"])]
     counts = labels[labels["label"] != "absent"].groupby("video").size()
@@ -84,9 +94,7 @@ def make(
 
 def write(folds: pd.DataFrame, path: str | Path) -> None:
     """Write folds.csv, whole or not at all."""
-    temporary = Path(f"{path}.part")
-    folds[COLUMNS].to_csv(temporary, index=False, lineterminator="\n")
-    os.replace(temporary, path)
+    files.write(path, folds[COLUMNS].to_csv(index=False, lineterminator="\n"))
 
 
 def read(path: str | Path, k: int) -> pd.DataFrame:
@@ -117,13 +125,26 @@ def split(
     held_out: int | str = "test",
     protocol: str = "clipper",
 ) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
-    """(train, validation, judged) frames of one training, with patient and target (1 = invisible).
+    """Frames of one training, with patient and target (1 = tip invisible).
 
-    `judged` are the frames of the subset `held_out`: the test videos, or one of the folds in nested
-    cross-validation. `fold` validates, all other folds train. The target of a training frame is its
-    training_label, of all others the label. Frames without a clipper count as invisible; `train`
-    and `validation` hold them in the protocol "all" alone, `judged` always.
-    ValueError where there is no such fold, LeakageError where `check` finds anything.
+    The target of a training frame comes from its training_label, that of other frames from their
+    label. Frames without a clip applier count as invisible.
+
+    Args:
+        folds, labels: the tables of this module.
+        fold: the fold that validates.
+        held_out: the subset that is judged: "test", or a fold in nested cross-validation. All other
+            folds train.
+        protocol: "clipper" leaves frames without a clip applier out of training and validation;
+            "all" keeps them.
+
+    Returns:
+        The training, the validation and the judged frames. The judged frames always include those
+        without a clip applier.
+
+    Raises:
+        ValueError: where there is no such fold or protocol.
+        LeakageError: where `check` finds a problem.
     """
     check(folds, labels)
     fold, held_out = _known(folds, str(fold), str(held_out))
@@ -149,20 +170,28 @@ def split(
 def judged(
     folds: pd.DataFrame, labels: pd.DataFrame, ensembles: Mapping[str, Sequence[int]]
 ) -> tuple[dict[str, pd.DataFrame], pd.DataFrame]:
-    """Who learns and who judges: training frames by held-out subset, and all judged frames.
+    """Training frames by held-out subset, and all judged frames with a clip applier.
 
-    `ensembles` as from `crossvalidation.ensembles`; training frames are those of the first network
-    of each. The judged frames, those with a clipper, have a column `held_out`. Errors as `split`.
+    Args:
+        folds, labels: the tables of this module.
+        ensembles: from `cross_validation.ensembles`; the training frames are those of the first
+            network of each ensemble.
+
+    Returns:
+        The training frames by held-out subset, and the judged frames with a column held_out.
+
+    Raises:
+        ValueError, LeakageError: as `split`.
     """
     train, parts = {}, []
     for held_out, (fold, *_) in ensembles.items():
-        train[held_out], _, judged = split(folds, labels, fold, held_out)
-        parts.append(judged[judged["label"] != "absent"].assign(held_out=held_out))
+        train[held_out], _, frames = split(folds, labels, fold, held_out)
+        parts.append(frames[frames["label"] != "absent"].assign(held_out=held_out))
     return train, pd.concat(parts, ignore_index=True)
 
 
 def _known(folds: pd.DataFrame, fold: str, held_out: str) -> tuple[str, str]:
-    """The two subsets, if they may be told apart: ValueError for any other."""
+    """Fold and held-out subset; ValueError for ones that do not exist or are the same."""
     numbers = sorted(set(folds["subset"]) - {"test"}, key=int)
     tested = "test" in set(folds["subset"])
     if held_out not in (["test"] if tested else numbers):
@@ -180,7 +209,7 @@ def _with_target(frames: pd.DataFrame, column: str) -> pd.DataFrame:
 
 
 def _patients(videos: pd.DataFrame, k: int) -> pd.DataFrame:
-    """One row a patient: summed frames and first video id."""
+    """One row a patient: frames (sum) and first (video id)."""
     patients = videos.groupby("patient").agg(frames=("frames", "sum"), first=("video", "min"))
     if k < 2 or len(patients) < k:
         raise ValueError(f"{len(patients)} patients for {k} folds: expected at least k, and k >= 2")

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 
-class FrameCacheError(Exception):
+class FrameCacheError(ValueError):
     """A folder that is no frame cache, or a frame that it does not hold."""
 
 

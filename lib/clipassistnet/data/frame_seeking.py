@@ -10,19 +10,19 @@ from clipassistnet.data.timeline import FrameError, Timeline, open_video
 
 
 def pictures(line: Timeline, wanted: np.ndarray) -> Iterator[tuple[np.ndarray, int]]:
-    """Decode the pictures of these time stamps, jumping over key frames nobody asks for.
+    """Decode the pictures of these time stamps, and jump over parts that are not wanted.
 
     Args:
-        line: of the file.
-        wanted: time stamps (N,), ascending and each once, out of `line.pts`.
+        line: the timeline of the file.
+        wanted: time stamps (N,) of `line.pts`, ascending, each once.
 
     Yields:
         N times uint8 RGB (H,W,3), turned upright, and the degrees it was turned.
 
     Raises:
-        FrameError: naming the last good frame, at the first wanted frame that is damaged, missing
-            or out of order. A damage that leaves the stream valid is not seen: H.264 carries no
-            check sums.
+        FrameError: at the first wanted frame that is damaged, missing or out of order; it names the
+            last good frame. Damage that leaves the stream valid is not noticed, because H.264 has
+            no check sums.
     """
     done = 0
     try:
@@ -32,8 +32,8 @@ def pictures(line: Timeline, wanted: np.ndarray) -> Iterator[tuple[np.ndarray, i
     except FrameError:
         if not line.keyframes.size:
             raise
-        # A jump may miss where the frames themselves are sound: decode from the start before the
-        # file is called damaged.
+        # A jump may miss its frame although the frames are sound: decode from the start before
+        # calling the file damaged.
         yield from islice(_decode_from_here(line, wanted, None), done, None)
 
 
@@ -53,14 +53,14 @@ def _decode_from_here(
     try:
         with open_video(line.path) as container:
             stream = container.streams.video[0]
-            # One thread reports damage at the frame it befell.
+            # With one thread, damage is reported at the damaged frame.
             stream.codec_context.thread_count = 1
             if start is not None:
                 container.seek(int(start), stream=stream)
             for frame in container.decode(stream):
                 if frame.pts is None or (last is not None and frame.pts <= last):
                     raise line.failure(last, "time stamps do not increase")
-                # What refers to a damaged frame is damaged, up to the next key frame.
+                # Frames that refer to a damaged frame are damaged, up to the next key frame.
                 damaged = frame.is_corrupt or (damaged and not frame.key_frame)
                 if frame.pts > target or (frame.pts == target and damaged):
                     raise line.failure(last, f"frame {line.index(target)} is damaged or missing")

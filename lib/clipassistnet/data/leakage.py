@@ -1,6 +1,6 @@
-"""The leakage gate: folds that share a patient, or do not fit the labels, are refused.
+"""The leakage gate: it refuses folds that share a patient or do not fit the labels.
 
-`folds` and `labels` tables as in `folds`.
+The tables of folds and labels are those of the module `folds`.
 """
 
 import pandas as pd
@@ -11,7 +11,7 @@ COLUMNS = ["video", "patient", "frames", "subset"]
 
 
 class LeakageError(ValueError):
-    """Folds that leak or cannot be judged by; `problems` lists everything found, a line each."""
+    """Folds that leak or cannot be used; `problems` lists every problem, one line each."""
 
     def __init__(self, problems: list[str]):
         super().__init__(problems)
@@ -22,12 +22,19 @@ class LeakageError(ValueError):
 
 
 def check(folds: pd.DataFrame, labels: pd.DataFrame, k: int | None = None) -> None:
-    """The leakage gate. LeakageError with every problem, nothing where there is none.
+    """The leakage gate.
 
-    Refused: a video or patient in two subsets, a video listed twice, an unknown subset, an empty
-    fold, fewer patients than folds, a fold with one class only, a video that has no labels or
-    labels that have no fold, counts of frames that are not those of the labels. Without `k` the
-    largest fold tells how many there are.
+    It refuses a video or patient in two subsets, a video listed twice, an unknown subset, an empty
+    fold, fewer patients than folds, a fold with one class only, a video without labels, labels
+    without a fold, and counts of frames that differ from those of the labels.
+
+    Args:
+        folds: video, patient, frames, subset.
+        labels: video, label (one row a frame).
+        k: number of folds. None: one more than the highest fold.
+
+    Raises:
+        LeakageError: with every problem.
     """
     missing = [column for column in COLUMNS if column not in folds]
     if missing:
@@ -44,7 +51,7 @@ def check(folds: pd.DataFrame, labels: pd.DataFrame, k: int | None = None) -> No
 
 
 def structure(folds: pd.DataFrame, k: int, path: str = "") -> list[str]:
-    """What is wrong with k folds by themselves; `path` names their file, where they have one."""
+    """Problems of k folds by themselves, without labels; `path` names their file, if any."""
     known = [*map(str, range(k)), "test"]
     problems = []
     for line, row in enumerate(folds.itertuples(index=False), start=2):
@@ -75,7 +82,7 @@ def _folds_in(folds: pd.DataFrame) -> int:
 
 
 def _coverage(folds: pd.DataFrame, labels: pd.DataFrame) -> list[str]:
-    """Videos that only folds or only labels know, and counts of frames that differ."""
+    """Videos that are only in the folds or only in the labels, and counts that differ."""
     unknown = sorted(set(labels["label"].astype(str)) - set(LABELS))
     problems = [f"label {name!r}: expected one of {', '.join(LABELS)}" for name in unknown]
     listed, labelled = set(folds["video"].dropna()), set(labels["video"])

@@ -1,4 +1,4 @@
-"""When each frame of a video file is shown: its presentation time stamps, read undecoded."""
+"""When each frame of a video file is shown: its presentation time stamps, read without decoding."""
 
 import os
 from dataclasses import dataclass
@@ -9,12 +9,12 @@ import av
 import numpy as np
 from av.container import InputContainer
 
-# Containers with an index of time stamps, where a jump lands where it should.
+# Containers with an index of time stamps, in which a jump reaches the frame that it should.
 INDEXED = ("mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm")
 
 
 class Packet(NamedTuple):
-    """One compressed frame; time stamp in ticks."""
+    """One compressed frame; its time stamp in ticks."""
 
     pts: int | None
     keyframe: bool
@@ -22,15 +22,15 @@ class Packet(NamedTuple):
 
 
 class FrameError(ValueError):
-    """A frame that cannot be had; names the file, and the last good frame where there is one."""
+    """A frame that cannot be decoded; names the file, and the last good frame if there is one."""
 
 
 @dataclass(frozen=True)
 class Timeline:
     """When the frames of a video are shown, in ticks of `tick` seconds.
 
-    `fps` is the declared rate: frame i is the picture on the screen at i / fps seconds after the
-    first one, so that a variable-frame-rate file has the same indices as its constant-rate copy.
+    `fps` is the declared rate. Frame i is the picture on the screen i / fps seconds after the first
+    one, so a file of variable rate has the same indices as its copy of constant rate.
     """
 
     path: str
@@ -43,7 +43,7 @@ class Timeline:
     def length(self) -> int:
         """Number of frames at the declared rate, up to the first that shows the last picture.
 
-        How long the last picture stays is left out: containers disagree on it.
+        The duration of the last picture does not count, because containers disagree on it.
         """
         return self.index(self.pts[-1]) + 1
 
@@ -57,9 +57,9 @@ class Timeline:
         return self.pts[np.searchsorted(self.pts, times, side="right") - 1]
 
     def irregular(self) -> dict[str, int]:
-        """How many frames repeat the picture before, and how many pictures are never shown.
+        """How many frames repeat the picture before, and how many pictures no frame shows.
 
-        Both are 0 for a file of constant rate: the rest is of a variable one, or lost frames.
+        Both are 0 for a file of constant rate without lost frames.
         """
         shown = len(np.unique(self.shown_at(np.arange(self.length))))
         return {"repeated": self.length - shown, "skipped": len(self.pts) - shown}
@@ -69,7 +69,7 @@ class Timeline:
         return int(np.ceil((pts - self.pts[0] - 0.5) * self.tick * self.fps))
 
     def failure(self, last: int | None, reason: str) -> FrameError:
-        """Error which names the file and the last good frame, that of time stamp `last`."""
+        """Error that names the file and the last good frame, whose time stamp is `last`."""
         good = "none" if last is None else self.index(last)
         return FrameError(f"{self.path}: {reason}; last good frame: {good}")
 
@@ -79,10 +79,10 @@ def timeline(path: str, fps: float) -> Timeline:
 
     Args:
         path: the video file.
-        fps: the declared rate on which frames are counted.
+        fps: the declared rate, in frames per second.
 
     Raises:
-        FrameError: where the file is no video, is empty, ends before its index or carries no
+        FrameError: where the file is no video, is empty, ends before its index says, or has no
             usable time stamps.
     """
     if not os.path.isfile(path):
@@ -104,13 +104,13 @@ def _timeline(path: str, fps: float, size: int, _modified: int) -> Timeline:
     keyframes = np.unique(pts[keyframe]) if indexed else pts[:0]
     line = Timeline(path, fps, tick, np.unique(pts), keyframes)
     if corrupt.any():
-        # Transport streams count their packets. What refers to a lost one is damaged too.
+        # Transport streams count their packets. Frames that refer to a lost one are damaged too.
         raise line.failure(pts[corrupt][0], "packets of the file are lost: convert it to MP4")
     last = _before_gap(pts)
     if last is not None and len(pts) != announced:
         reason = (
-            "cut off (frames before the last one are missing), or of a variable rate that only an "
-            "MP4 can tell from that: convert it, if you know that it is whole"
+            "cut off (frames before the last one are missing), or of variable rate. If you know "
+            "that it is whole, convert it to MP4, in which the two differ"
         )
         raise line.failure(last, reason)
     return line
@@ -135,20 +135,23 @@ def _demux(path: str) -> tuple[float, bool, int, list[Packet]]:
         raise FrameError(f"{path}: holds no video stream") from error
     except av.FFmpegError as error:
         raise FrameError(f"{path}: {_unreadable(path, len(packets), error)}") from error
-    # A file that ends within a frame hands out the part that is there.
+    # The last packet of a file that ends within a frame is a part of that frame.
     while packets and packets[-1].corrupt:
         packets.pop()
     return tick, indexed, announced, packets
 
 
 def _before_gap(pts: np.ndarray) -> int | None:
-    """Last frame before those that a file lacks which ends between a frame and earlier ones.
+    """Last frame before the gap that a file has which was cut off between reordered frames.
 
-    Frames may be stored after a later one that they refer to. A file that is cut off between has
-    its full length, and yet lacks frames: the gap tells.
+    A frame may be stored after a later one that it refers to. A file that is cut off between these
+    two has its full length and still lacks frames, which shows as a gap between time stamps.
 
     Args:
         pts: time stamps (F,) in the order of the file.
+
+    Returns:
+        The time stamp before the gap, or None where there is no gap.
     """
     if np.all(np.diff(pts) > 0):
         return None
@@ -171,5 +174,5 @@ def _unreadable(path: str, packets: int, error: Exception) -> str:
 
 def open_video(path: str) -> InputContainer:
     """Open a video file for reading."""
-    # Titles and the like may be in any encoding, or damaged: they are not looked at.
+    # Titles and other metadata may be damaged or in any encoding. They are not used.
     return av.open(path, metadata_errors="replace")

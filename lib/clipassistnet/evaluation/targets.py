@@ -58,7 +58,7 @@ def with_target_of(frames: pd.DataFrame, loss: str) -> pd.DataFrame:
 
     All frames where the loss is that of arming, else those with a clip applier (1 = tip invisible).
     """
-    if loss == cross_validation.PRESENCE:
+    if loss == cross_validation.ARMING:
         return with_arming_target(frames)
     return with_target(frames, absent="leave out")
 

@@ -61,8 +61,7 @@ def _imported(source: Path, target: Path) -> Path:
             "as unpacked (JPEGImages, Annotations). Other public sets become dataset folders by: "
             "clipassistnet import --help"
         )
-    from clipassistnet.data.importers import m2cai16
-    from clipassistnet.data.importers.common import save
+    from clipassistnet.data.importers import m2cai16, save
 
     imported, part = m2cai16.read(source), target.with_name(".data.part")
     for folder in (part, target):

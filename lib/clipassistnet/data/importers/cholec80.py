@@ -1,7 +1,7 @@
 """Cholec80: 80 cholecystectomies with a tool list (one frame a second) and phases (every frame).
 
 Twinanda et al., IEEE TMI 36 (2017). `videoNN.mp4`, `videoNN-tool.txt` and `videoNN-phase.txt` may
-lie in one folder or in the published ones (videos, tool_annotations, phase_annotations).
+lie in one folder or in the published folders (videos, tool_annotations, phase_annotations).
 """
 
 import re
@@ -12,17 +12,14 @@ import numpy as np
 import pandas as pd
 
 from clipassistnet.data.dataset import DatasetError
-from clipassistnet.data.importers.common import (
+from clipassistnet.data.importers.imported import Imported
+from clipassistnet.data.importers.source_files import chosen, listing, read_table, skipped
+from clipassistnet.data.importers.tool_lists import (
     LICENCE,
     PHASES,
     TOOLS,
-    Imported,
-    chosen,
     from_tool_list,
-    listing,
     phase_runs,
-    read_table,
-    skipped,
 )
 from clipassistnet.data.patients import patients
 from clipassistnet.data.schema import COUNT
@@ -37,18 +34,18 @@ PHASE_COLUMNS = {"Frame": COUNT, "Phase": "|".join(PHASES)}
 
 
 def read(source: str | Path, videos: Collection[str] = ()) -> Imported:
-    """Read Cholec80's videos, tool lists and phases (these last where they are there).
+    """Read Cholec80's videos and tool lists, and its phases where the files exist.
 
-    There are no tip labels: frames near a listed clip applier are to be annotated, all other
-    listed frames are labelled absent, by the annotator "cholec80" (see `tables.MARGIN`).
+    The data set has no tip labels. Frames near a listed clip applier are to be annotated. All
+    other listed frames are labelled absent by the annotator "cholec80" (see `tool_lists.MARGIN`).
 
     Args:
-        source: a folder, searched with all folders in it.
-        videos: these only, e.g. ["video03"]; none: all.
+        source: a folder; it is searched with all folders in it.
+        videos: import these only, e.g. ["video03"]. Empty: all.
 
     Raises:
-        DatasetError: with every problem. A list that does not end with the video (to the frame
-            for phases, to the second for tools) is shifted or cut off, and refused.
+        DatasetError: with every problem. A list that does not end where the video ends (to the
+            frame for phases, to the second for tools) is shifted or cut off, and is refused.
     """
     source = Path(source)
     files, notes = _files(source)
@@ -81,19 +78,19 @@ def _files(source: Path) -> tuple[dict[str, dict[str, Path]], list[str]]:
     if not source.is_dir():
         raise DatasetError([f"{source}: no such folder (expected Cholec80's)"])
     found: dict[str, dict[str, Path]] = {}
-    problems, strangers = [], []
+    problems, others = [], []
     for path in sorted(source.rglob("video*")):
         match = re.fullmatch(FILE, path.name)
         if match:
             kinds = found.setdefault(match["video"], {})
             if match["kind"] in kinds:
-                problems.append(f"{path}: a second one, beside {kinds[match['kind']]}")
+                problems.append(f"{path}: found twice, also as {kinds[match['kind']]}")
             kinds[match["kind"]] = path
         elif path.is_file() and not re.fullmatch(UNUSED, path.name):
-            strangers.append(path.name)
+            others.append(path.name)
     if not found:
         problems.append(f"{source}: no videos (expected video01.mp4 with video01-tool.txt)")
-    notes = skipped(source, strangers, "video01-tool.txt")
+    notes = skipped(source, others, "video01-tool.txt")
     if problems:
         raise DatasetError(problems + [f"note: {note}" for note in notes])
     return found, notes
@@ -123,7 +120,7 @@ def _video(
 
 
 def _tools(path: Path, length: int) -> tuple[np.ndarray, np.ndarray]:
-    """Listed frames (N,), and whether there is a clip applier in them (N,)."""
+    """Listed frames (N,) int, and whether they show a clip applier (N,) bool."""
     table = read_table(path, TOOL_COLUMNS, "\t")
     frames = table["Frame"].astype("int64")
     _check_frames(path, frames, FPS, length)
@@ -148,7 +145,5 @@ def _check_frames(path: Path, frames: pd.Series, step: int, length: int) -> None
     rows = -(-length // step)
     if len(frames) != rows:
         what = f"{len(frames)} rows, but the video of {length} frames has {rows}"
-        advice = (
-            "labels and frames are shifted, or a file is cut off; import the other videos alone"
-        )
+        advice = "labels and frames are shifted, or a file is cut off; leave this video out"
         raise DatasetError([f"{path}: {what}: {advice}"])

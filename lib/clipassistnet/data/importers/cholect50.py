@@ -1,7 +1,8 @@
 """CholecT50: pictures of 50 cholecystectomies, one a second, with instruments, actions and phases.
 
-Nwoye et al., Medical Image Analysis 78 (2022). `videos/VIDNN/SSSSSS.png` with `labels/VIDNN.json`,
-S the second. A second without an entry is unlabelled, one with an empty entry shows no instrument.
+Nwoye et al., Medical Image Analysis 78 (2022). The files are `videos/VIDNN/SSSSSS.png`, where
+SSSSSS is the second, and `labels/VIDNN.json`. A second without an entry is unlabelled; a second
+with an empty entry shows no instrument.
 """
 
 import json
@@ -15,27 +16,23 @@ import pandas as pd
 from PIL import Image
 
 from clipassistnet.data.dataset import DatasetError
-from clipassistnet.data.importers.common import (
-    CORNERS,
+from clipassistnet.data.importers.boxes import CORNERS, clamp
+from clipassistnet.data.importers.imported import Imported
+from clipassistnet.data.importers.source_files import chosen, listing, named_files, skipped
+from clipassistnet.data.importers.tool_lists import (
     LICENCE,
     PHASES,
     TOOLS,
-    Imported,
-    chosen,
-    clamp,
     from_tool_list,
-    listing,
-    named_files,
     phase_runs,
-    skipped,
 )
 from clipassistnet.data.patients import patients
 
 NAME = "cholect50"
 FPS = 1
 CLIPPER = TOOLS.index("Clipper")
-# A row of a label file: ids of triplet, instrument, verb, target and phase, with the instrument's
-# and the target's score and box (x, y, width, height as shares of the picture's); -1 is none.
+# A row of a label file: the ids of triplet, instrument, verb, target and phase; then score and box
+# (x, y, width, height as shares of the picture) of instrument and target. -1 means none.
 TRIPLET, INSTRUMENT, BOX, VERB, TARGET, PHASE, LENGTH = 0, 1, slice(3, 7), 7, 8, 14, 15
 # How many ids there are, for each column that holds one.
 IDS = {TRIPLET: 100, INSTRUMENT: 6, VERB: 10, TARGET: 15, PHASE: len(PHASES)}
@@ -45,17 +42,17 @@ PART = {INSTRUMENT: "instrument", VERB: "verb", TARGET: "target"}
 def read(source: str | Path, videos: Collection[str] = ()) -> Imported:
     """Read CholecT50's instruments, their boxes (where the file has them) and phases.
 
-    There are no tip labels: seconds near a clip applier are to be annotated, all other labelled
-    seconds are labelled absent, by the annotator "cholect50" (see `tables.MARGIN`).
+    The data set has no tip labels. Seconds near a clip applier are to be annotated. All other
+    labelled seconds are labelled absent by the annotator "cholect50" (see `tool_lists.MARGIN`).
 
     Args:
-        source: the folder of the data set, searched with all folders in it.
-        videos: these only, e.g. ["VID70"]; none: all.
+        source: the folder of the data set; it is searched with all folders in it.
+        videos: import these only, e.g. ["VID70"]. Empty: all.
 
     Raises:
-        DatasetError: with every problem, as columns in a wrong order (the ids of a row's triplet,
-            instrument, verb and target then contradict each other) and labels and pictures that
-            do not fit each other.
+        DatasetError: with every problem, such as labels and pictures that do not fit each other,
+            or columns in a wrong order (the ids of triplet, instrument, verb and target of a row
+            then contradict each other).
     """
     source = Path(source)
     if not source.is_dir():
@@ -87,12 +84,16 @@ def read(source: str | Path, videos: Collection[str] = ()) -> Imported:
 
 
 def _by_video(paths: list[Path]) -> dict[str, Path]:
-    named = {path.stem: path for path in paths}
-    twice = [f"{path}: a second one, beside {named[path.stem]}" for path in paths]
-    twice = [text for path, text in zip(paths, twice, strict=True) if path != named[path.stem]]
-    if twice:
-        raise DatasetError(twice)
-    return named
+    """The only path of each video; DatasetError where there are several."""
+    found: dict[str, Path] = {}
+    problems = []
+    for path in paths:
+        first = found.setdefault(path.stem, path)
+        if first != path:
+            problems.append(f"{path}: found twice, also as {first}")
+    if problems:
+        raise DatasetError(problems)
+    return found
 
 
 def _video(source: Path, video: str, path: Path | None, folder: Path | None) -> tuple:
@@ -101,12 +102,12 @@ def _video(source: Path, video: str, path: Path | None, folder: Path | None) -> 
         what = f"labels {video}.json" if path is None else f"folder {video} of pictures"
         raise DatasetError([f"{source}: no {what}"])
     if video not in patients(NAME):
-        what = f"{path}: {video}: whose operation is this?"
+        what = f"{path}: {video}: the patient is unknown"
         raise DatasetError([f"{what} (expected one of CholecT50's videos, see patients.csv)"])
     labels, count = _labels(path, video)
-    matches, strangers = named_files(folder, r"(?P<second>[0-9]{6})\.png")
+    matches, others = named_files(folder, r"(?P<second>[0-9]{6})\.png")
     pictures = [int(match["second"]) for match in matches]
-    notes = skipped(folder, strangers, "000030.png")
+    notes = skipped(folder, others, "000030.png")
     seconds = np.array(sorted(labels), dtype="int64")
     try:
         _check_pictures(folder, pictures, labels, count)
@@ -132,7 +133,7 @@ def _video(source: Path, video: str, path: Path | None, folder: Path | None) -> 
 
 
 def _labels(path: Path, video: str) -> tuple[dict[int, list[list[float]]], int]:
-    """Rows by labelled second, and num_frames; DatasetError where these are not CholecT50's."""
+    """Rows by labelled second, and num_frames; DatasetError where the file is not CholecT50's."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         annotations, categories = content["annotations"], content["categories"]
@@ -148,7 +149,7 @@ def _labels(path: Path, video: str) -> tuple[dict[int, list[list[float]]], int]:
         what = f"{path}: video, fps, instrument {CLIPPER}: {stated} (expected {expected})"
         raise DatasetError([what])
     problems = [
-        f"{path}: second {second!r} (expected a whole number without zeros before it)"
+        f"{path}: second {second!r} (expected a whole number without leading zeros)"
         for second in annotations
         if not re.fullmatch("0|[1-9][0-9]{0,5}", second)
     ]
@@ -158,7 +159,7 @@ def _labels(path: Path, video: str) -> tuple[dict[int, list[list[float]]], int]:
         problems.append(f"{path}: no second is labelled")
     if len(annotations) > count:
         what = f"{len(annotations)} labelled seconds, num_frames {count}"
-        problems.append(f"{path}: {what}: labels and frames are shifted, or one is too many")
+        problems.append(f"{path}: {what}: labels and frames are shifted, or there are too many")
     if not problems:
         for second, each in annotations.items():
             phases = {row[PHASE] for row in each}
@@ -170,9 +171,8 @@ def _labels(path: Path, video: str) -> tuple[dict[int, list[list[float]]], int]:
 
 
 def _wrong(row: list[float], triplets: dict[int, list[str]], named: dict[int, dict]) -> str:
-    """What is wrong with a row, nothing where nothing is: ids, and whether they fit each other."""
-    numbers = type(row) is list and all(type(cell) in (int, float) for cell in row)
-    if not numbers or len(row) != LENGTH:
+    """What is wrong with a row: its form, an id, or ids that contradict each other; "" for none."""
+    if not _are_numbers(row) or len(row) != LENGTH:
         return f"{row} (expected {LENGTH} numbers)"
     for column, ids in IDS.items():
         if row[column] not in range(-1, ids):
@@ -185,15 +185,21 @@ def _wrong(row: list[float], triplets: dict[int, list[str]], named: dict[int, di
         if parts != triplets.get(row[TRIPLET]):
             whole = ",".join(triplets.get(row[TRIPLET], ["unknown"]))
             what = f"instrument, verb, target {parts}, but triplet {row[TRIPLET]} is {whole}"
-            return f"{what} (is the order of the columns another?)"
+            return f"{what} (are the columns in another order?)"
     return ""
 
 
-def _check_pictures(folder: Path, pictures: list[int], labels: dict, count: int) -> None:
-    """DatasetError unless every labelled second has its picture, and none is too many.
+def _are_numbers(row: object) -> bool:
+    # JSON's true and false would pass as numbers by isinstance.
+    return isinstance(row, list) and all(type(cell) in (int, float) for cell in row)
 
-    num_frames (`count`) is the number of seconds sampled. Where labels are sparse it is that of the
-    labelled ones; the folder then holds their pictures, or all from 0 to the last labelled one.
+
+def _check_pictures(folder: Path, pictures: list[int], labels: dict, count: int) -> None:
+    """DatasetError unless every labelled second has its picture and no picture is too many.
+
+    num_frames (`count`) is the number of sampled seconds. Where labels are sparse, it counts the
+    labelled seconds only; the folder then holds the pictures of these, or of all seconds from 0 to
+    the last labelled one.
     """
     missing = sorted(set(labels) - set(pictures))
     if missing:
@@ -205,12 +211,12 @@ def _check_pictures(folder: Path, pictures: list[int], labels: dict, count: int)
         what = f"{len(pictures)} pictures, num_frames is {count}"
         if sparse:
             what += f", the last labelled second {max(labels)}"
-        advice = "pictures and labels are shifted, or a picture is too many"
+        advice = "pictures and labels are shifted, or there are too many pictures"
         raise DatasetError([f"{folder}: {what}: {advice}"])
 
 
 def _boxes(video: str, folder: Path, labels: dict[int, list[list[float]]]) -> pd.DataFrame:
-    """The instruments' boxes in pixels, with width and height of their pictures (see `clamp`)."""
+    """Boxes of the instruments in pixels, and width and height of their pictures (see `clamp`)."""
     rows, problems = [], []
     for second, instances in sorted(labels.items()):
         boxed = [row for row in instances if row[INSTRUMENT] >= 0 and row[BOX] != [-1] * 4]

@@ -1,8 +1,8 @@
 """Tip labels made in CVAT (exports "CVAT for images 1.1" and "CVAT for video 1.1").
 
-A frame's label is a tag, or any shape, whose label is visible, invisible or absent; or a shape of
-any label (a box around the clip applier, say) whose attribute `tip` is one of these. Attributes
-`cause` and `confidence` are taken along. A frame without such a label stays unlabelled.
+The label of a frame is a tag or a shape whose own label is visible, invisible or absent, or any
+shape (such as a box around the clip applier) whose attribute `tip` has one of these values. The
+attributes `cause` and `confidence` are imported too. A frame without such a label stays unlabelled.
 """
 
 import zipfile
@@ -18,8 +18,8 @@ import pandas as pd
 from clipassistnet.data import dataset
 from clipassistnet.data.dataset import Dataset, DatasetError
 from clipassistnet.data.importers import cholec80, cholect50
-from clipassistnet.data.importers.common import listing
 from clipassistnet.data.importers.cvat_frames import Place, in_images, in_video
+from clipassistnet.data.importers.source_files import listing
 from clipassistnet.data.schema import CAUSES, LABELS
 
 TOOL_LISTS = (cholec80.NAME, cholect50.NAME)
@@ -28,7 +28,10 @@ ALLOWED = {"label": LABELS, "cause": ("", *CAUSES), "confidence": ("", "1", "2",
 
 
 class Mark(NamedTuple):
-    """What somebody put on a frame: where it is, for messages; the frame or its picture's name."""
+    """One tag or shape on a frame.
+
+    `where` names it in messages; `frame` is the frame's number, or the name of its picture.
+    """
 
     where: str
     frame: str
@@ -46,21 +49,22 @@ def merge(
 ) -> tuple[Dataset, list[str]]:
     """Add one annotator's exports to the annotations.csv of a dataset folder.
 
-    What a list of tools or boxes calls absent was not shown to annotators: it is absent for this
-    one too, unless labelled otherwise. On these videos the list's own rows make room.
+    Annotators do not see the frames that a list of tools or boxes calls absent. These frames become
+    absent for this annotator too, unless an export labels them. In the videos of the exports, this
+    replaces the rows that the importer of the list has written.
 
     Args:
         folder: a dataset folder; annotations.csv may be missing in it.
-        exports: files as CVAT gives them, .xml or .zip; each a task or job.
-        annotator: whose labels they are (CVAT's export does not tell).
-        video: the video they show, where their file names do not tell.
-        part: a video task was made of a part of the video on purpose.
+        exports: files as CVAT writes them, .xml or .zip, each of one task or job.
+        annotator: name of the annotator, which CVAT does not export.
+        video: the video that the exports show, where their file names do not say it.
+        part: the task shows a part of its video on purpose.
 
     Returns:
-        The dataset as it is now, and notes.
+        The merged dataset, and notes.
 
     Raises:
-        DatasetError: with every problem; the folder is as it was then.
+        DatasetError: with every problem. The folder is then as it was before.
     """
     folder = Path(folder)
     videos = _cells(folder / "videos.csv")
@@ -73,7 +77,7 @@ def merge(
     old = old.assign(**{column: "" for column in new if column not in old})
     old, absent = _by_list(old, new, annotator)
     if len(absent):
-        notes.append(f"{len(absent)} frames absent, as the list of tools or boxes has it")
+        notes.append(f"{len(absent)} frames absent, by the list of tools or boxes")
     _refuse_twice(path, old, new)
     return _replace(folder, videos, pd.concat([old, new, absent])), notes
 
@@ -81,7 +85,7 @@ def merge(
 def _collected(
     folder: Path, videos: pd.DataFrame, exports: list[str | Path], video: str, part: bool
 ) -> tuple[pd.DataFrame, list[str]]:
-    """The labels of all exports and notes, or the problems of all."""
+    """The labels of all exports, and notes; DatasetError with the problems of all exports."""
     parts, problems = [], []
     for export in map(Path, exports):
         try:
@@ -107,9 +111,9 @@ def _refuse_twice(path: Path, old: pd.DataFrame, new: pd.DataFrame) -> None:
 def _by_list(
     old: pd.DataFrame, new: pd.DataFrame, annotator: str
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """The old labels that stay, and the annotator's "absent" on the frames no person was shown."""
+    """The old labels that stay, and this annotator's "absent" of the frames of the list."""
     here = old["video"].isin(new["video"])
-    # As the importers write it; a person's "absent" has another cause, or a confidence.
+    # As the importers write it. A person's "absent" has another cause, or a confidence.
     listed = (old[["label", "cause", "confidence"]] == ["absent", "no_clipper", ""]).all(axis=1)
     done = pd.concat([new[KEY], old.loc[old["annotator"] == annotator, KEY]])
     frames = old.loc[here & listed, KEY].drop_duplicates()
@@ -120,7 +124,7 @@ def _by_list(
 
 
 def _replace(folder: Path, videos: pd.DataFrame, annotations: pd.DataFrame) -> Dataset:
-    """Write, and read back; the folder is as it was where that fails."""
+    """Write the tables and read them back; where that fails, the folder is as it was before."""
     paths = [folder / "videos.csv", folder / "annotations.csv"]
     before = {path: path.read_bytes() for path in paths if path.exists()}
 
@@ -149,7 +153,7 @@ def _cells(path: Path) -> pd.DataFrame:
 def _place(
     export: Path, root: Element, folder: Path, videos: pd.DataFrame, video: str, part: bool
 ) -> Place:
-    """How video and frame are found from what this export calls a frame."""
+    """The function that finds video and frame from what this export calls a frame."""
     task = root.find("meta/task")
     task = root.find("meta/job") if task is None else task
     if task is None:
@@ -210,7 +214,7 @@ def _root(export: Path) -> Element:
 
 
 def _marks(root: Element) -> Iterator[Mark]:
-    """Everything that is on some frame; a track's shapes only where it is in the picture."""
+    """All tags and shapes of the frames; shapes of a track only where it is in the picture."""
     for image in root.iter("image"):
         name = image.get("name", "")
         for each in image:

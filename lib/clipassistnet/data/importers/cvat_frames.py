@@ -8,23 +8,23 @@ from xml.etree.ElementTree import Element
 import pandas as pd
 
 from clipassistnet.data.dataset import DatasetError
-from clipassistnet.data.importers.common import listing
+from clipassistnet.data.importers.source_files import listing
 from clipassistnet.data.schema import COUNT
 from clipassistnet.data.timeline import FrameError, timeline
 from clipassistnet.data.validation import PATTERN
 
-# A track's frame, or a picture's name where a video's frames are exported as images.
+# Frame of a track, or name of a picture where CVAT exports the frames of a video as images.
 FRAME = rf"(?:frame_)?({COUNT})(?:\.[A-Za-z]+)?"
-# Gives video and frame of what an export calls a frame; ValueError where there is none.
+# From what an export calls a frame to video and frame; ValueError where there is no such frame.
 Place = Callable[[str], tuple[str, int]]
 
 
 def in_images(videos: pd.DataFrame, video: str) -> Place:
-    """Of a task made of images: their names fit the pattern of one video of the dataset.
+    """For a task made of images, whose names fit the pattern of one video of the dataset.
 
     Args:
         videos: the cells of videos.csv.
-        video: the one they show; empty: the names tell.
+        video: the video that the images show. Empty: their names decide.
     """
     rows = videos[(videos["video"] == video) | (video == "")]
     patterns = dict(zip(rows["video"], rows["path"], strict=True))
@@ -41,23 +41,23 @@ def in_images(videos: pd.DataFrame, video: str) -> Place:
 
 
 def _number(name: str, pattern: str) -> int | None:
-    """Frame of a picture of this name, by as much of the pattern's path as the name has."""
+    """Frame of a picture, from its name and as much of the pattern's path as the name has."""
     tail = "/".join(pattern.split("/")[-name.count("/") - 1 :])
     parts = PATTERN.split(tail)
     if len(parts) != 3:
         return None
     match = re.fullmatch(f"{re.escape(parts[0])}({COUNT}){re.escape(parts[2])}", name)
-    # "30.png" is not what {frame:06d}.png means by frame 30.
+    # The pattern {frame:06d}.png writes frame 30 as 000030.png, not as 30.png.
     frame = int(match[1]) if match else None
     return frame if match and tail.format(frame=frame) == name else None
 
 
 def in_video(task: Element, folder: Path, videos: pd.DataFrame, video: str, part: bool) -> Place:
-    """Of a task made of a video: numbers of pictures, which are frames where the rate is constant.
+    """For a task made of a video, which counts pictures: frames, where the rate is constant.
 
     Raises:
-        DatasetError: where the task does not show the dataset's video from its first frame to its
-            last one (any part of it, where `part` is true), or the video's rate is not constant.
+        DatasetError: where the task does not show the dataset's video from its first to its last
+            frame (or any part of it, if `part` is true), or the video's rate is not constant.
     """
     row = _shown(task, videos, video)
     length, name = int(row["frames"]), row["video"]
@@ -89,7 +89,7 @@ def in_video(task: Element, folder: Path, videos: pd.DataFrame, video: str, part
 
 
 def _shown(task: Element, videos: pd.DataFrame, video: str) -> pd.Series:
-    """Row of videos.csv of the video that the task shows."""
+    """The row of videos.csv that is the video of the task."""
     source = task.findtext("source") or ""
     files = videos[~videos["path"].str.contains("{", regex=False)]
     names = files["path"].str.rsplit("/", n=1).str[-1]
@@ -101,7 +101,7 @@ def _shown(task: Element, videos: pd.DataFrame, video: str) -> pd.Series:
 
 
 def _frames(task: Element) -> tuple[range, int]:
-    """Frames of the video that the task shows, and how many the task says it has."""
+    """Frames of the video that the task shows, and their number by the task's own account."""
     texts = {name: task.findtext(name) or "" for name in ("size", "start_frame", "stop_frame")}
     step = re.fullmatch("(?:step=)?([1-9][0-9]*)?", (task.findtext("frame_filter") or "").strip())
     numbers = {name: int(text) for name, text in texts.items() if re.fullmatch(COUNT, text)}

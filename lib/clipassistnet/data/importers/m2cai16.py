@@ -5,7 +5,6 @@ Jin et al., WACV 2018. The layout is that of Pascal VOC, `JPEGImages/vVV_FFFFFF.
 frames of one patient: never split by them.
 """
 
-import re
 from collections.abc import Collection
 from pathlib import Path
 from xml.etree import ElementTree
@@ -14,20 +13,19 @@ import pandas as pd
 from PIL import Image
 
 from clipassistnet.data.dataset import DatasetError
-from clipassistnet.data.importers.common import (
-    CORNERS,
-    LICENCE,
-    TOOLS,
-    Imported,
+from clipassistnet.data.importers import pascal_voc
+from clipassistnet.data.importers.boxes import CORNERS, clamp
+from clipassistnet.data.importers.imported import Imported
+from clipassistnet.data.importers.source_files import (
     chosen,
-    clamp,
     listing,
     named_files,
     read_table,
     skipped,
 )
+from clipassistnet.data.importers.tool_lists import LICENCE
 from clipassistnet.data.patients import patients
-from clipassistnet.data.schema import CAUSES, COUNT, LABELS, NUMBER
+from clipassistnet.data.schema import CAUSES, COUNT, LABELS
 
 NAME = "m2cai16-tool-locations"
 FPS = 25
@@ -47,9 +45,15 @@ LABEL_COLUMNS = {
 def tip_visibility(path: str | Path = PUBLISHED) -> pd.DataFrame:
     """The tip-visibility labels published with this project, or those of another such file.
 
-    Three annotators' labels of the clip-applier frames of seven patients; see the README beside
-    the file. Columns: video, frame, annotator, label, cause, confidence (the last two may be left
-    out of another file). DatasetError with every problem, by line.
+    The published file holds three annotators' labels of the clip-applier frames of seven patients;
+    see the README beside it.
+
+    Returns:
+        Columns video, frame, annotator, label, cause, confidence. The last two may be missing in
+        another file.
+
+    Raises:
+        DatasetError: with every problem, by line.
     """
     table = read_table(Path(path), LABEL_COLUMNS, needed=4)
     types = {"frame": "int64"}
@@ -64,19 +68,19 @@ def read(
 ) -> Imported:
     """Read m2cai16-tool-locations with tip-visibility labels.
 
-    A frame with a Clipper box has its tip labels, or is one to annotate. One without is labelled
-    absent, in the name of each annotator of its video: they were shown the frames with a box. A
-    video none of whose clipper frames is labelled stays without annotations.
+    A frame with a Clipper box gets its tip labels, or is listed as one to annotate. A frame without
+    a Clipper box is labelled absent for each annotator of its video, because annotators saw only
+    frames with such a box. A video with Clipper boxes but without tip labels gets no annotations.
 
     Args:
         source: the folder that holds JPEGImages and Annotations.
-        labels: a file as `tip_visibility` reads it; None: the source's own tip_visibility.csv
-            where there is one, else the published labels.
-        videos: these only, e.g. ["v01", "v04"]; none: all.
+        labels: a file as `tip_visibility` reads it. None: tip_visibility.csv in the source folder
+            where it exists, else the published labels.
+        videos: import these only, e.g. ["v01", "v04"]. Empty: all.
 
     Raises:
-        DatasetError: with every problem. Pictures, box files and labels have to fit each other one
-            to one; nothing is guessed.
+        DatasetError: with every problem. Pictures, box files and labels must fit one to one;
+            nothing is guessed.
     """
     source = Path(source)
     found, notes = _pairs(source)
@@ -84,7 +88,7 @@ def read(
     found = found[found["video"].isin(names)]
     unknown = sorted(set(names) - set(patients(NAME)))
     if unknown:
-        what = f"{source}: {listing(unknown)}: whose operation is this?"
+        what = f"{source}: {listing(unknown)}: the patient is unknown"
         raise DatasetError([f"{what} (expected {listing(patients(NAME), shown=10)})"])
     boxes, box_notes = clamp(_boxes(source, found))
     path = Path(labels or _own_labels(source))
@@ -115,23 +119,23 @@ def _pairs(source: Path) -> tuple[pd.DataFrame, list[str]]:
         raise DatasetError([f"{what} (expected {expected})" for what in missing])
     stems, notes = [], []
     for folder, kind in folders.items():
-        matches, strangers = named_files(folder, rf"{STEM}\.{kind}")
+        matches, others = named_files(folder, rf"{STEM}\.{kind}")
         stems.append({match["stem"]: match for match in matches})
-        notes += skipped(folder, strangers, f"v01_002075.{kind}")
+        notes += skipped(folder, others, f"v01_002075.{kind}")
     pictures, files = stems
     problems = []
-    for lonely, what, other in (
+    for unpaired, what, other in (
         (sorted(pictures.keys() - files.keys()), "picture", "a box file in Annotations"),
         (sorted(files.keys() - pictures.keys()), "box file", "a picture in JPEGImages"),
     ):
-        if lonely:
+        if unpaired:
             expected = f"{other} for each {what}"
-            problems.append(f"{source}: {what} alone: {listing(lonely)} (expected {expected})")
+            problems.append(f"{source}: {what} alone: {listing(unpaired)} (expected {expected})")
     rows = [(m["video"], int(m["frame"]), stem) for stem, m in pictures.items()]
     table = pd.DataFrame(rows, columns=["video", "frame", "stem"])
     shifted = table.loc[table["frame"] % FPS != 0, "stem"]
     if len(shifted):
-        expected = f"a multiple of {FPS}: one frame a second was annotated; are names shifted?"
+        expected = f"a multiple of {FPS}: one frame a second has boxes; are names shifted?"
         problems.append(f"{source}: frame number of {listing(shifted)} (expected {expected})")
     if table.empty:
         problems.append(f"{source}: no frame (expected pictures such as v01_002075.jpg)")
@@ -141,13 +145,14 @@ def _pairs(source: Path) -> tuple[pd.DataFrame, list[str]]:
 
 
 def _boxes(source: Path, found: pd.DataFrame) -> pd.DataFrame:
-    """The boxes as they are written, with width and height of their pictures (see `clamp`)."""
+    """The boxes as the files have them, with width and height of their pictures (see `clamp`)."""
     rows, problems = [], []
     for video, frame, stem in found.itertuples(index=False):
         path = source / "Annotations" / f"{stem}.xml"
         try:
-            size = _picture_size(source / "JPEGImages" / f"{stem}.jpg")
-            for tool, corners in _objects(path, f"{stem}.jpg", size):
+            with Image.open(source / "JPEGImages" / f"{stem}.jpg") as picture:
+                size = picture.size
+            for tool, corners in pascal_voc.objects(path, f"{stem}.jpg", size):
                 rows.append((video, frame, tool, *corners, *size, path))
         except (ValueError, OSError, ElementTree.ParseError) as error:
             problems.append(f"{path}: {error}")
@@ -157,40 +162,10 @@ def _boxes(source: Path, found: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=columns)
 
 
-def _picture_size(path: Path) -> tuple[int, int]:
-    with Image.open(path) as picture:
-        return picture.size
-
-
-def _objects(path: Path, picture: str, size: tuple[int, int]) -> list[tuple[str, list[float]]]:
-    """Tool and corners of each object; ValueError where the file is not of this picture."""
-    root = ElementTree.parse(path).getroot()
-    named = root.findtext("filename", "")
-    if named != picture:
-        raise ValueError(f"filename {named!r} (expected {picture!r}: is it of another frame?)")
-    stated = (root.findtext("size/width"), root.findtext("size/height"))
-    if stated != tuple(map(str, size)):
-        raise ValueError(f"size {stated} (expected {size}, that of the picture)")
-    objects = []
-    for each in root.iter("object"):
-        tool = each.findtext("name", "")
-        if tool not in TOOLS:
-            raise ValueError(f"tool {tool!r} (expected one of {', '.join(TOOLS)})")
-        corners = [each.findtext(f"bndbox/{tag}", "") for tag in ("xmin", "ymin", "xmax", "ymax")]
-        objects.append((tool, [_number(corner) for corner in corners]))
-    return objects
-
-
-def _number(text: str) -> float:
-    if not re.fullmatch(NUMBER, text):
-        raise ValueError(f"corner {text!r} (expected a number)")
-    return float(text)
-
-
 def _annotations(
     found: pd.DataFrame, boxes: pd.DataFrame, path: Path, named: bool
 ) -> tuple[pd.DataFrame, pd.DataFrame, list[str]]:
-    """Annotations, frames to annotate, and notes; `named`: whether somebody gave these labels."""
+    """Annotations, frames to annotate, and notes; `named`: the user named the file of labels."""
     labels = tip_visibility(path)
     here = labels[labels["video"].isin(found["video"])]
     clipper = boxes.loc[boxes["tool"] == "Clipper", KEY].drop_duplicates()
@@ -203,7 +178,7 @@ def _annotations(
     absent = _without(found[KEY], clipper)
     absent = absent[~absent["video"].isin(unlabelled)]
     people = here[["video", "annotator"]].drop_duplicates()
-    # A video in which no clip applier was seen has no labels: absent, says every annotator.
+    # A video without Clipper boxes has no tip labels: its frames are absent for every annotator.
     rest = pd.DataFrame({"video": sorted(set(absent["video"]) - set(people["video"]))})
     people = pd.concat([people, rest.merge(labels[["annotator"]].drop_duplicates(), how="cross")])
     rows = absent.merge(people, on="video").assign(label="absent", cause="no_clipper")
@@ -227,13 +202,13 @@ def _annotations(
 def _check_labels(
     labels: pd.DataFrame, found: pd.DataFrame, clipper: pd.DataFrame, path: Path
 ) -> None:
-    """Every label lies on a frame that is there and shows a clip applier."""
+    """DatasetError unless every labelled frame has a picture and a Clipper box."""
     labels = labels[KEY].drop_duplicates()
-    lost = _without(labels, found)
+    unpictured = _without(labels, found)
     problems = []
     for rows, expected in (
-        (lost, "a picture of each"),
-        (_without(_without(labels, clipper), lost), "a Clipper box in each"),
+        (unpictured, "a picture of each"),
+        (_without(_without(labels, clipper), unpictured), "a Clipper box in each"),
     ):
         for video, frames in rows.groupby("video")["frame"]:
             what = f"{video}: labels on the frames {listing(frames)}"

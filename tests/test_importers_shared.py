@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from clipassistnet.__main__ import main
 from clipassistnet.data import dataset, importers
-from clipassistnet.data.importers import common, m2cai16
+from clipassistnet.data.importers import boxes as tool_boxes
+from clipassistnet.data.importers import m2cai16, tool_lists
 from clipassistnet.data.patients import known, patients
 from test_importers import HEIGHT, WIDTH, made_up
 
@@ -73,7 +74,7 @@ def test_every_operation_has_one_patient_under_all_its_names():
     st.lists(st.tuples(*[st.integers(-5, WIDTH + 5), st.integers(-4, HEIGHT + 4)] * 2), max_size=8)
 )
 def test_clamped_boxes_are_the_part_inside_the_picture(corners):
-    columns = dict(zip(common.CORNERS, np.array(corners).reshape(-1, 4).T, strict=True))
+    columns = dict(zip(tool_boxes.CORNERS, np.array(corners).reshape(-1, 4).T, strict=True))
     boxes = pd.DataFrame({"video": "v", "frame": range(len(corners)), "tool": "Clipper", **columns})
     boxes = boxes.assign(width=WIDTH, height=HEIGHT, file="file")
     inside = [
@@ -86,10 +87,10 @@ def test_clamped_boxes_are_the_part_inside_the_picture(corners):
     )
     if far or any(x0 >= x1 or y0 >= y1 for x0, y0, x1, y1 in [*corners, *inside]):
         with pytest.raises(dataset.DatasetError):
-            common.clamp(boxes)
+            tool_boxes.clamp(boxes)
         return
-    clamped, notes = common.clamp(boxes)
-    assert [tuple(row) for row in clamped[common.CORNERS].to_numpy()] == inside
+    clamped, notes = tool_boxes.clamp(boxes)
+    assert [tuple(row) for row in clamped[tool_boxes.CORNERS].to_numpy()] == inside
     assert len(notes) == (inside != corners)
 
 
@@ -98,7 +99,7 @@ def test_clamped_boxes_are_the_part_inside_the_picture(corners):
 def test_seconds_near_a_listed_clip_applier_are_neither_absent_nor_forgotten(listed):
     frames = [second * 25 for second, mark in enumerate(listed) if mark >= 0]
     marks = [mark == 1 for mark in listed if mark >= 0]
-    absent, candidates = common.from_tool_list("v", frames, marks, 25, "list")
+    absent, candidates = tool_lists.from_tool_list("v", frames, marks, 25, "list")
     near = {
         frame
         for frame in frames
@@ -116,7 +117,7 @@ def test_seconds_near_a_listed_clip_applier_are_neither_absent_nor_forgotten(lis
 @given(st.lists(st.sampled_from(["a", "b", ""]), max_size=30))
 def test_phase_runs_cover_each_frame_with_its_phase(phases):
     frames = [frame for frame, phase in enumerate(phases) if phase]
-    runs = common.phase_runs("v", frames, [phase for phase in phases if phase])
+    runs = tool_lists.phase_runs("v", frames, [phase for phase in phases if phase])
     covered = {frame: row.phase for row in runs.itertuples() for frame in range(row.start, row.end)}
     assert covered == {frame: phase for frame, phase in enumerate(phases) if phase}
     assert (runs["start"].to_numpy()[1:] >= runs["end"].to_numpy()[:-1]).all()
