@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from dataclasses import replace
+from dataclasses import asdict, replace
 from itertools import pairwise
 
 import av
@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from clipassistnet.data import dataset
-from clipassistnet.simulate import Spec, plans, simulate
+from clipassistnet.simulate import Spec, cli, simulate, video_specs
 
 SPEC = Spec(videos=3, test_videos=1, clipper_frames=10, absent_frames=3, width=128, height=72)
 
@@ -48,18 +48,18 @@ def test_folder_has_every_table_and_is_accepted(data):
 
 
 def test_no_patient_is_in_train_and_test():
-    planned = plans(Spec(videos=40, test_videos=12))
+    specs = video_specs(Spec(videos=40, test_videos=12))
     people = {
-        split: {plan.patient for plan in planned if plan.split == split}
+        split: {video.patient for video in specs if video.split == split}
         for split in ("train", "test")
     }
     assert not people["train"] & people["test"]
     assert len(people["train"]) < 40  # some have two videos
-    assert len({plan.video for plan in planned}) == 52
+    assert len({video.video for video in specs}) == 52
 
 
 def test_frame_counts_are_skewed_like_the_papers_and_meet_the_mean():
-    counts = np.array([plan.clipper_frames for plan in plans(Spec(videos=300))][:300])
+    counts = np.array([video.clipper_frames for video in video_specs(Spec(videos=300))][:300])
     assert abs(counts.mean() - 40) < 1
     assert np.median(counts) < 0.85 * counts.mean()
     assert 0.7 < counts.std() / counts.mean() < 1.2  # the paper's: 252 / 271
@@ -128,7 +128,7 @@ def test_finished_videos_stay_and_what_is_missing_or_broken_is_made_again(folder
     assert (copy / "videos" / "sim002.mp4").stat().st_mtime_ns == kept
 
 
-def test_a_video_of_another_plan_is_not_taken_for_this_one(folder, tmp_path):
+def test_a_video_of_other_settings_is_rendered_again(folder, tmp_path):
     copy = shutil.copytree(folder, tmp_path / "copy")
     simulate(copy, replace(SPEC, videos=1, width=160))
     with av.open(str(copy / "videos" / "sim001.mp4")) as container:
@@ -143,3 +143,19 @@ def test_a_video_of_another_plan_is_not_taken_for_this_one(folder, tmp_path):
 def test_bad_parameters_are_named_all_at_once():
     with pytest.raises(ValueError, match=r"videos is 0.*width is 97.*even.*processes is 0"):
         Spec(videos=0, width=97, processes=0)
+
+
+def test_the_command_has_an_option_for_every_setting(folder, tmp_path):
+    copy = shutil.copytree(folder, tmp_path / "copy")
+    (copy / "videos.csv").unlink()
+    settings = {**asdict(SPEC), "processes": 2}
+    options = [f"--{name.replace('_', '-')}={value}" for name, value in settings.items()]
+    assert cli.main([str(copy), *options]) == 0
+    assert contents(copy) == contents(folder)
+
+
+def test_the_command_names_bad_options(tmp_path, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        cli.main([str(tmp_path), "--videos", "0"])
+    assert stopped.value.code == 1
+    assert "videos is 0 (expected at least 1)" in capsys.readouterr().err

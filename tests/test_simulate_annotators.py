@@ -43,35 +43,35 @@ def test_share_without_full_agreement_is_the_papers(seed, count, ambiguous):
 
 def test_errors_fall_on_ambiguous_frames():
     frames = make_frames(np.random.default_rng(1), 3000)
-    told = annotate(frames, np.random.SeedSequence(1)).merge(frames, on=["video", "frame"])
-    wrong = told["label_x"] != told["label_y"]
-    ambiguous = told["ambiguity"] > 0.2
+    labels = annotate(frames, np.random.SeedSequence(1)).merge(frames, on=["video", "frame"])
+    wrong = labels["label_x"] != labels["label_y"]
+    ambiguous = labels["ambiguity"] > 0.2
     assert wrong[ambiguous].mean() > 8 * wrong[~ambiguous].mean()
-    confidence = told["confidence"].groupby(ambiguous).mean()
+    confidence = labels["confidence"].groupby(ambiguous).mean()
     assert confidence[True] < 2.2 < confidence[False]
 
 
 def test_annotators_err_at_their_own_rates():
     frames = make_frames(np.random.default_rng(2), 6000)
-    told = annotate(frames, np.random.SeedSequence(2)).merge(frames, on=["video", "frame"])
-    errors = (told["label_x"] != told["label_y"]).groupby(told["annotator"]).mean()
+    labels = annotate(frames, np.random.SeedSequence(2)).merge(frames, on=["video", "frame"])
+    errors = (labels["label_x"] != labels["label_y"]).groupby(labels["annotator"]).mean()
     assert errors["B"] < errors["A"] < errors["C"]
 
 
 def test_training_videos_have_the_test_videos_error_rate():
     rng = np.random.default_rng(3)
     frames = pd.concat([make_frames(rng, 3000), make_frames(rng, 6000, split="train")])
-    told = annotate(frames, np.random.SeedSequence(3)).merge(frames, on=["video", "frame"])
-    errors = (told["label_x"] != told["label_y"]).groupby(told["split"]).mean()
+    labels = annotate(frames, np.random.SeedSequence(3)).merge(frames, on=["video", "frame"])
+    errors = (labels["label_x"] != labels["label_y"]).groupby(labels["split"]).mean()
     assert errors["train"] == pytest.approx(errors["test"], abs=0.02)
 
 
 def test_causes_follow_the_label_that_was_given():
     frames = make_frames(np.random.default_rng(4), 2000)
-    told = annotate(frames, np.random.SeedSequence(4)).merge(frames, on=["video", "frame"])
-    assert ((told["cause_x"] == "none") == (told["label_x"] == "visible")).all()
-    mistaken = (told["label_x"] == "invisible") & (told["label_y"] == "visible")
-    assert set(told.loc[mistaken, "cause_x"]) == {"occluded_tool"}
+    labels = annotate(frames, np.random.SeedSequence(4)).merge(frames, on=["video", "frame"])
+    assert ((labels["cause_x"] == "none") == (labels["label_x"] == "visible")).all()
+    mistaken = (labels["label_x"] == "invisible") & (labels["label_y"] == "visible")
+    assert set(labels.loc[mistaken, "cause_x"]) == {"occluded_tool"}
 
 
 def test_absent_frames_are_agreed_upon():

@@ -4,13 +4,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from clipassistnet.simulate import Spec, plans
-from clipassistnet.simulate.actions import STEP
-from clipassistnet.simulate.motion import WHOLE, Timeline
-from clipassistnet.simulate.render import Renderer
-from clipassistnet.simulate.scene import clipper_model, patient
-from clipassistnet.simulate.stage import Stage
+from clipassistnet.simulate import Spec, video_specs
+from clipassistnet.simulate.clipping_action import STEP
+from clipassistnet.simulate.motion import WHOLE, Motion
+from clipassistnet.simulate.renderer import Renderer
+from clipassistnet.simulate.scene import Scene
 from clipassistnet.simulate.truth import JOINED, measure
+from clipassistnet.simulate.virtual_patient import draw_clipper_model, draw_patient
 
 WIDTH, HEIGHT = 128, 72
 
@@ -18,17 +18,17 @@ WIDTH, HEIGHT = 128, 72
 def film(number, clipper_frames, absent_frames, every):
     """Truth of every `every`-th annotated frame with a clip applier, and of each review's."""
     seed, rng = np.random.SeedSequence([31, number]), np.random.default_rng([31, number])
-    person, model = patient(seed, WIDTH), clipper_model(rng, polymer=number % 3 == 0)
-    timeline = Timeline(person, model, rng, clipper_frames, absent_frames)
-    stage, renderer, rows = Stage(timeline), Renderer(person, WIDTH, HEIGHT, seed), []
-    for action in timeline.actions:
+    person, model = draw_patient(seed, WIDTH), draw_clipper_model(rng, polymer=number % 3 == 0)
+    motion = Motion(person, model, rng, clipper_frames, absent_frames)
+    scene, renderer, rows = Scene(motion), Renderer(person, WIDTH, HEIGHT, seed), []
+    for action in motion.actions:
         review = action.close // STEP * STEP
         frames = range(action.start + number % every * STEP, action.stop, every * STEP)
         for frame in sorted({*frames, review}):
-            moment = timeline.at(frame, WIDTH)
+            moment = motion.at(frame, WIDTH)
             renderer.exposure = 0.0  # as if the camera had looked at it for long
-            renderer.draw(stage.surface(moment), moment.view)
-            truth = measure(renderer, moment.view, timeline.clipper_at(frame))
+            renderer.draw(scene.surface(moment), moment.view)
+            truth = measure(renderer, moment.view, motion.clipper_at(frame))
             if truth is not None and truth.label != "absent":
                 row = {"label": truth.label, "cause": truth.cause, "review": frame == review}
                 rows.append(row | {"sampled": frame in frames, "opening": moment.tools[0].opening})
@@ -38,7 +38,9 @@ def film(number, clipper_frames, absent_frames, every):
 @pytest.fixture(scope="module")
 def shown():
     """Frames of videos as short as the demo's (32 clipper frames on average) and of long ones."""
-    counts = [plan.clipper_frames for plan in plans(Spec(videos=36, clipper_frames=32))][:36]
+    counts = [video.clipper_frames for video in video_specs(Spec(videos=36, clipper_frames=32))][
+        :36
+    ]
     short = [film(k, n, 6, 6) for k, n in enumerate(counts)]
     long = [film(k, 150, 15, 12) for k in range(12)]
     forms = {"short": short, "long": long}
@@ -75,16 +77,16 @@ def test_the_tip_is_seen_before_clipping_about_as_often_as_in_the_paper(shown):
 
 def test_a_short_video_shows_a_part_of_an_action_at_its_own_pace():
     rng = np.random.default_rng(0)
-    person = patient(np.random.SeedSequence(0), WIDTH)
-    model = clipper_model(rng, polymer=False)
+    person = draw_patient(np.random.SeedSequence(0), WIDTH)
+    model = draw_clipper_model(rng, polymer=False)
     found = set()
     for _ in range(12):
-        short = Timeline(person, model, rng, WHOLE - 10, 4)
+        short = Motion(person, model, rng, WHOLE - 10, 4)
         (action,) = short.actions
         assert action.stop - action.start == (WHOLE - 10) * STEP
         assert short.frames == (WHOLE - 6) * STEP
         found.add((action.start == 0, action.stop == short.frames))
-        whole = Timeline(person, model, rng, WHOLE, 4)
+        whole = Motion(person, model, rng, WHOLE, 4)
         assert 0 < whole.actions[0].start < whole.actions[0].stop < whole.frames
     assert found == {(True, False), (False, True)}
 
@@ -94,10 +96,10 @@ def test_an_action_comes_in_from_outside_slower_than_it_blurs():
     speeds = []
     for number in range(3):
         rng = np.random.default_rng(number)
-        person = patient(np.random.SeedSequence(number), WIDTH)
-        timeline = Timeline(person, clipper_model(rng, polymer=False), rng, 45, 4)
-        action = timeline.actions[0]
+        person = draw_patient(np.random.SeedSequence(number), WIDTH)
+        motion = Motion(person, draw_clipper_model(rng, polymer=False), rng, 45, 4)
+        action = motion.actions[0]
         for frame in range(action.start, action.start + 25):
-            speeds.append(np.hypot(*timeline.at(frame, WIDTH).view.tool_speed) / WIDTH)
+            speeds.append(np.hypot(*motion.at(frame, WIDTH).view.tool_speed) / WIDTH)
     assert 0.003 < np.mean(speeds) < 0.022
     assert np.quantile(speeds, 0.9) < 0.035

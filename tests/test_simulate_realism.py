@@ -1,15 +1,22 @@
-"""The simulator beside real frames: ranges of the real patients, and the script that measures."""
+"""The simulator beside real frames: ranges of the real patients, and tools/simulator_realism.py."""
+
+import subprocess
+import sys
+from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from clipassistnet.simulate.motion import Timeline
-from clipassistnet.simulate.render import Renderer
-from clipassistnet.simulate.scene import clipper_model, patient
-from clipassistnet.simulate.stage import Stage
+import simulator_realism
+from clipassistnet.simulate import Spec, simulate
+from clipassistnet.simulate.motion import Motion
+from clipassistnet.simulate.renderer import Renderer
+from clipassistnet.simulate.scene import Scene
+from clipassistnet.simulate.virtual_patient import draw_clipper_model, draw_patient
 from clipassistnet.transforms import resize
-from realism import SIZE, appearance, exactness, probes, samples, transfer
+from realism import SIZE, appearance, exactness, probes, samples, speed, transfer
 
 # Lowest and highest mean of the seven real patients of m2cai16-tool-locations.
 RANGES = {
@@ -35,15 +42,15 @@ def pictures(patients, frames, width=256, height=144):
     rows = []
     for number in range(patients):
         seed, rng = np.random.SeedSequence([9, number]), np.random.default_rng([9, number])
-        person = patient(seed, width)
-        timeline = Timeline(person, clipper_model(rng, polymer=number % 3 == 0), rng, 20, 2)
-        stage, renderer = Stage(timeline), Renderer(person, width, height, seed)
-        action = timeline.actions[0]
+        person = draw_patient(seed, width)
+        motion = Motion(person, draw_clipper_model(rng, polymer=number % 3 == 0), rng, 20, 2)
+        scene, renderer = Scene(motion), Renderer(person, width, height, seed)
+        action = motion.actions[0]
         length = action.stop - action.start
         for frame in action.start + (np.linspace(0.2, 0.85, frames) * length).astype(int):
-            moment = timeline.at(int(frame), width)
-            renderer.exposure = 0.0  # as if the camera had looked at it for long
-            picture = resize(renderer.draw(stage.surface(moment), moment.view), SIZE)
+            moment = motion.at(int(frame), width)
+            renderer.exposure = 0.0  # the exposure is that of a camera at rest
+            picture = resize(renderer.draw(scene.surface(moment), moment.view), SIZE)
             rows.append({"patient": number, **appearance.describe(picture)})
     return pd.DataFrame(rows)
 
@@ -96,13 +103,13 @@ def test_a_probe_is_judged_on_patients_it_never_saw():
     target = np.repeat(rng.permutation(np.arange(20) % 2), 10)
     identity = rng.normal(size=(20, 6))[patients] + rng.normal(size=(200, 6)) * 0.1
     learnt, _ = probes.held_out(identity, target, patients)
-    assert learnt < 0.7  # who a patient is tells nothing of another one
+    assert learnt < 0.7  # a patient's identity says nothing about another patient
     signal = np.column_stack([identity, target * 2 + rng.normal(size=200) * 0.1])
     assert probes.held_out(signal, target, patients)[0] > 0.95
 
 
 def toy(rng, videos, count):
-    """Samples in which a tip is seen where the picture has a striped square somewhere."""
+    """Samples whose target is the density of stripes in a square somewhere in the picture."""
     table = pd.DataFrame({"video": [videos[k % len(videos)] for k in range(count)]})
     table = table.assign(patient=table["video"], frame=range(count))
     table["target"] = rng.permutation(np.arange(count) % 2)
@@ -134,7 +141,7 @@ def test_transfer_is_judged_on_the_patients_that_guided_no_choice():
     assert found["development"] == (0.5, 0.0, 1.0)
 
 
-def test_thinned_keeps_at_most_so_many_a_patient():
+def test_thinned_keeps_a_limited_number_of_frames_a_patient():
     patients = np.array(["a"] * 10 + ["b"] * 3)
     chosen = probes.thinned(patients, 4)
     assert pd.Series(patients[chosen]).value_counts().to_dict() == {"a": 4, "b": 3}
@@ -144,3 +151,30 @@ def test_truth_holds_at_four_times_the_resolution():
     truth = exactness.recompute(videos=1)
     assert len(truth) >= 8
     assert (truth["share"] - truth["fine_share"]).abs().mean() < 0.04
+
+
+def test_the_tool_explains_its_options():
+    tool = Path(__file__).parents[1] / "tools" / "simulator_realism.py"
+    shown = subprocess.run([sys.executable, tool, "--help"], capture_output=True, text=True)
+    assert shown.returncode == 0
+    for option in ("--real", "--simulated", "--out", "--no-transfer"):
+        assert option in shown.stdout
+
+
+def test_the_tool_measures_a_dataset(shared, tmp_path, monkeypatch):
+    for name, value in {"WIDTH": 96, "HEIGHT": 64, "FRAMES": 3}.items():
+        monkeypatch.setattr(speed, name, value)
+    few = partial(exactness.recompute, videos=1)
+    monkeypatch.setattr(exactness, "recompute", few)
+    spec = Spec(videos=4, test_videos=4, clipper_frames=10, absent_frames=3, width=128, height=72)
+    simulated = simulate(tmp_path / "simulated", spec)
+    real = shared / "data" / "m2cai16-tool-locations"
+    out = tmp_path / "out"
+    arguments = ["--real", real, "--simulated", simulated, "--out", out, "--no-transfer"]
+    simulator_realism.main([str(argument) for argument in arguments])
+    figures = pd.read_csv(out / "figures.csv").set_index("figure")["value"]
+    for name in ("1 statistics within the real range", "2 real or simulated", "speed, drawing"):
+        assert figures[name] > 0
+    assert {"sheet.jpg", "simulated.jpg", "statistics.csv", "statistics.png"} <= {
+        path.name for path in out.iterdir()
+    }

@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 
 from clipassistnet.simulate.instruments import CLIP, JAW
-from clipassistnet.simulate.motion import Timeline
+from clipassistnet.simulate.motion import Motion
 from clipassistnet.simulate.raster import SAMPLES
-from clipassistnet.simulate.render import Renderer
-from clipassistnet.simulate.scene import clipper_model, patient
-from clipassistnet.simulate.stage import Stage
+from clipassistnet.simulate.renderer import Renderer
+from clipassistnet.simulate.scene import Scene
 from clipassistnet.simulate.truth import JOINED, Tip, judge, measure
+from clipassistnet.simulate.virtual_patient import draw_clipper_model, draw_patient
 
 WIDTH, HEIGHT = 192, 108
 
@@ -31,18 +31,18 @@ def first_hits(rays, triangles):
     return np.where(hit.any(1), distance.argmin(1), -1)
 
 
-def make_stage(number, *, polymer):
-    """A video of one action: its stage, its renderer, its course."""
+def make_scene(number, *, polymer):
+    """A video of one action: its scene, its renderer, its course."""
     seed, rng = np.random.SeedSequence(number), np.random.default_rng(number)
-    person = patient(seed, WIDTH)
-    timeline = Timeline(person, clipper_model(rng, polymer=polymer), rng, 10, 2)
-    return Stage(timeline), Renderer(person, WIDTH, HEIGHT, seed), timeline
+    person = draw_patient(seed, WIDTH)
+    motion = Motion(person, draw_clipper_model(rng, polymer=polymer), rng, 10, 2)
+    return Scene(motion), Renderer(person, WIDTH, HEIGHT, seed), motion
 
 
-def show(stage, renderer, timeline, frame):
+def show(scene, renderer, motion, frame):
     """Draw a frame of an action; its moment and its truth."""
-    moment = timeline.at(frame, renderer.width)
-    renderer.draw(stage.surface(moment), moment.view)
+    moment = motion.at(frame, renderer.width)
+    renderer.draw(scene.surface(moment), moment.view)
     return moment, measure(renderer, moment.view, moment.tools[0])
 
 
@@ -75,10 +75,10 @@ def visible_share(renderer, view, jaw, mark):
 
 @pytest.mark.parametrize("number", [0, 1, 2])
 def test_visible_shares_agree_with_rays(number):
-    stage, renderer, timeline = make_stage(number, polymer=False)
-    action, compared = timeline.actions[0], []
+    scene, renderer, motion = make_scene(number, polymer=False)
+    action, compared = motion.actions[0], []
     for frame in range(action.start, action.stop, 6):
-        moment, truth = show(stage, renderer, timeline, frame)
+        moment, truth = show(scene, renderer, motion, frame)
         if moment.tools[0].opening < JOINED or truth is None:
             continue
         for jaw, tip in enumerate(truth.tips):
@@ -91,11 +91,11 @@ def test_visible_shares_agree_with_rays(number):
 
 
 def test_shares_and_labels_hold_at_higher_resolution():
-    stage, coarse, timeline = make_stage(5, polymer=True)
-    fine = Renderer(timeline.patient, 4 * WIDTH, 4 * HEIGHT, np.random.SeedSequence(5))
-    action, differences = timeline.actions[0], []
+    scene, coarse, motion = make_scene(5, polymer=True)
+    fine = Renderer(motion.patient, 4 * WIDTH, 4 * HEIGHT, np.random.SeedSequence(5))
+    action, differences = motion.actions[0], []
     for frame in range(action.start, action.stop, 6):
-        found = [show(stage, renderer, timeline, frame)[1] for renderer in (coarse, fine)]
+        found = [show(scene, renderer, motion, frame)[1] for renderer in (coarse, fine)]
         if None in found:
             continue
         for tip, same in zip(found[0].tips, found[1].tips, strict=True):
@@ -107,10 +107,10 @@ def test_shares_and_labels_hold_at_higher_resolution():
 
 @pytest.mark.parametrize("number", [2, 8])
 def test_an_unhidden_tip_is_drawn_where_truth_says(number):
-    stage, renderer, timeline = make_stage(number, polymer=False)
+    scene, renderer, motion = make_scene(number, polymer=False)
     checked = 0
-    for frame in range(timeline.actions[0].start, timeline.actions[0].stop, 2):
-        moment, truth = show(stage, renderer, timeline, frame)
+    for frame in range(motion.actions[0].start, motion.actions[0].stop, 2):
+        moment, truth = show(scene, renderer, motion, frame)
         parts = renderer.parts()
         for jaw, tip in enumerate(truth.tips if truth else ()):
             if tip.visible_share == 1.0 and moment.tools[0].opening > JOINED:
@@ -128,14 +128,20 @@ CLEAR = (Tip(1, 1, 1.0, "none"), Tip(2, 2, 0.9, "none"))
     ("tips", "filled", "blur", "smoke", "level", "expected"),
     [
         (CLEAR, 0.05, 0.0, 0.0, 90, ("visible", "none")),
-        ((CLEAR[0], Tip(2, 2, 0.4, "occluded_tool")), 0.05, 0.0, 0.0, 90,
-         ("invisible", "occluded_tool")),
+        (
+            (CLEAR[0], Tip(2, 2, 0.4, "occluded_tool")),
+            0.05,
+            0.0,
+            0.0,
+            90,
+            ("invisible", "occluded_tool"),
+        ),
         (CLEAR, 0.001, 0.0, 0.0, 90, ("invisible", "unrecognisable")),
         (CLEAR, 0.05, 0.05, 0.0, 90, ("invisible", "blur")),
         (CLEAR, 0.05, 0.0, 0.8, 90, ("invisible", "contrast")),
         (CLEAR, 0.05, 0.0, 0.0, 5, ("invisible", "contrast")),
     ],
-)  # fmt: skip
+)
 def test_the_guidelines_rules(tips, filled, blur, smoke, level, expected):
     assert judge(tips, filled, blur, smoke, level)[:2] == expected
 

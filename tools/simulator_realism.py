@@ -1,10 +1,12 @@
-"""How real the simulator is: it is measured beside real frames (see the package `realism`).
+"""Measure how real the simulator is.
 
 python tools/simulator_realism.py --real M2CAI16 --simulated DATASET --out FOLDER
 """
 
+from __future__ import annotations
+
 import argparse
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,17 +15,25 @@ import pandas as pd
 from clipassistnet.evaluation.discrimination import auroc
 from realism import DEVELOPMENT, appearance, drawing, exactness, probes, samples, speed, transfer
 
-_A_PATIENT = 16  # frames at most of a patient, where real is told from simulated
+_A_PATIENT = 16  # frames at most of a patient, for the probe of real against simulated
 
 
-def main() -> None:
-    """Measure a simulated dataset beside the real frames; write tables, sheets and a figure."""
-    parser = argparse.ArgumentParser(description=main.__doc__)
-    parser.add_argument("--real", type=Path, required=True, help="m2cai16-tool-locations")
-    parser.add_argument("--simulated", type=Path, required=True, help="dataset folder")
-    parser.add_argument("--out", type=Path, required=True, help="outside any repository")
-    parser.add_argument("--no-transfer", action="store_true", help="leave the training out")
-    given = parser.parse_args()
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python tools/simulator_realism.py",
+        description="Measure a simulated dataset beside real frames: figures.csv, statistics.csv, "
+        "contact sheets and a figure of the statistics.",
+    )
+    parser.add_argument("--real", type=Path, required=True, help="m2cai16-tool-locations, unpacked")
+    parser.add_argument("--simulated", type=Path, required=True, help="simulated dataset folder")
+    parser.add_argument("--out", type=Path, required=True, help="folder outside any repository")
+    parser.add_argument("--no-transfer", action="store_true", help="skip the training")
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Write tables, contact sheets and a figure to the folder `--out`."""
+    given = _parser().parse_args(arguments)
     given.out.mkdir(parents=True, exist_ok=True)
     real = samples.real(given.real, given.out / "real")
     simulated = samples.simulated(given.simulated, given.out / "simulated")
@@ -69,7 +79,7 @@ def _figures(
 
 
 def _transferred(scored: pd.DataFrame) -> Iterator[dict]:
-    """Figure 4; the network that also saw the real frames, without labels, is reported apart."""
+    """Figure 4; apart from it, the network adapted to the real frames without their labels."""
     means = scored.groupby(["video", "patient", "frame", "target"], as_index=False)["score"].mean()
     intervals = transfer.judged(means)
     for name, (value, low, high) in transfer.over_seeds(scored, "score").items():
@@ -84,7 +94,7 @@ def _transferred(scored: pd.DataFrame) -> Iterator[dict]:
 def _probed(
     real: samples.Samples, simulated: samples.Samples, compared: pd.DataFrame
 ) -> Iterator[dict]:
-    """Figures 2 and 3, and the probes they are to be read beside."""
+    """Figures 2 and 3, and the probes to compare them with."""
     kept = probes.thinned(simulated.table["patient"].to_numpy(), probes.A_PATIENT)
     mine, other = simulated.table.iloc[kept], real.table
     ours, theirs = probes.features(simulated.pictures[kept]), probes.features(real.pictures)
@@ -93,7 +103,7 @@ def _probed(
     kind = np.repeat([0, 1], [len(part) for part in some])
     people = np.concatenate([other["patient"].iloc[some[0]], mine["patient"].iloc[some[1]]])
     value, _ = probes.held_out(inputs, kind, people)
-    apart = compared.assign(told=(compared["auroc"] - 0.5).abs()).nlargest(4, "told")
+    apart = compared.assign(distance=(compared["auroc"] - 0.5).abs()).nlargest(4, "distance")
     note = ", ".join(f"{row.statistic} {row.auroc:.2f}" for row in apart.itertuples())
     yield _row("2 real or simulated", value, f"alone: {note}")
     target, people = mine["target"].to_numpy(), mine["patient"].to_numpy()

@@ -1,9 +1,10 @@
-"""Statistics of pictures, and whether simulated ones lie within the range of the real patients."""
+"""Statistics of pictures; do those of simulated ones lie in the range of the real patients?"""
 
 import cv2
 import numpy as np
 import pandas as pd
 
+from clipassistnet.evaluation.discrimination import auroc
 from realism.samples import Samples
 
 _LIT = 24  # 8-bit level from which a pixel belongs to the field of view
@@ -48,20 +49,19 @@ def compare(real: pd.DataFrame, simulated: pd.DataFrame) -> pd.DataFrame:
     """One row a statistic: the real patients' mean, low and high, the simulated patients', within.
 
     A patient counts by the mean of its frames. `within`: the simulated mean lies between the lowest
-    and the highest real patient. `auroc`: how well the statistic alone tells a simulated frame.
+    and the highest real patient. `auroc`: how well the statistic alone separates simulated frames
+    from real ones.
     """
-    from clipassistnet.evaluation.discrimination import auroc
-
     ours, theirs = simulated.groupby("patient").mean(), real.groupby("patient").mean()
     rows = []
     for name in theirs.columns:
         low, high, mean = theirs[name].min(), theirs[name].max(), ours[name].mean()
         target = np.repeat([0, 1], [len(real), len(simulated)])
-        told = auroc(target, np.concatenate([real[name], simulated[name]]))
+        apart = auroc(target, np.concatenate([real[name], simulated[name]]))
         rows.append(
             {"statistic": name, "real": theirs[name].mean(), "real low": low, "real high": high}
             | {"simulated": mean, "simulated low": ours[name].quantile(0.05)}
             | {"simulated high": ours[name].quantile(0.95), "within": low <= mean <= high}
-            | {"auroc": told}
+            | {"auroc": apart}
         )
     return pd.DataFrame(rows)

@@ -1,5 +1,6 @@
 """Contact sheets, and the figure of the statistics."""
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import cv2
@@ -14,8 +15,8 @@ from realism.samples import Samples
 WIDTH, HEIGHT = 256, 144
 
 
-def tiles(samples: Samples, videos, count: int, seed: int = 0) -> list[np.ndarray]:
-    """`count` frames (HEIGHT, WIDTH, 3) of these videos, as evenly over the videos as it goes."""
+def tiles(samples: Samples, videos: Iterable[str], count: int, seed: int = 0) -> list[np.ndarray]:
+    """`count` frames (HEIGHT, WIDTH, 3), spread over these videos as evenly as possible."""
     rng = np.random.default_rng(seed)
     table = samples.table[samples.table["video"].isin(videos)]
     queues = [rows.sample(frac=1, random_state=rng) for _, rows in table.groupby("video")]

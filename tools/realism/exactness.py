@@ -1,16 +1,16 @@
-"""Truth recomputed at a much higher resolution, on a sample of frames.
+"""Recompute the truth at a much higher resolution, on a sample of frames.
 
-`tests/test_simulate_truth.py` checks it against rays cast at every triangle as well.
+`tests/test_simulate_truth.py` also checks it against rays cast at every triangle.
 """
 
 import numpy as np
 import pandas as pd
 
-from clipassistnet.simulate.motion import Timeline
-from clipassistnet.simulate.render import Renderer
-from clipassistnet.simulate.scene import clipper_model, patient
-from clipassistnet.simulate.stage import Stage
-from clipassistnet.simulate.truth import measure
+from clipassistnet.simulate.motion import Motion
+from clipassistnet.simulate.renderer import Renderer
+from clipassistnet.simulate.scene import Scene
+from clipassistnet.simulate.truth import Truth, measure
+from clipassistnet.simulate.virtual_patient import draw_clipper_model, draw_patient
 
 WIDTH, HEIGHT, FINER = 256, 144, 4
 
@@ -23,12 +23,12 @@ def recompute(videos: int = 6, seed: int = 1000) -> pd.DataFrame:
     rows = []
     for number in range(videos):
         root, rng = np.random.SeedSequence([seed, number]), np.random.default_rng(number)
-        person = patient(root, WIDTH)
-        timeline = Timeline(person, clipper_model(rng, polymer=number % 2 > 0), rng, 12, 2)
-        stage = Stage(timeline)
+        person = draw_patient(root, WIDTH)
+        motion = Motion(person, draw_clipper_model(rng, polymer=number % 2 > 0), rng, 12, 2)
+        scene = Scene(motion)
         renderers = [Renderer(person, k * WIDTH, k * HEIGHT, root) for k in (1, FINER)]
-        for frame in range(timeline.actions[0].start, timeline.actions[0].stop, 6):
-            found = [_truth(stage, timeline, renderer, frame) for renderer in renderers]
+        for frame in range(motion.actions[0].start, motion.actions[0].stop, 6):
+            found = [_truth(scene, motion, renderer, frame) for renderer in renderers]
             if None in found:
                 continue
             for jaw, (tip, fine) in enumerate(zip(*(f.tips for f in found), strict=True), 1):
@@ -40,8 +40,7 @@ def recompute(videos: int = 6, seed: int = 1000) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def _truth(stage: Stage, timeline: Timeline, renderer: Renderer, frame: int):
-    moment = timeline.at(frame, renderer.width)
-    renderer.draw(stage.surface(moment), moment.view)
-    clipper = next((tool for tool in moment.tools if tool.kind == "clipper"), None)
-    return measure(renderer, moment.view, clipper)
+def _truth(scene: Scene, motion: Motion, renderer: Renderer, frame: int) -> Truth | None:
+    moment = motion.at(frame, renderer.width)
+    renderer.draw(scene.surface(moment), moment.view)
+    return measure(renderer, moment.view, moment.clipper)

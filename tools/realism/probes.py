@@ -1,10 +1,10 @@
-"""Linear probes on frozen ImageNet features, always across patients that the probe never saw."""
+"""Linear probes on frozen ImageNet features, judged on patients that the probe never saw."""
 
 import numpy as np
 import torch
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedGroupKFold
-from sklearn.pipeline import make_pipeline
+from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from clipassistnet import model
@@ -12,7 +12,7 @@ from clipassistnet.evaluation.discrimination import auroc
 from clipassistnet.transforms import preprocess
 from realism import BACKBONE, SIZE
 
-A_PATIENT = 12  # frames of a simulated patient that are learnt from; neighbours add little
+A_PATIENT = 12  # frames of a simulated patient to learn from; more neighbours add little
 
 
 def features(pictures: np.ndarray) -> np.ndarray:
@@ -28,14 +28,16 @@ def features(pictures: np.ndarray) -> np.ndarray:
     return np.concatenate(found)
 
 
-def probe():
+def probe() -> Pipeline:
     """The classifier: a strongly regularised logistic regression."""
     regression = LogisticRegression(C=1e-3, class_weight="balanced", max_iter=500)
     return make_pipeline(StandardScaler(), regression)
 
 
-def held_out(inputs: np.ndarray, target: np.ndarray, patients: np.ndarray, folds: int = 5):
-    """AUROC of the probe over all frames, each scored by a probe that never saw its patient."""
+def held_out(
+    inputs: np.ndarray, target: np.ndarray, patients: np.ndarray, folds: int = 5
+) -> tuple[float, np.ndarray]:
+    """AUROC and scores (N,) of all frames, each by a probe that never saw the frame's patient."""
     scores = np.empty(len(target))
     splits = StratifiedGroupKFold(folds, shuffle=True, random_state=0)
     for train, test in splits.split(inputs, target, patients):

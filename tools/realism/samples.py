@@ -1,4 +1,4 @@
-"""Clipper frames of a dataset folder, with what is measured of them: real and simulated alike."""
+"""Clipper frames of a dataset folder, real or simulated, with their labels and boxes."""
 
 from dataclasses import dataclass
 from pathlib import Path

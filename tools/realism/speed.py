@@ -6,11 +6,12 @@ from pathlib import Path
 
 import numpy as np
 
-from clipassistnet.simulate.motion import Timeline
-from clipassistnet.simulate.render import Renderer
-from clipassistnet.simulate.scene import clipper_model, patient
-from clipassistnet.simulate.stage import Stage
-from clipassistnet.simulate.video import Plan, produce
+from clipassistnet.simulate.motion import Motion
+from clipassistnet.simulate.renderer import Renderer
+from clipassistnet.simulate.scene import Scene
+from clipassistnet.simulate.spec import VideoSpec
+from clipassistnet.simulate.video import render_video
+from clipassistnet.simulate.virtual_patient import draw_clipper_model, draw_patient
 
 WIDTH, HEIGHT, FRAMES = 480, 270, 60
 
@@ -20,23 +21,35 @@ def drawing(patients: int = 3, seed: int = 2000) -> float:
     rates = []
     for number in range(patients):
         root, rng = np.random.SeedSequence([seed, number]), np.random.default_rng(number)
-        person = patient(root, WIDTH)
-        timeline = Timeline(person, clipper_model(rng, polymer=number % 2 > 0), rng, 20, 2)
-        stage, renderer = Stage(timeline), Renderer(person, WIDTH, HEIGHT, root)
-        first = timeline.actions[0].start
+        person = draw_patient(root, WIDTH)
+        motion = Motion(person, draw_clipper_model(rng, polymer=number % 2 > 0), rng, 20, 2)
+        scene, renderer = Scene(motion), Renderer(person, WIDTH, HEIGHT, root)
+        first = motion.actions[0].start
         for frame in range(first, first + FRAMES + 2):
-            if frame == first + 2:  # the kernels are compiled, or loaded, by now
+            if frame == first + 2:  # by now the kernels are compiled, or loaded
                 start = time.process_time()
-            moment = timeline.at(frame, WIDTH)
-            renderer.draw(stage.surface(moment), moment.view)
+            moment = motion.at(frame, WIDTH)
+            renderer.draw(scene.surface(moment), moment.view)
         rates.append(FRAMES / (time.process_time() - start))
     return float(np.median(rates))
 
 
 def whole(seed: int = 2000) -> float:
-    """Frames a second of whole videos: the patient, drawing, truth, H.264."""
-    plan = Plan("video", "P", "train", "metal", 40, 2, WIDTH, HEIGHT, seed, 1, 1)
+    """Frames a second of a whole video: the patient, drawing, truth, H.264."""
+    spec = VideoSpec(
+        video="video",
+        patient="P",
+        split="train",
+        clipper="metal",
+        clipper_frames=40,
+        absent_frames=2,
+        width=WIDTH,
+        height=HEIGHT,
+        seed=seed,
+        number=1,
+        patient_number=1,
+    )
     with tempfile.TemporaryDirectory() as folder:
         start = time.process_time()
-        record = produce(plan, Path(folder))
+        record = render_video(spec, Path(folder))
         return record["length"] / (time.process_time() - start)

@@ -1,7 +1,7 @@
-"""What is learnt from simulated frames alone, tested on real patients.
+"""Train on simulated frames alone, test on real patients.
 
-Only the network's last stages are trained: what comes before them is computed once, for a few
-augmented versions of every frame, and shared by all seeds.
+Only the network's last stages are trained. The output of the stages before them is computed once,
+for a few augmented versions of every frame, and all seeds share it.
 """
 
 import cv2
@@ -24,36 +24,43 @@ VERSIONS, EPOCHS, SEEDS, BATCH, RATE, DECAY = 2, 3, 3, 32, 5e-4, 0.02
 
 
 def _augmentation():
-    """Stronger than the study's, colour above all: no simulated tint may be relied upon."""
+    """Stronger than the study's, above all in colour, so that the tint is no cue."""
     import albumentations as A
 
     return A.Compose(
         [
             A.HorizontalFlip(p=0.5),
             A.Affine(
-                rotate=(-30, 30), scale=(0.8, 1.35), keep_ratio=True, p=1.0,
-                translate_percent=(-0.12, 0.12), border_mode=cv2.BORDER_REFLECT_101,
+                rotate=(-30, 30),
+                scale=(0.8, 1.35),
+                keep_ratio=True,
+                p=1.0,
+                translate_percent=(-0.12, 0.12),
+                border_mode=cv2.BORDER_REFLECT_101,
             ),
             A.ColorJitter(
-                brightness=(0.65, 1.35), contrast=(0.7, 1.4), saturation=(0.5, 1.5),
-                hue=(-0.04, 0.04), p=0.9,
+                brightness=(0.65, 1.35),
+                contrast=(0.7, 1.4),
+                saturation=(0.5, 1.5),
+                hue=(-0.04, 0.04),
+                p=0.9,
             ),
             A.ToGray(p=0.15),
             A.GaussianBlur(blur_limit=0, sigma_limit=(0.3, 1.2), p=0.4),
             A.GaussNoise(std_range=(0.005, 0.04), p=0.5),
         ]
-    )  # fmt: skip
+    )
 
 
 def _front(network: nn.Module, spec: dict, pictures: np.ndarray) -> Tensor:
-    """What the frozen stages make of pictures (N, S, S, 3) uint8 RGB: (N, C, h, w) half floats."""
+    """Output (N, C, h, w) float16 of the frozen stages for pictures (N, S, S, 3) uint8 RGB."""
     stages = nn.Sequential(network.conv_stem, network.bn1, *network.blocks[:FROZEN])
     found = []
     with torch.inference_mode():
         for start in range(0, len(pictures), 64):
             batch = pictures[start : start + 64]
             found.append(stages(preprocess(batch, SIZE, spec["mean"], spec["std"])).half())
-    return torch.cat(found).clone()  # a clone may be trained on; what inference mode made may not
+    return torch.cat(found).clone()  # autograd refuses tensors of inference mode, not their clones
 
 
 def _tail(network: nn.Module) -> nn.Sequential:
@@ -108,7 +115,7 @@ def learn(simulated: Samples, real: Samples) -> pd.DataFrame:
 
     Returns:
         The real frames' table for each `seed`, with p(invisible) as `score`, and as `adapted`
-        after the network has seen the real frames, without labels, to normalise its features.
+        with batch normalisation estimated on the real frames, without labels.
     """
     chosen = thinned(simulated.table["patient"].to_numpy(), A_PATIENT)
     target = torch.tensor(simulated.table["target"].to_numpy()[chosen])

@@ -3,6 +3,10 @@
 World axes are those of the scope in its rest position: x right, y down, z into the picture.
 """
 
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
 import numpy as np
 
 from clipassistnet.simulate import materials as m
@@ -13,7 +17,15 @@ LIVER, LIVER_BACK, GALLBLADDER, DUCT, ARTERY, BED, CAVITY, BOWEL, FAT = range(9)
 NECK, FOLD, STRAND = range(16, 19)  # FAT + k: the lumps of fat
 
 
-def _sheet(centre, span, depth, rows: int, material: int, part: int, tint=1.0) -> Surface:
+def _sheet(
+    centre: Sequence[float],
+    span: tuple[float, float],
+    depth: Callable,
+    rows: int,
+    material: int,
+    part: int,
+    tint: float = 1.0,
+) -> Surface:
     """Sheet that faces the scope: (x, y) on a grid of `span` about `centre`, z = depth(x, y)."""
     y, x = np.meshgrid(np.linspace(-1, 1, rows), np.linspace(-1, 1, 4 * rows // 3), indexing="ij")
     x, y = centre[0] + span[0] * x, centre[1] + span[1] * y
@@ -27,16 +39,28 @@ def _bed_depth(target, clearance: float, x, y):
     return target[2] + clearance + 34 * (1 - np.exp(-((distance / 34) ** 2)))
 
 
-def bed(target, clearance: float, rng: np.random.Generator) -> Surface:
-    def depth(x, y):
+def bed(target: np.ndarray, clearance: float, rng: np.random.Generator) -> Surface:
+    """The tissue behind the duct, `clearance` mm behind the target (3,)."""
+
+    def depth(x: np.ndarray, y: np.ndarray) -> np.ndarray:
         rough = waves(np.stack([x, y, 0 * x], -1), rng, 0.07)
         return _bed_depth(target, clearance, x, y) + 2.6 * rough
 
     return _sheet(target, (62, 48), depth, 25, m.BED, BED)
 
 
-def fat(target, axis, buried: float, clearance: float, rng: np.random.Generator) -> list[Surface]:
-    """Mounds of fat on the bed around the target, close to it where the duct is buried."""
+def fat(
+    target: np.ndarray,
+    axis: np.ndarray,
+    buried: float,
+    clearance: float,
+    rng: np.random.Generator,
+) -> list[Surface]:
+    """Mounds of fat on the bed around the target (3,).
+
+    The more the duct is `buried` (0 to 1), the closer they are. `axis` (3,) is the direction of
+    the clip applier: some mounds lie beyond the duct, where its tips come out.
+    """
     lumps = []
     for k in range(7):
         size = rng.uniform(2.5, 7.5)
@@ -49,7 +73,7 @@ def fat(target, axis, buried: float, clearance: float, rng: np.random.Generator)
             place += rng.normal(size=3) * (3, 3, 2)
             place[2] += 1.5 + (1 - buried) * 5
         radii = size * rng.uniform(0.8, 1.9, 3) * (1.0, 1.0, 0.6)
-        # As high as a free lobule, yet it rises from the bed: none floats.
+        # It is as high as a free lobule, but it rises from the bed: no mound floats.
         top, floor = place[2] - radii[2], _bed_depth(target, clearance, *place[:2])
         place[2] = max(place[2], floor - 1.0)
         radii[2] = place[2] - top
@@ -61,7 +85,9 @@ def fat(target, axis, buried: float, clearance: float, rng: np.random.Generator)
     return lumps
 
 
-def folds(duct, target, clearance: float, rng: np.random.Generator) -> list[Surface]:
+def folds(
+    duct: np.ndarray, target: np.ndarray, clearance: float, rng: np.random.Generator
+) -> list[Surface]:
     """The ligament that the duct runs into, and torn strands between the duct and the bed."""
     along = np.linspace(0, 1, 15)[:, None]
     start = duct[int(rng.integers(26, 31))] + (0, 0, 4)
@@ -83,7 +109,7 @@ def folds(duct, target, clearance: float, rng: np.random.Generator) -> list[Surf
     return parts
 
 
-def organs(target, neck, rng: np.random.Generator) -> list[Surface]:
+def organs(target: np.ndarray, neck: np.ndarray, rng: np.random.Generator) -> list[Surface]:
     """Liver on the left and behind, gallbladder above, sometimes bowel in front below."""
     x, y, z = target
     sac = np.array((x + rng.uniform(-22, 0), y - rng.uniform(29, 38), z + rng.uniform(4, 14)))
@@ -94,15 +120,23 @@ def organs(target, neck, rng: np.random.Generator) -> list[Surface]:
     found = [
         blob(
             (x - size - rng.uniform(6, 22), y + rng.uniform(-4, 24), z + rng.uniform(18, 30)),
-            (size, size * rng.uniform(0.8, 1.1), 34), m.LIVER, LIVER, rng, rough=0.025,
+            (size, size * rng.uniform(0.8, 1.1), 34),
+            m.LIVER,
+            LIVER,
+            rng,
+            rough=0.025,
         ),
         blob(
             (x + rng.uniform(34, 54), y + rng.uniform(-30, 0), z + rng.uniform(38, 55)),
-            (40, 46, 30), m.LIVER, LIVER_BACK, rng, rough=0.03,
+            (40, 46, 30),
+            m.LIVER,
+            LIVER_BACK,
+            rng,
+            rough=0.03,
         ),
         blob(sac, size_of_sac, m.GALLBLADDER, GALLBLADDER, rng, rough=0.045),
         tube(sac + (neck - sac) * funnel[:, None], narrowing, m.GALLBLADDER, NECK, sides=20),
-    ]  # fmt: skip
+    ]
     if rng.random() < 0.45:
         place = (x + rng.uniform(-15, 20), y + rng.uniform(36, 44), z - rng.uniform(4, 18))
         found.append(blob(place, (30, 16, 14), m.BOWEL, BOWEL, rng, rough=0.03))
@@ -110,7 +144,9 @@ def organs(target, neck, rng: np.random.Generator) -> list[Surface]:
     return [*found, cavity]
 
 
-def vessel(target, direction, bend, length: float) -> np.ndarray:
-    """Centre line (n, 3) through the target."""
+def vessel(
+    target: np.ndarray, direction: np.ndarray, bend: np.ndarray, length: float
+) -> np.ndarray:
+    """Centre line (n, 3) through the target, `length` mm to each side, bent by `bend` (3,)."""
     along = np.linspace(-1, 1, 41)[:, None]
     return np.asarray(target) + length * along * direction + bend * (along**2)

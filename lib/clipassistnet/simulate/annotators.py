@@ -1,11 +1,13 @@
 """Three simulated annotators whose errors fall on ambiguous frames.
 
 Every annotator deviates from the truth of frame i with probability min(0.5, s * r * a_i): a_i is
-the frame's ambiguity, r the annotator's own rate, and the scale s is solved for, so that the
+the frame's ambiguity and r the annotator's own rate. The scale s is solved for, so that the
 expected share of triple-annotated frames without full agreement is the paper's 18 %. Which frames
 are disputed is drawn by systematic sampling: the share is met by construction, to one frame, in a
 data set of any size, while each frame keeps its own probability.
 """
+
+from __future__ import annotations
 
 from itertools import product
 
@@ -15,7 +17,7 @@ from scipy.optimize import brentq
 
 ANNOTATORS = {"A": 1.0, "B": 0.8, "C": 1.2}  # name: own rate of errors
 DISPUTED = 0.18  # share of triple-annotated frames without full agreement (the paper's)
-_PATTERNS = np.array([*product((0, 1), repeat=3)])  # who deviates: rows (0, 0, 0) to (1, 1, 1)
+_PATTERNS = np.array([*product((0, 1), repeat=3)])  # annotators that deviate: 000 to 111
 
 
 def _deviation(ambiguity: np.ndarray, scale: float) -> np.ndarray:
@@ -48,21 +50,23 @@ def _systematic(chances: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def _deviations(ambiguity: np.ndarray, scale: float, rng: np.random.Generator) -> np.ndarray:
-    """Who deviates (frames, 3) bool in triple-annotated frames."""
+    """Which annotators deviate, (frames, 3) bool, in triple-annotated frames."""
     chances = _pattern_probabilities(ambiguity, scale)
     disputed = _systematic(chances[:, 1:-1].sum(1), rng)
-    is_dispute = np.array([False, *[True] * 6, False])
+    is_dispute = ~np.isin(_PATTERNS.sum(1), (0, 3))
     chances = np.where(disputed[:, None] == is_dispute, chances, 0.0)
     cumulative = np.cumsum(chances, 1) / chances.sum(1, keepdims=True)
     pattern = (rng.random((len(chances), 1)) > cumulative).sum(1)
     return _PATTERNS[np.minimum(pattern, 7)].astype(bool)
 
 
-def _told(frames: pd.DataFrame, deviates: np.ndarray, annotator: str, rng) -> pd.DataFrame:
+def _rows(
+    frames: pd.DataFrame, deviates: np.ndarray, annotator: str, rng: np.random.Generator
+) -> pd.DataFrame:
     """One annotator's rows: label, cause and confidence (3 clear, 2 probable, 1 a toss-up)."""
     seen = (frames["label"] == "visible").to_numpy() ^ deviates
     absent = (frames["label"] == "absent").to_numpy()
-    # Who sees a tip hidden that is not blames what nearly hides it.
+    # An annotator who takes a visible tip for hidden blames what nearly hides it.
     blamed = np.where(deviates, frames["near_cause"], frames["cause"])
     doubt = frames["ambiguity"].to_numpy() + rng.normal(size=len(frames)) * 0.12
     return pd.DataFrame(
@@ -104,5 +108,5 @@ def annotate(frames: pd.DataFrame, seed: np.random.SeedSequence) -> pd.DataFrame
     tables = []
     for k, name in enumerate(names):
         mine = test | (frames["video"].map(who) == name).to_numpy()
-        tables.append(_told(frames[mine], deviates[mine, k], name, rng))
+        tables.append(_rows(frames[mine], deviates[mine, k], name, rng))
     return pd.concat(tables).sort_values(["video", "frame", "annotator"], ignore_index=True)

@@ -3,6 +3,8 @@
 The origin of a tool is where its jaws leave the shaft; lengths in mm.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,7 +12,7 @@ import numpy as np
 from clipassistnet.simulate.materials import BLACK, MATT, POLYMER, STEEL
 from clipassistnet.simulate.meshes import Surface, grid, join, tube
 
-# Who owns a surface. Everything below OTHER_TOOLS is tissue (with clips left on it).
+# Owner of a surface. Everything below OTHER_TOOLS is tissue, with the clips left on it.
 OTHER_TOOLS, GRASPER, HOOK = 20, 20, 24
 # JAW + 0, JAW + 1: the jaws; CLIP + 0, CLIP + 1: the clip's legs; COLLAR: the end of the shaft.
 CLIPPER, JAW, CLIP, COLLAR = 40, 41, 43, 45
@@ -20,7 +22,7 @@ TIP_LENGTH = 3.0  # mm of each jaw's (or polymer leg's) end that count as its ti
 
 @dataclass(frozen=True)
 class ClipperModel:
-    """One make of clip applier: metal jaws are straight beaks, polymer ones bowed, with a hook."""
+    """One brand of clip applier: metal jaws are straight beaks, polymer ones bowed, with a hook."""
 
     polymer: bool
     length: float = 17.0  # of the jaws

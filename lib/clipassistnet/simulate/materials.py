@@ -1,4 +1,6 @@
-"""What surfaces are made of: tiles of colour, bumps and gloss, made anew for each patient."""
+"""Materials of the surfaces: tiles of colour, bumps and gloss, drawn for each patient."""
+
+from __future__ import annotations
 
 import cv2
 import numpy as np

@@ -1,5 +1,8 @@
 """Surfaces as grids of points: the few shapes from which anatomy and tools are built."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -7,8 +10,7 @@ import numpy as np
 
 TILE = 72.0  # mm of tissue that one texture tile covers
 
-
-# Columns of Surface.data: all that is known of a vertex lies in one cache line or two.
+# Columns of Surface.data: everything about a vertex lies in one cache line or two.
 NORMAL, PLACE, UV, TINT, SCREEN = slice(0, 3), slice(3, 6), slice(6, 8), 8, slice(9, 12)
 
 
@@ -39,7 +41,7 @@ class Surface:
         """Mark of each triangle's tip (T,); 0 where it belongs to none."""
         return self.triangles[:, 3] >> 16
 
-    def moved(self, rotation: np.ndarray, translation: np.ndarray) -> "Surface":
+    def moved(self, rotation: np.ndarray, translation: np.ndarray) -> Surface:
         """The surface after a rigid motion: `rotation` (3, 3), `translation` (3,) in mm."""
         rotation = rotation.T.astype(np.float32)
         data = self.data.copy()
@@ -98,7 +100,7 @@ def grid(
 
 
 def join(surfaces: list[Surface]) -> Surface:
-    """One surface of many."""
+    """Join surfaces to one; the order of their triangles is kept."""
     offsets = np.cumsum([0, *(len(s.data) for s in surfaces[:-1])], dtype=np.int32)
     triangles = np.concatenate([s.triangles for s in surfaces])
     start = 0
@@ -120,9 +122,16 @@ def waves(directions: np.ndarray, rng: np.random.Generator, frequency: float) ->
 
 
 def blob(
-    centre, radii, material: int, part: int, rng: np.random.Generator, *, rough=0.08,
-    frequency=1.6, rings=26,
-) -> Surface:  # fmt: skip
+    centre: Sequence[float],
+    radii: Sequence[float],
+    material: int,
+    part: int,
+    rng: np.random.Generator,
+    *,
+    rough: float = 0.08,
+    frequency: float = 1.6,
+    rings: int = 26,
+) -> Surface:
     """Closed lump: an ellipsoid with a rough surface, poles up and down."""
     polar = np.linspace(0, np.pi, rings)[:, None]
     turn = np.linspace(0, 2 * np.pi, rings * 7 // 5)[None, :]

@@ -1,18 +1,20 @@
-"""Who is where in every frame of a video: the scope, the tissue, the applier, the other tools.
+"""Where the scope, the tissue, the clip applier and the other tools are in every frame of a video.
 
 A video alternates stretches of work without a clip applier and clipping actions: approach, open,
 enclose the duct or artery, close, leave a clip, retreat.
 """
+
+from __future__ import annotations
 
 from dataclasses import dataclass
 
 import numpy as np
 from scipy.ndimage import gaussian_filter1d
 
-from clipassistnet.simulate.actions import FPS, STEP, Action, draw_action, drift
+from clipassistnet.simulate.clipping_action import FPS, STEP, ClippingAction, draw_action, drift
 from clipassistnet.simulate.instruments import ClipperModel, pose
-from clipassistnet.simulate.render import View
-from clipassistnet.simulate.scene import Patient, opening_direction
+from clipassistnet.simulate.renderer import ScopeView
+from clipassistnet.simulate.virtual_patient import Patient, opening_direction
 
 WHOLE = 24  # annotated frames with a clip applier from which on a video shows whole actions
 CLEAR = 11.0  # mm in the picture that the assistant keeps the grasper away from the jaws
@@ -33,22 +35,35 @@ class Tool:
 class Moment:
     """The state of the scene in one frame."""
 
-    view: View
+    view: ScopeView
     tissue: np.ndarray  # (3,) shift of all tissue, mm
     tools: tuple[Tool, ...]
     clips: int  # how many actions have left their clip
     dent: tuple[np.ndarray, np.ndarray]  # where the applier presses on the tissue, how far; mm
 
+    @property
+    def clipper(self) -> Tool | None:
+        """The clip applier, where there is one."""
+        return next((tool for tool in self.tools if tool.kind == "clipper"), None)
+
 
 def _split(total: int, parts: int, rng: np.random.Generator) -> np.ndarray:
-    """Share `total` annotated frames among parts, unevenly, each with at least one."""
+    """Divide `total` annotated frames among parts, unevenly, each with at least one."""
     shares = rng.uniform(0.6, 1.4, parts)
     edges = np.round(np.cumsum(shares) / shares.sum() * (total - parts)).astype(int)
     return np.diff(edges, prepend=0) + 1
 
 
-class Timeline:
-    """A video's course. `clipper_frames` and `absent_frames` count annotated frames (5 FPS)."""
+class Motion:
+    """Motion of everything in one video.
+
+    Args:
+        patient: whose anatomy is shown.
+        model: of the clip applier.
+        rng: source of every random choice; it is drawn from in a fixed order.
+        clipper_frames: annotated frames (5 FPS) with a clip applier.
+        absent_frames: annotated frames without one.
+    """
 
     def __init__(
         self,
@@ -99,7 +114,7 @@ class Timeline:
             self.smoke = np.maximum(self.smoke, puff)
 
     def _helpers(self, rng: np.random.Generator) -> None:
-        """The grasper that holds the gallbladder, and the tool that works between the actions."""
+        """Move the grasper that holds the gallbladder and the tool between the actions."""
         self.holds = rng.random() < 0.85
         self.grip = self.patient.neck + rng.normal(size=3) * (3, 3, 1)
         if rng.random() < 0.94:
@@ -117,9 +132,9 @@ class Timeline:
         self.work = self.work - axis * 75 * (1 - self.working[:, None])
 
     def _aside(self, grip: np.ndarray) -> np.ndarray:
-        """How the assistant moves the grasper, so that it does not stand before the clip applier.
+        """Shift (3,), in mm, of a grasper at `grip` that would hide the clip applier.
 
-        Shift (3,) in mm in the picture's plane, away from the jaws that it comes nearest to.
+        It lies in the picture's plane and points away from the jaws that the grasper is nearest to.
         """
         trocar = self.patient.trocars["grasper"]
         axis = (grip - trocar) / np.linalg.norm(grip - trocar)
@@ -133,7 +148,7 @@ class Timeline:
         nearest = np.unravel_index(gaps.argmin(), gaps.shape)
         return way[nearest] * max(0.0, CLEAR / gaps[nearest] - 1)
 
-    def action_at(self, frame: int) -> Action | None:
+    def action_at(self, frame: int) -> ClippingAction | None:
         """The clipping action under way in a frame."""
         return next((a for a in self.actions if a.start <= frame < a.stop), None)
 
@@ -151,14 +166,14 @@ class Timeline:
         origin = middle - axis * 0.68 * self.model.length
         return Tool("clipper", rotation, origin, opening, frame < action.leave)
 
-    def view(self, frame: int) -> View:
+    def view(self, frame: int) -> ScopeView:
         """The scope in a frame, without motion blur."""
         a, b, c = self.angles[frame] + (0, 0, self.patient.camera.roll)
         turn = np.array([[np.cos(c), np.sin(c), 0], [-np.sin(c), np.cos(c), 0], [0, 0, 1]])
         pan = np.array([[np.cos(a), 0, -np.sin(a)], [0, 1, 0], [np.sin(a), 0, np.cos(a)]])
         tilt = np.array([[1, 0, 0], [0, np.cos(b), -np.sin(b)], [0, np.sin(b), np.cos(b)]])
         # The scope turns about the middle of the scene's front, so that it keeps it in view.
-        return View(turn @ pan @ tilt, self.position[frame], float(self.smoke[frame]))
+        return ScopeView(turn @ pan @ tilt, self.position[frame], float(self.smoke[frame]))
 
     def at(self, frame: int, width: int) -> Moment:
         """State of the scene in a frame; `width` (pixels) scales the motion blur."""
@@ -195,7 +210,9 @@ class Timeline:
         rotation = pose(axis, opening_direction(axis, 0.5))
         return Tool(kind, rotation, tip - axis * reach, opening)
 
-    def _speed(self, now, then, view: View, earlier: View, width: int) -> tuple[float, float]:
+    def _speed(
+        self, now, then, view: ScopeView, earlier: ScopeView, width: int
+    ) -> tuple[float, float]:
         """Pixels that a point moves while the shutter is open (half the frame's time)."""
         focal = self.patient.camera.focal * width
         points = []

@@ -1,9 +1,11 @@
 """Compiled kernels: move and project vertices, rasterise triangles into a visibility buffer.
 
 The visibility buffer holds the depth and the triangle of every subpixel (SAMPLES x SAMPLES a
-pixel). Shading comes after, once for each surface in a pixel, which gives anti-aliased edges at
-little more than the price of one sample (`shading`). The same buffer tells what hides a tip.
+pixel). Shading follows, once for each surface in a pixel (`shading`): this gives anti-aliased
+edges at little more than the cost of one sample. The same buffer shows what hides a tip.
 """
+
+from __future__ import annotations
 
 import numpy as np
 from numba import njit
@@ -15,10 +17,12 @@ OPTIONS = {"cache": True, "fastmath": True, "nogil": True, "error_model": "numpy
 
 
 @njit(**OPTIONS)
-def settle(data, shift, place, push, width):
+def settle(
+    data: np.ndarray, shift: np.ndarray, place: np.ndarray, push: np.ndarray, width: float
+) -> None:
     """Move places (columns 3 to 5 of `data`, mm) by `shift`, and about `place` by `push` as well.
 
-    The push fades over `width` mm: so tissue gives way to what presses on it.
+    The push fades over `width` mm, as tissue gives way to a tool that presses on it.
     """
     scale = np.float32(-0.5 / (width * width))
     for i in range(data.shape[0]):
@@ -29,10 +33,17 @@ def settle(data, shift, place, push, width):
 
 
 @njit(**OPTIONS)
-def project(data, rotation, position, focal, centre_x, centre_y):
-    """Places (columns 3 to 5 of `data`, mm) to the screen (columns 9 to 11: x, y, 1 / depth).
+def project(
+    data: np.ndarray,
+    rotation: np.ndarray,
+    position: np.ndarray,
+    focal: float,
+    centre_x: float,
+    centre_y: float,
+) -> None:
+    """Project places (columns 3 to 5 of `data`, mm) to the screen (columns 9 to 11).
 
-    x and y are in subpixels; 1 / depth is 0 for what lies before NEAR.
+    These are x and y in subpixels, and 1 / depth, which is 0 for what lies before NEAR.
     """
     for i in range(data.shape[0]):
         x = data[i, 3] - position[0]
@@ -63,7 +74,16 @@ def _clip(slope, offset, low, high):
 
 
 @njit(**OPTIONS)
-def rasterise(data, triangles, chosen, left, top, limits, depth, owner):
+def rasterise(
+    data: np.ndarray,
+    triangles: np.ndarray,
+    chosen: np.ndarray,
+    left: float,
+    top: float,
+    limits: np.ndarray,
+    depth: np.ndarray,
+    owner: np.ndarray,
+) -> None:
     """Draw the `chosen` triangles into `depth` (1 / mm, larger is nearer) and `owner` (triangle).
 
     The buffers are a window of the picture whose corner is subpixel (left, top); it may lie

@@ -1,5 +1,7 @@
 """Compiled kernels: light the visibility buffer's samples, develop them into a picture."""
 
+from __future__ import annotations
+
 import numpy as np
 from numba import njit
 
@@ -10,11 +12,9 @@ ZERO = np.float32(0.0)
 
 
 @njit(inline="always", fastmath=True)
-def _gather(
-    t, sx, sy, data, triangles, textures, materials, work, texels, n
-):  # fmt: skip
+def _gather(t, sx, sy, data, triangles, textures, materials, work, texels, n):
     """Interpolate what one sample (sx, sy) of triangle t needs into column n of `work`
-    and, as they are stored, `texels`."""
+    and, as stored, into `texels`."""
     # Unsigned indices spare numba's check for negative ones.
     a, b, c = np.uint64(triangles[t, 0]), np.uint64(triangles[t, 1]), np.uint64(triangles[t, 2])
     xa, ya, xb, yb = data[a, 9], data[a, 10], data[b, 9], data[b, 10]
@@ -94,7 +94,19 @@ def _light(work, texels, n, lamp, eye, axis):
 
 
 @njit(**OPTIONS)
-def shade(data, triangles, owner, textures, materials, lamp, eye, axis, limits, out, depth):
+def shade(
+    data: np.ndarray,
+    triangles: np.ndarray,
+    owner: np.ndarray,
+    textures: np.ndarray,
+    materials: np.ndarray,
+    lamp: np.ndarray,
+    eye: np.ndarray,
+    axis: np.ndarray,
+    limits: np.ndarray,
+    out: np.ndarray,
+    depth: np.ndarray,
+) -> None:
     """Resolve the visibility buffer into linear RGB `out` (H, W, 3) and 1 / z `depth` (H, W).
 
     Only columns within `limits` (H, 2) are shaded: nothing beyond the field of view.
@@ -125,9 +137,17 @@ def shade(data, triangles, owner, textures, materials, lamp, eye, axis, limits, 
                     g += 1
                 if g == n:
                     near = _gather(
-                        t, np.float32(sx + 0.5), np.float32(sy + 0.5), data, triangles,
-                        textures, materials, work, texels, n,
-                    )  # fmt: skip
+                        t,
+                        np.float32(sx + 0.5),
+                        np.float32(sy + 0.5),
+                        data,
+                        triangles,
+                        textures,
+                        materials,
+                        work,
+                        texels,
+                        n,
+                    )
                     depth[y, x] = max(depth[y, x], near)
                     parts[g - start], column[n], share[n] = triangles[t, 3], x, ZERO
                     n += 1
@@ -139,7 +159,14 @@ def shade(data, triangles, owner, textures, materials, lamp, eye, axis, limits, 
 
 
 @njit(**OPTIONS)
-def compose(linear, limits, lost, soft, blur, glow):
+def compose(
+    linear: np.ndarray,
+    limits: np.ndarray,
+    lost: np.ndarray,
+    soft: np.ndarray,
+    blur: np.ndarray,
+    glow: np.ndarray,
+) -> None:
     """In place: `soft` (H, W, 3) where `blur` (H, W) is 1, darker by `lost`, and `glow` on top.
 
     Nothing changes beyond the `limits` (H, 2) of the columns.
@@ -154,7 +181,17 @@ def compose(linear, limits, lost, soft, blur, glow):
 
 
 @njit(**OPTIONS)
-def develop(linear, limits, curve, gain, field, border, grain, starts, out):
+def develop(
+    linear: np.ndarray,
+    limits: np.ndarray,
+    curve: np.ndarray,
+    gain: np.ndarray,
+    field: np.ndarray,
+    border: np.ndarray,
+    grain: np.ndarray,
+    starts: np.ndarray,
+    out: np.ndarray,
+) -> None:
     """Camera: exposure, tone `curve` (over 0..1), sensor noise, field of view; uint8 `out`.
 
     Row y takes its noise from `grain`, from `starts[y]` on. Beyond the `limits` (H, 2) of the

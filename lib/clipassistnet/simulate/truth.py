@@ -1,8 +1,10 @@
-"""Measures what is true of a rendered frame: each tip's visible share, place, cause, the label.
+"""Measure the truth of a rendered frame: each tip's visible share and place, the label, its cause.
 
-The guideline: visible if the tips of both jaws are in the picture and not hidden; a polymer
-clip's tip stands for the jaw's; what cannot be concluded from the frame alone is invisible.
+The guideline: a frame is visible if the tips of both jaws are in the picture and not hidden. A
+polymer clip's tip stands for the jaw's. A frame that does not let one conclude is invisible.
 """
+
+from __future__ import annotations
 
 from dataclasses import dataclass
 
@@ -11,15 +13,16 @@ import numpy as np
 from clipassistnet.simulate import raster
 from clipassistnet.simulate.instruments import CLIP, CLIPPER, GRASPER, HOOK, JAW, OTHER_TOOLS
 from clipassistnet.simulate.motion import Tool
-from clipassistnet.simulate.render import Renderer, View
+from clipassistnet.simulate.renderer import Renderer, ScopeView
 
 SEEN = 0.5  # a tip counts as seen from this visible share on
 JOINED = 0.12  # jaws less open than this have one joined tip
-RECOGNISABLE = 0.006  # share of the field that the clipper must fill to be recognised
+RECOGNISABLE = 0.006  # share of the field that a recognisable clipper fills
 BLURRED = 0.022  # motion during the exposure, share of the picture's width
 HAZY = 0.55  # smoke that hides whether a tip is occluded
 DIM = 16.0  # 8-bit level below which a tip is lost in the dark
 FEW_PIXELS = 1.5e-4  # share of the picture from which a clipper is annotated
+_TOOLS = (("Grasper", GRASPER, HOOK), ("Hook", HOOK, CLIPPER), ("Clipper", CLIPPER, 99))  # owners
 _HIDERS = ("occluded_tissue", "occluded_tool", "self_occluded", "out_of_view")
 
 
@@ -30,12 +33,12 @@ class Tip:
     x: float
     y: float
     visible_share: float
-    hidden_by: str  # what hides most of what is hidden, "none" where nothing is
+    hidden_by: str  # main cause of the hidden part; "none" where nothing is hidden
 
 
 @dataclass(frozen=True)
 class Truth:
-    """What is true of a frame. `ambiguity` 0 to 1: how easily an annotator may err."""
+    """Truth of a frame. `ambiguity`, 0 to 1, says how easily an annotator errs."""
 
     label: str
     cause: str
@@ -45,7 +48,7 @@ class Truth:
 
     @property
     def near_cause(self) -> str:
-        """What an annotator blames who takes a visible tip for hidden."""
+        """Cause that an annotator gives who takes a visible tip for hidden."""
         causes = [tip.hidden_by for tip in self.tips if tip.hidden_by != "none"]
         return causes[0] if causes else "contrast"
 
@@ -76,7 +79,7 @@ def _cells(renderer: Renderer, mark: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _hiders(parts: np.ndarray, x: np.ndarray, y: np.ndarray, own: tuple[int, ...]) -> np.ndarray:
-    """For each cell: -1 it is seen, else the index in _HIDERS of what hides it."""
+    """Index in _HIDERS of what hides each cell; -1 where the cell is seen."""
     height, width = parts.shape
     inside = (x >= 0) & (y >= 0) & (x < width) & (y < height)
     found = np.full(len(x), -1)
@@ -88,7 +91,7 @@ def _hiders(parts: np.ndarray, x: np.ndarray, y: np.ndarray, own: tuple[int, ...
 
 
 def _share(hider: np.ndarray) -> tuple[float, str]:
-    """Visible share of a tip's cells and what hides most of them."""
+    """Visible share of a tip's cells, and the main cause of the hidden ones."""
     if len(hider) == 0:
         return 0.0, "out_of_view"
     hidden = np.bincount(hider[hider >= 0], minlength=len(_HIDERS))
@@ -126,11 +129,9 @@ def _end(renderer: Renderer, clipper: Tool, mark: int) -> tuple[float, float]:
 
 
 def _boxes(parts: np.ndarray) -> tuple[tuple[str, float, float, float, float], ...]:
-    """Boxes of the tools in view; that of the clipper spares the shaft where its end is seen."""
+    """Boxes of the tools in view; the clipper's leaves its shaft out where its end is seen."""
     boxes = []
-    for name, low, high in (
-        ("Grasper", GRASPER, HOOK), ("Hook", HOOK, CLIPPER), ("Clipper", CLIPPER, 99),
-    ):  # fmt: skip
+    for name, low, high in _TOOLS:
         mask = (parts >= low) & (parts < high)
         end = mask & (parts > CLIPPER)
         mask = end if end.any() else mask
@@ -167,17 +168,17 @@ def judge(
     ambiguity = float(min(1.0, ambiguity))
     if worst.visible_share < SEEN:
         return "invisible", worst.hidden_by, ambiguity
-    for fails, cause in (
-        (filled < RECOGNISABLE, "unrecognisable"), (blur > BLURRED, "blur"),
-        (smoke > HAZY or level < DIM, "contrast"),
-    ):  # fmt: skip
-        if fails:
-            return "invisible", cause, ambiguity
+    if filled < RECOGNISABLE:
+        return "invisible", "unrecognisable", ambiguity
+    if blur > BLURRED:
+        return "invisible", "blur", ambiguity
+    if smoke > HAZY or level < DIM:
+        return "invisible", "contrast", ambiguity
     return "visible", "none", ambiguity
 
 
-def measure(renderer: Renderer, view: View, clipper: Tool | None) -> Truth | None:
-    """Truth of the frame that was drawn last; None where too few pixels of the clipper show."""
+def measure(renderer: Renderer, view: ScopeView, clipper: Tool | None) -> Truth | None:
+    """Truth of the frame that was drawn last; None where too few pixels of the clipper are seen."""
     parts = renderer.parts()
     boxes = _boxes(parts)
     pixels = np.count_nonzero(parts >= CLIPPER)

@@ -1,9 +1,10 @@
-"""Renders one video with its truth; a finished video is never rendered again."""
+"""Render one video with its truth; a finished video is never rendered again."""
+
+from __future__ import annotations
 
 import hashlib
 import json
-import os
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from fractions import Fraction
 from functools import lru_cache
 from pathlib import Path
@@ -12,100 +13,83 @@ import av
 import cv2
 import numpy as np
 
-from clipassistnet.simulate.actions import FPS, STEP, Action
-from clipassistnet.simulate.motion import Timeline
-from clipassistnet.simulate.render import Renderer
-from clipassistnet.simulate.scene import clipper_model, patient
-from clipassistnet.simulate.stage import Stage
+from clipassistnet import files
+from clipassistnet.simulate.clipping_action import FPS, STEP, ClippingAction
+from clipassistnet.simulate.motion import Motion
+from clipassistnet.simulate.renderer import Renderer
+from clipassistnet.simulate.scene import Scene
+from clipassistnet.simulate.spec import PATIENT_STREAM, VIDEO_STREAM, VideoSpec, stream
 from clipassistnet.simulate.truth import Truth, measure
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What one video is to be; together with the code it determines every byte of it."""
-
-    video: str
-    patient: str
-    split: str  # train | test
-    clipper: str  # metal | polymer
-    clipper_frames: int
-    absent_frames: int
-    width: int
-    height: int
-    seed: int
-    number: int  # of the video, for its own random stream
-    patient_number: int
-
-    def digest(self) -> str:
-        """Hash of the plan and of the simulator's code."""
-        text = json.dumps(asdict(self), sort_keys=True) + _code()
-        return hashlib.sha256(text.encode()).hexdigest()
+from clipassistnet.simulate.virtual_patient import draw_clipper_model, draw_patient
 
 
 @lru_cache(maxsize=1)
-def _code() -> str:
+def _code_digest() -> str:
     sources = sorted(Path(__file__).parent.glob("*.py"))
     return hashlib.sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()
 
 
-def finished(plan: Plan, folder: Path) -> dict | None:
-    """The record of a video that was rendered whole by this plan and code, else None."""
+def _digest(spec: VideoSpec) -> str:
+    """Hash of a video's settings and of the simulator's code."""
+    text = json.dumps(asdict(spec), sort_keys=True) + _code_digest()
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _finished(spec: VideoSpec, folder: Path) -> dict | None:
+    """The record of a video that these settings and this code have rendered, else None."""
     try:
-        record = json.loads((folder / f"{plan.video}.json").read_text())
-    except (OSError, ValueError):
+        record = json.loads((folder / f"{spec.video}.json").read_text())
+        same = record["digest"] == _digest(spec)
+    except (OSError, ValueError, KeyError, TypeError):  # missing, or damaged: it is made again
         return None
-    whole = (folder / f"{plan.video}.mp4").is_file() and record["digest"] == plan.digest()
-    return record if whole else None
+    return record if same and (folder / f"{spec.video}.mp4").is_file() else None
 
 
-def produce(plan: Plan, folder: Path) -> dict:
-    """Render a video into `folder` unless that is done; return its record of truth.
+def render_video(spec: VideoSpec, folder: Path) -> dict:
+    """Render a video into `folder` unless it is finished; return its record of truth.
 
-    The record (also `<video>.json`): digest, length, frames (label, cause, near_cause, ambiguity,
-    tips, boxes of each annotated frame), actions and phases.
+    The record is also written, as `<video>.json`: digest, length, frames (label, cause,
+    near_cause, ambiguity, tips and boxes of each annotated frame), actions and phases.
+
+    Raises:
+        OSError: the folder cannot be written.
     """
-    record = finished(plan, folder)
+    record = _finished(spec, folder)
     if record is not None:
         return record
     cv2.setNumThreads(1)  # processes are the unit of parallel work
-    root = np.random.SeedSequence([plan.seed, 2, plan.number])
-    course, sensor = root.spawn(2)
-    rng = np.random.default_rng(course)
-    polymer = plan.clipper == "polymer"
-    person = patient(np.random.SeedSequence([plan.seed, 1, plan.patient_number]), plan.width)
-    model = clipper_model(rng, polymer=polymer)
-    timeline = Timeline(person, model, rng, plan.clipper_frames, plan.absent_frames)
-    renderer = Renderer(person, plan.width, plan.height, sensor)
-    temporary = folder / f".{plan.video}.part.mp4"
-    found = _film(timeline, renderer, temporary)
+    motion_seed, sensor_seed = stream(spec.seed, VIDEO_STREAM, spec.number).spawn(2)
+    rng = np.random.default_rng(motion_seed)
+    patient = draw_patient(stream(spec.seed, PATIENT_STREAM, spec.patient_number), spec.width)
+    model = draw_clipper_model(rng, polymer=spec.clipper == "polymer")
+    motion = Motion(patient, model, rng, spec.clipper_frames, spec.absent_frames)
+    renderer = Renderer(patient, spec.width, spec.height, sensor_seed)
+    with files.whole(folder / f"{spec.video}.mp4") as path:
+        found = _film(motion, renderer, path)
     record = {
-        "digest": plan.digest(),
-        "length": timeline.frames,
+        "digest": _digest(spec),
+        "length": motion.frames,
         "frames": [_row(frame, truth) for frame, truth in found.items()],
-        "actions": [_review(action, found, rng) for action in timeline.actions],
-        "phases": _phases(timeline),
+        "actions": [_review(action, found, rng) for action in motion.actions],
+        "phases": _phases(motion),
     }
-    os.replace(temporary, folder / f"{plan.video}.mp4")
-    half = folder / f".{plan.video}.part.json"
-    half.write_text(json.dumps(record))
-    os.replace(half, folder / f"{plan.video}.json")
+    files.write(folder / f"{spec.video}.json", json.dumps(record))
     return record
 
 
-def _film(timeline: Timeline, renderer: Renderer, path: Path) -> dict[int, Truth]:
-    """Write the video (H.264, 25 FPS); truth of every annotated frame."""
-    stage, found = Stage(timeline), {}
+def _film(motion: Motion, renderer: Renderer, path: Path) -> dict[int, Truth]:
+    """Write the video (H.264, 25 FPS); return the truth of every annotated frame."""
+    scene, found = Scene(motion), {}
     with av.open(str(path), "w", format="mp4", options={"movflags": "faststart"}) as container:
         stream = container.add_stream("libx264", rate=FPS)
         stream.width, stream.height, stream.pix_fmt = renderer.width, renderer.height, "yuv420p"
         stream.options = {"preset": "superfast", "crf": "21", "threads": "1"}
         stream.codec_context.time_base = Fraction(1, FPS)
-        for frame in range(timeline.frames):
-            moment = timeline.at(frame, renderer.width)
-            picture = renderer.draw(stage.surface(moment), moment.view)
+        for frame in range(motion.frames):
+            moment = motion.at(frame, renderer.width)
+            picture = renderer.draw(scene.surface(moment), moment.view)
             if frame % STEP == 0:
-                clipper = next((t for t in moment.tools if t.kind == "clipper"), None)
-                truth = measure(renderer, moment.view, clipper)
+                truth = measure(renderer, moment.view, moment.clipper)
                 if truth is not None:
                     found[frame] = truth
             image = av.VideoFrame.from_ndarray(picture, format="rgb24")
@@ -119,11 +103,11 @@ def _row(frame: int, truth: Truth) -> dict:
     return {"frame": frame, **asdict(truth), "near_cause": truth.near_cause}
 
 
-def _review(action: Action, found: dict[int, Truth], rng: np.random.Generator) -> dict:
+def _review(action: ClippingAction, found: dict[int, Truth], rng: np.random.Generator) -> dict:
     """The surgeon's review: was the tip seen just before the jaws closed, was the clip safe.
 
-    The odds are the paper's: 97.6 % of actions with the tip seen were safe; 67.7 % of all, of
-    which the tip was seen in 37.7 %, so 57.1 % of those without.
+    The probabilities are the paper's: 97.6 % of actions with the tip seen were safe; 67.7 % of all
+    were safe, and in 37.7 % of those the tip was seen, so 57.1 % of the actions without it.
     """
     before = [frame for frame in found if action.start <= frame <= action.close]
     seen = bool(before) and found[max(before)].label == "visible"
@@ -131,14 +115,14 @@ def _review(action: Action, found: dict[int, Truth], rng: np.random.Generator) -
     return {"frame": action.close, "tip_visible_before": seen, "safe": safe}
 
 
-def _phases(timeline: Timeline) -> list[dict]:
+def _phases(motion: Motion) -> list[dict]:
     """Dissection between the actions, clipping and cutting during them; [start, end)."""
     phases, last = [], 0
-    for action in timeline.actions:
+    for action in motion.actions:
         if action.start > last:
             phases.append((last, action.start, "CalotTriangleDissection"))
         phases.append((action.start, action.stop, "ClippingCutting"))
         last = action.stop
-    if last < timeline.frames:
-        phases.append((last, timeline.frames, "GallbladderDissection"))
+    if last < motion.frames:
+        phases.append((last, motion.frames, "GallbladderDissection"))
     return [dict(zip(("start", "end", "phase"), phase, strict=True)) for phase in phases]

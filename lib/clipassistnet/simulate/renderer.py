@@ -1,4 +1,6 @@
-"""Renders a scene's state to a picture and keeps the buffers from which truth is measured."""
+"""Render a scene to a picture and keep the buffers from which truth is measured."""
+
+from __future__ import annotations
 
 from dataclasses import dataclass
 
@@ -9,15 +11,15 @@ from clipassistnet.simulate import raster, shading
 from clipassistnet.simulate.instruments import CLIPPER
 from clipassistnet.simulate.materials import PARAMETERS
 from clipassistnet.simulate.meshes import Surface
-from clipassistnet.simulate.scene import Patient
+from clipassistnet.simulate.virtual_patient import Patient
 
 _LEVELS = 2048
 _GRAINS = 1 << 18  # of sensor noise, from which every row of a picture takes a run
 
 
 @dataclass
-class View:
-    """Where the scope is, and what stands between it and a clear picture, in one frame."""
+class ScopeView:
+    """Pose of the scope in one frame, with the smoke and the motion that blur its picture."""
 
     rotation: np.ndarray  # (3, 3) world to camera
     position: np.ndarray  # (3,) mm
@@ -58,34 +60,52 @@ class Renderer:
         spans = np.stack([np.floor(x - half), np.ceil(x + half)], 1)
         return np.clip(spans, 0, self.width * samples).astype(np.int64)
 
-    def draw(self, surface: Surface, view: View) -> np.ndarray:
+    def draw(self, surface: Surface, view: ScopeView) -> np.ndarray:
         """Picture (height, width, 3) uint8 RGB of the surface as seen from the view."""
         self.trace(surface, view)
         rotation = view.rotation
         lamp = view.position + rotation.T @ np.asarray(self.patient.camera.lamp)
         shading.shade(
-            surface.data, surface.triangles, self.owner, self.patient.textures, PARAMETERS,
-            lamp.astype(np.float32), view.position.astype(np.float32),
-            rotation[2].astype(np.float32), self.limits, self.linear, self.near,
-        )  # fmt: skip
+            surface.data,
+            surface.triangles,
+            self.owner,
+            self.patient.textures,
+            PARAMETERS,
+            lamp.astype(np.float32),
+            view.position.astype(np.float32),
+            rotation[2].astype(np.float32),
+            self.limits,
+            self.linear,
+            self.near,
+        )
         self._optics(view)
-        self._develop(view)
+        self._develop()
         return self.picture
 
-    def trace(self, surface: Surface, view: View) -> None:
+    def trace(self, surface: Surface, view: ScopeView) -> None:
         """Fill the visibility buffer: which triangle every subpixel shows."""
         scale = self.width * raster.SAMPLES
         raster.project(
-            surface.data, view.rotation, view.position, self.patient.camera.focal * scale,
-            0.5 * scale, 0.5 * self.height * raster.SAMPLES,
-        )  # fmt: skip
+            surface.data,
+            view.rotation,
+            view.position,
+            self.patient.camera.focal * scale,
+            0.5 * scale,
+            0.5 * self.height * raster.SAMPLES,
+        )
         self.depth.fill(0)
         self.owner.fill(-1)
         everything = np.arange(len(surface.triangles), dtype=np.int32)
         raster.rasterise(
-            surface.data, surface.triangles, everything, 0.0, 0.0, self.fine_limits, self.depth,
+            surface.data,
+            surface.triangles,
+            everything,
+            0.0,
+            0.0,
+            self.fine_limits,
+            self.depth,
             self.owner,
-        )  # fmt: skip
+        )
         self.surface = surface
 
     def parts(self) -> np.ndarray:
@@ -110,7 +130,7 @@ class Renderer:
         around /= np.maximum(near, np.float32(1e-4))
         return np.clip(np.float32(camera.shadow) * (around - 1), 0, np.float32(0.6))
 
-    def _optics(self, view: View) -> None:
+    def _optics(self, view: ScopeView) -> None:
         """Shadows, defocus of what is too near, glow, motion blur of the tools, smoke."""
         camera, size = self.patient.camera, (self.width, self.height)
         near = cv2.resize(self.near, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_LINEAR)
@@ -138,7 +158,7 @@ class Renderer:
             level = np.float32(1.8 * self.linear.mean())
             self.linear += share * (level * np.float32([1, 0.95, 0.93]) - self.linear)
 
-    def _develop(self, view: View) -> None:
+    def _develop(self) -> None:
         """Exposure that follows the picture's mean slowly, then tone, noise and field of view."""
         camera = self.patient.camera
         inside = self.linear[::4, ::4].max(-1)
@@ -147,10 +167,16 @@ class Renderer:
         self.exposure += (wanted - self.exposure) * (0.06 if self.exposure else 1.0)
         gain = self.exposure * np.asarray(camera.balance, np.float32)
         shading.develop(
-            self.linear, self.limits, self.curve, gain.astype(np.float32), self.field,
-            np.asarray(camera.border, np.float32), self.grain,
-            self.rng.integers(0, _GRAINS - 3 * self.width, self.height), self.picture,
-        )  # fmt: skip
+            self.linear,
+            self.limits,
+            self.curve,
+            gain.astype(np.float32),
+            self.field,
+            np.asarray(camera.border, np.float32),
+            self.grain,
+            self.rng.integers(0, _GRAINS - 3 * self.width, self.height),
+            self.picture,
+        )
         # The camera's own sharpening; edges overshoot as they do in real recordings.
         soft, gain = cv2.GaussianBlur(self.picture, (5, 5), 1.1), camera.sharpening
         cv2.addWeighted(self.picture, 1 + gain, soft, -gain, 0, dst=self.picture)

@@ -1,19 +1,21 @@
 """One clipping action: approach, open, enclose duct or artery, close, leave a clip, retreat."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass, field
 
 import numpy as np
 from scipy.ndimage import gaussian_filter1d
 
 from clipassistnet.simulate.instruments import TIP_LENGTH, ClipperModel
-from clipassistnet.simulate.scene import Patient, opening_direction
+from clipassistnet.simulate.virtual_patient import Patient, opening_direction
 
 FPS, STEP = 25, 5  # frames a second of the video; every STEP-th frame is annotated (5 FPS)
 CAREFUL = 0.38  # share of actions in which the surgeon looks for a place where both tips are seen
 
 
 @dataclass(frozen=True)
-class Action:
+class ClippingAction:
     """One clipping action: frames [start, stop), the frame when the jaws start to close."""
 
     start: int
@@ -29,8 +31,10 @@ class Action:
     presses: np.ndarray = field(repr=False)  # (frames, 3) how far the tissue gives way, mm
 
 
-def drift(rng: np.random.Generator, frames: int, seconds: float, scale) -> np.ndarray:
-    """Slow random motion (frames, 3) with standard deviation `scale`."""
+def drift(
+    rng: np.random.Generator, frames: int, seconds: float, scale: float | tuple[float, ...]
+) -> np.ndarray:
+    """Slow random motion (frames, 3); `scale` is its standard deviation (of each axis)."""
     sigma = seconds * FPS
     margin = int(4 * sigma)
     noise = rng.normal(size=(frames + 2 * margin, 3))
@@ -74,7 +78,7 @@ def _keys(rng: np.random.Generator, frames: int, ways: tuple[bool, bool]) -> np.
 
 
 def _grasp(
-    patient: Patient, model: ClipperModel, rng: np.random.Generator, *, careful: bool
+    patient: Patient, rng: np.random.Generator, *, careful: bool
 ) -> tuple[np.ndarray, np.ndarray, float, np.ndarray]:
     """Place on a vessel, axis there, roll, and shift (3,) of the jaws' middle from the place."""
     vessel = patient.duct if rng.random() < 0.7 else patient.artery
@@ -89,7 +93,7 @@ def _grasp(
 
 
 def _covered(patient: Patient, model: ClipperModel, place, axis, roll: float, bite) -> int:
-    """How much covers the open jaws' tips, as the scope sees them: triangles of the tissue."""
+    """How many triangles of tissue cover the open jaws' tips, as the scope sees them."""
     corners = patient.tissue.vertices[patient.tissue.triangles[:, :3]]
     corners = corners[np.hypot(*(corners.mean(1) - place)[:, :2].T) < 40]
     flat, depth = corners[..., :2] / corners[..., 2:], corners[..., 2].mean(1)
@@ -114,18 +118,18 @@ def draw_action(
     start: int,
     frames: int,
     ways: tuple[bool, bool] = (True, True),
-) -> Action:
-    """Draw one clipping action that lasts `frames` frames; `ways`: is its way in, its way out seen?
+) -> ClippingAction:
+    """Draw one clipping action of `frames` frames from the frame `start` on.
 
-    An action without its way in is under way when the video starts, without its way out when it
-    ends.
+    `ways` says whether its way in and its way out are seen. An action without its way in is under
+    way when the video starts; one without its way out is still under way when the video ends.
     """
-    drawn = [_grasp(patient, model, rng, careful=False)]
+    drawn = [_grasp(patient, rng, careful=False)]
     if rng.random() < CAREFUL:
-        drawn = [_grasp(patient, model, rng, careful=True) for _ in range(8)]
+        drawn = [_grasp(patient, rng, careful=True) for _ in range(8)]
     place, axis, roll, bite = min(drawn, key=lambda grasp: _covered(patient, model, *grasp))
     away = -axis * _retreat(patient, place, axis, model.length)
-    # It comes in above the tissue, where its tips are mostly seen, and then dives for the vessel.
+    # It comes in above the tissue, where its tips are mostly seen, and then goes to the vessel.
     hover = -axis * rng.uniform(5, 17) + rng.normal(size=3) * (4, 4, 2) - (0, 0, rng.uniform(2, 10))
     second = (
         -axis * rng.uniform(4, 12) + rng.normal(size=3) * (3, 3, 2) - (0, 0, rng.uniform(-2, 5))
@@ -144,7 +148,16 @@ def draw_action(
     values = _glide(times, keys, np.column_stack([places, opening, turn, press]))
     shifts = values[:, :3] + drift(rng, frames, 0.25, 0.35)
     close, leave = (start + int(keys[k] * frames) for k in (5, 7))
-    return Action(
-        start, start + frames, close, leave, place, axis, roll,
-        shifts, values[:, 3], values[:, 4], values[:, 5:],
-    )  # fmt: skip
+    return ClippingAction(
+        start=start,
+        stop=start + frames,
+        close=close,
+        leave=leave,
+        place=place,
+        axis=axis,
+        roll=roll,
+        shifts=shifts,
+        openings=values[:, 3],
+        rolls=values[:, 4],
+        presses=values[:, 5:],
+    )

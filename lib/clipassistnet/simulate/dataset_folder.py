@@ -1,0 +1,126 @@
+"""Write a dataset folder of simulated videos.
+
+`clipassistnet simulate OUT --videos 24 --test-videos 6` writes MP4 files with every optional
+table. Patients, motion, rendering, truth and annotators have a module each. This one renders the
+videos and collects their tables.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from concurrent.futures import as_completed
+from pathlib import Path
+
+import pandas as pd
+from tqdm import tqdm
+
+from clipassistnet.data import dataset
+from clipassistnet.simulate.annotators import annotate
+from clipassistnet.simulate.clipping_action import FPS
+from clipassistnet.simulate.spec import ANNOTATOR_STREAM, Spec, VideoSpec, stream, video_specs
+from clipassistnet.simulate.video import render_video
+from clipassistnet.workers import pool
+
+_LICENCE = "Apache-2.0 (simulated)"
+
+
+def simulate(folder: str | Path, spec: Spec) -> Path:
+    """Write a dataset folder (see `dataset.read`); videos that are finished stay.
+
+    Raises:
+        OSError: the folder cannot be written.
+    """
+    folder = Path(folder)
+    (folder / "videos").mkdir(parents=True, exist_ok=True)
+    videos = video_specs(spec)
+    records = _render_all(spec, videos, folder / "videos")
+    _write(folder, spec, videos, records)
+    return folder
+
+
+def _render_all(spec: Spec, videos: list[VideoSpec], folder: Path) -> dict[str, dict]:
+    """Record of every video, by name; shows the progress."""
+    terminal = sys.stderr.isatty()
+    records: dict[str, dict] = {}
+    frames = sum(video.annotated_frames for video in videos)
+    with tqdm(total=frames, desc="simulate", unit="frame", disable=not terminal) as bar:
+        for video, record in _rendered(spec.processes, videos, folder):
+            records[video.video] = record
+            bar.update(video.annotated_frames)
+            if not terminal:
+                count = f"{len(records)}/{len(videos)}"
+                print(f"simulate {count}: {video.video}, {record['length']} frames", flush=True)
+    return records
+
+
+def _rendered(
+    processes: int, videos: list[VideoSpec], folder: Path
+) -> Iterator[tuple[VideoSpec, dict]]:
+    """Render the videos, longest first; yield each with its record when it is finished."""
+    videos = sorted(videos, key=lambda video: (-video.annotated_frames, video.video))
+    if processes == 1:
+        for video in videos:
+            yield video, render_video(video, folder)
+        return
+    with pool(processes) as workers:
+        futures = {workers.submit(render_video, video, folder): video for video in videos}
+        try:
+            for future in as_completed(futures):
+                yield futures[future], future.result()
+        finally:
+            workers.shutdown(cancel_futures=True)
+
+
+def _write(folder: Path, spec: Spec, videos: list[VideoSpec], records: dict[str, dict]) -> None:
+    """Collect the videos' records in the dataset's tables."""
+    parts = [_tables(video, records[video.video]) for video in videos]
+    tables = {
+        name: pd.DataFrame([row for part in parts for row in part[name]]) for name in parts[0]
+    }
+    frames = tables.pop("frames")
+    dataset.write(
+        folder,
+        annotations=annotate(frames, stream(spec.seed, ANNOTATOR_STREAM)),
+        truth=frames[["video", "frame", "label", "cause"]],
+        **tables,
+    )
+
+
+def _tables(video: VideoSpec, record: dict) -> dict[str, list[dict]]:
+    """One video's rows of each table; `frames` holds what annotators need of a frame."""
+    own = {"video": video.video}
+    rows: dict[str, list[dict]] = {
+        "videos": [_video_row(video, record)],
+        "frames": [],
+        "phases": [own | phase for phase in record["phases"]],
+        "actions": [own | action for action in record["actions"]],
+        "boxes": [],
+        "tips": [],
+    }
+    for row in record["frames"]:
+        key = own | {"frame": row["frame"]}
+        columns = ("label", "cause", "near_cause", "ambiguity")
+        rows["frames"].append(key | {"split": video.split} | {name: row[name] for name in columns})
+        for jaw, tip in enumerate(row["tips"], 1):
+            kept = {name: round(tip[name], 3) for name in ("x", "y", "visible_share")}
+            rows["tips"].append(key | {"jaw": str(jaw)} | kept)
+        for tool, *corners in row["boxes"]:
+            box = dict(zip(("x0", "y0", "x1", "y1"), corners, strict=True))
+            rows["boxes"].append(key | {"tool": tool} | box)
+    return rows
+
+
+def _video_row(video: VideoSpec, record: dict) -> dict:
+    """A row of videos.csv."""
+    return {
+        "video": video.video,
+        "path": f"videos/{video.video}.mp4",
+        "patient": video.patient,
+        "split": video.split,
+        "fps": FPS,
+        "frames": record["length"],
+        "clipper": video.clipper,
+        "source": "simulated",
+        "licence": _LICENCE,
+    }
