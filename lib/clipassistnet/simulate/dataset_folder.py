@@ -7,20 +7,17 @@ videos and collects their tables.
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterator
-from concurrent.futures import as_completed
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
-from tqdm import tqdm
 
 from clipassistnet.data import dataset
 from clipassistnet.simulate.annotators import annotate
 from clipassistnet.simulate.clipping_action import FPS
 from clipassistnet.simulate.spec import ANNOTATOR_STREAM, Spec, VideoSpec, stream, video_specs
 from clipassistnet.simulate.video import render_video
-from clipassistnet.workers import pool
+from clipassistnet.workers import Outcome, run_all
 
 _LICENCE = "Apache-2.0 (simulated)"
 
@@ -34,47 +31,19 @@ def simulate(folder: str | Path, spec: Spec) -> Path:
     folder = Path(folder)
     (folder / "videos").mkdir(parents=True, exist_ok=True)
     videos = video_specs(spec)
-    records = _render_all(spec, videos, folder / "videos")
-    _write(folder, spec, videos, records)
+    longest_first = sorted(videos, key=lambda video: (-video.annotated_frames, video.video))
+    run_all(partial(_render, folder / "videos"), longest_first, spec.processes, "video")
+    _write(folder, spec, videos)
     return folder
 
 
-def _render_all(spec: Spec, videos: list[VideoSpec], folder: Path) -> dict[str, dict]:
-    """Record of every video, by name; shows the progress."""
-    terminal = sys.stderr.isatty()
-    records: dict[str, dict] = {}
-    frames = sum(video.annotated_frames for video in videos)
-    with tqdm(total=frames, desc="simulate", unit="frame", disable=not terminal) as bar:
-        for video, record in _rendered(spec.processes, videos, folder):
-            records[video.video] = record
-            bar.update(video.annotated_frames)
-            if not terminal:
-                count = f"{len(records)}/{len(videos)}"
-                print(f"simulate {count}: {video.video}, {record['length']} frames", flush=True)
-    return records
+def _render(folder: Path, video: VideoSpec) -> Outcome:
+    return Outcome(video.video, f"{render_video(video, folder)['length']} frames")
 
 
-def _rendered(
-    processes: int, videos: list[VideoSpec], folder: Path
-) -> Iterator[tuple[VideoSpec, dict]]:
-    """Render the videos, longest first; yield each with its record when it is finished."""
-    videos = sorted(videos, key=lambda video: (-video.annotated_frames, video.video))
-    if processes == 1:
-        for video in videos:
-            yield video, render_video(video, folder)
-        return
-    with pool(processes) as workers:
-        futures = {workers.submit(render_video, video, folder): video for video in videos}
-        try:
-            for future in as_completed(futures):
-                yield futures[future], future.result()
-        finally:
-            workers.shutdown(cancel_futures=True)
-
-
-def _write(folder: Path, spec: Spec, videos: list[VideoSpec], records: dict[str, dict]) -> None:
-    """Collect the videos' records in the dataset's tables."""
-    parts = [_tables(video, records[video.video]) for video in videos]
+def _write(folder: Path, spec: Spec, videos: list[VideoSpec]) -> None:
+    """Collect the records of the finished videos in the dataset's tables."""
+    parts = [_tables(video, render_video(video, folder / "videos")) for video in videos]
     tables = {
         name: pd.DataFrame([row for part in parts for row in part[name]]) for name in parts[0]
     }
