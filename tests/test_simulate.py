@@ -9,8 +9,9 @@ import av
 import numpy as np
 import pytest
 
+from clipassistnet.commands import simulate as command
 from clipassistnet.data import dataset
-from clipassistnet.simulate import Spec, cli, simulate, video_specs
+from clipassistnet.simulate import Spec, simulate, video_specs
 
 SPEC = Spec(videos=3, test_videos=1, clipper_frames=10, absent_frames=3, width=128, height=72)
 
@@ -150,12 +151,5 @@ def test_the_command_has_an_option_for_every_setting(folder, tmp_path):
     (copy / "videos.csv").unlink()
     settings = {**asdict(SPEC), "processes": 2}
     options = [f"--{name.replace('_', '-')}={value}" for name, value in settings.items()]
-    assert cli.main([str(copy), *options]) == 0
+    assert command.main([str(copy), *options]) == 0
     assert contents(copy) == contents(folder)
-
-
-def test_the_command_names_bad_options(tmp_path, capsys):
-    with pytest.raises(SystemExit) as stopped:
-        cli.main([str(tmp_path), "--videos", "0"])
-    assert stopped.value.code == 1
-    assert "videos is 0 (expected at least 1)" in capsys.readouterr().err

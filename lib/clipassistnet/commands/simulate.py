@@ -12,7 +12,7 @@ from typing import Any
 from clipassistnet.commands.parsing import command_parser
 from clipassistnet.runs.parameters import read_study
 from clipassistnet.runs.run import RunError, runs_folder
-from clipassistnet.simulate.generate import Spec, simulate
+from clipassistnet.simulate import Spec, simulate
 
 
 def main(arguments: list[str]) -> int:
@@ -23,7 +23,8 @@ def main(arguments: list[str]) -> int:
     settings = [field for field in fields(Spec) if field.name != "processes"]
     for field in settings:
         option = f"--{field.name.replace('_', '-')}"
-        parser.add_argument(option, type=field.type, metavar="N", help=f"default: {field.default}")
+        kind = type(field.default)
+        parser.add_argument(option, type=kind, metavar="N", help=f"default: {field.default}")
     parser.add_argument(
         "--processes", type=int, default=os.cpu_count(), metavar="N", help="default: all cores"
     )
