@@ -4,9 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from clipassistnet.alarm import ARMING_DURATION, ARMING_THRESHOLD, HYSTERESIS
+from clipassistnet.alarm import ARMING_DURATION, ARMING_THRESHOLD, HYSTERESIS, Alarm
 from clipassistnet.evaluation import arming_metrics, events, targets
-from clipassistnet.live import Alarm, Appearance
+from clipassistnet.live.arming import AutomaticArming
 
 FPS = pd.Series({"a": 25.0, "b": 25.0})
 SAMPLING = {"by": "patient", "resamples": 50, "seed": 0}
@@ -42,11 +42,11 @@ def test_armed_as_live_is():
     table = timed(frames(LABELS, SCORES))
     on = arming_metrics.armed(table)
     assert "".join(map(str, on.astype(int))) == ON
-    appearance = Appearance(None, Alarm(ARMING_THRESHOLD, HYSTERESIS, ARMING_DURATION))
+    arming = AutomaticArming(None, Alarm(ARMING_THRESHOLD, HYSTERESIS, ARMING_DURATION))
     state, states = False, []
     for row in table.itertuples():
-        appearance.scored(row.time, row.score)
-        order = appearance.poll()
+        arming.scored(row.time, row.score)
+        order = arming.poll()
         state = state if order is None else order
         states.append(state)
     assert on.tolist() == states

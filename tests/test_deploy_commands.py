@@ -74,7 +74,7 @@ def test_live_takes_an_engine(folder):
     with pytest.raises(ValueError, match="is openvino float32, not auto int8"):
         live_engine.load(paths, "auto", "int8", None)
     checkpoint = live_engine.checkpoints([str(folder / "a.safetensors")])
-    with pytest.raises(ValueError, match="precision int8: nobody has proven"):
+    with pytest.raises(ValueError, match="precision int8: not proven"):
         live_engine.load(checkpoint, "auto", "int8", None)
     for engine in (str(folder / "engine"), sidecar):
         with pytest.raises(ValueError, match="give it alone"):

@@ -193,7 +193,7 @@ def test_base_alone_imports_what_a_jetson_runs(jetson):
 
 def test_what_a_jetson_runs_is_python_38(jetson):
     names = {Path(file).relative_to(ROOT).as_posix() for file in jetson["files"]}
-    roles = ("model/__init__", "transforms", "commands/live", "live/scoring", "live/loop")
+    roles = ("model/__init__", "transforms", "commands/live", "live/profile", "live/loop")
     assert {f"lib/clipassistnet/{name}.py" for name in roles} < names
     for name in names:
         ast.parse((ROOT / name).read_text(), name, feature_version=(3, 8))

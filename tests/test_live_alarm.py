@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from clipassistnet.live import Alarm
+from clipassistnet.alarm import Alarm
 
 # Quarters and tenths of a second, so that sums are compared, not their rounding.
 SCORES = st.lists(st.sampled_from([0.0, 0.2, 0.3, 0.4, 0.5, 0.55, 0.6, 0.8, 1.0]), max_size=25)

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from clipassistnet.live import LIMIT, RECOVERY, Alarm, Assistant, Decision, State
+from clipassistnet.alarm import Alarm
+from clipassistnet.live.state import LIMIT, RECOVERY, Assistant, Decision, State
 
 STEP = 0.05
 

@@ -10,18 +10,19 @@ import cv2
 import numpy as np
 import pytest
 
+from clipassistnet.alarm import Alarm
 from clipassistnet.commands import live_options as options
-from clipassistnet.live import Alarm, Appearance, Assistant, Live, State
-from clipassistnet.live.capture import Capture, Picture
+from clipassistnet.live.arming import AutomaticArming, FileSwitch, SwitchError
 from clipassistnet.live.history import History
 from clipassistnet.live.journal import Journal
-from clipassistnet.live.newest import Newest
+from clipassistnet.live.loop import Live
 from clipassistnet.live.picture_check import PictureCheck
 from clipassistnet.live.recorder import Writer
-from clipassistnet.live.scoring import Scorer
 from clipassistnet.live.screen import NoScreen
+from clipassistnet.live.session import Picture
 from clipassistnet.live.sound import Sound
-from clipassistnet.live.switches import FileSwitch, SwitchError
+from clipassistnet.live.state import Assistant, State
+from clipassistnet.live.threads import Capture, NewestItem, Scorer
 from tiny_videos import picture
 
 
@@ -70,8 +71,8 @@ def test_a_log_that_hangs_holds_up_no_step(hung):
     assert within(10, lambda: [loop._step() for _ in range(3)])
     time.sleep(2.1)
     loop._step()
-    assert loop._decision.state is State.NO_SIGNAL
-    assert loop._decision.cause == "log stalled: the disk is too slow"
+    assert loop.session.decision.state is State.NO_SIGNAL
+    assert loop.session.decision.cause == "log stalled: the disk is too slow"
     while loop.journal.fault:
         os.read(reader, 1 << 16)
         time.sleep(0.01)
@@ -99,8 +100,8 @@ def test_a_disk_that_is_pulled_out_is_a_fault_and_no_exception(tmp_path):
 
 
 def test_a_source_that_fails_to_close_is_opened_again():
-    to_show = Newest()
-    capture = Capture(NoSource, PictureCheck(), Newest(), to_show)
+    to_show = NewestItem()
+    capture = Capture(NoSource, PictureCheck(), NewestItem(), to_show)
     capture.start()
     for _ in range(2):
         assert to_show.take(timeout=10).fault.startswith("source lost: ")
@@ -112,7 +113,7 @@ def test_a_picture_that_cannot_be_converted_costs_one_score(monkeypatch):
     def no_memory(*_):
         raise cv2.error("Insufficient memory")
 
-    scorer = Scorer(lambda frames: np.array([0.25]), Newest(), post=None)
+    scorer = Scorer(lambda frames: np.array([0.25]), NewestItem(), post=None)
     monkeypatch.setattr(cv2, "cvtColor", no_memory)
     assert scorer._score(Picture(1, 0.0, picture(1))).fault.endswith("Insufficient memory")
     monkeypatch.undo()
@@ -147,7 +148,7 @@ def test_a_tone_is_for_a_state_that_is_entered_not_for_another_cause():
     for fault in ("black picture", "frozen picture", "black picture"):
         loop._to_show.put(Picture(1, time.monotonic(), None, fault))
         loop._step()
-        causes.add(loop._decision.cause)
+        causes.add(loop.session.decision.cause)
     assert causes == {"black picture", "frozen picture"}
     assert loop.sound.played == [State.NO_SIGNAL]
 
@@ -167,9 +168,9 @@ def test_a_wish_for_a_report_never_stops_the_loop():
     loop._report = lambda event: None
 
     def interrupted():
-        loop.ask_report()
-        sys.setprofile(lambda *_: loop.ask_report())
-        loop._poll()
+        loop.request_report()
+        sys.setprofile(lambda *_: loop.request_report())
+        loop._step()
 
     assert within(10, interrupted)
 
@@ -195,7 +196,7 @@ def test_a_pedal_file_that_cannot_be_read_changes_nothing_and_is_a_fault(tmp_pat
 
 @pytest.mark.parametrize("presence", [3.2, -3.2])
 def test_a_presence_that_is_no_probability_arms_nothing(presence):
-    switch = Appearance(predict=None, alarm=Alarm(0.5, 0.1, 0.0))
+    switch = AutomaticArming(predict=None, alarm=Alarm(0.5, 0.1, 0.0))
     switch.scored(0.0, presence)
     assert (switch.poll(), switch.fault) == (None, "arming failed")
 

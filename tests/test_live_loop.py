@@ -19,12 +19,15 @@ import cv2
 import numpy as np
 import pytest
 
-from clipassistnet.live import Alarm, Appearance, Assistant, Live, State, opener
+from clipassistnet.alarm import Alarm
+from clipassistnet.live.arming import AutomaticArming
 from clipassistnet.live.journal import Journal
+from clipassistnet.live.loop import Live
 from clipassistnet.live.overlay import Overlay
 from clipassistnet.live.screen import NoScreen
-from clipassistnet.live.source import SourceError
-from clipassistnet.live.state_style import SIGNS
+from clipassistnet.live.source import SourceError, opener
+from clipassistnet.live.state import Assistant, State
+from clipassistnet.live.state_style import STYLES
 from tiny_videos import HEIGHT, WIDTH, encode
 
 PROMISE = 0.5  # seconds from a fault to "no signal"
@@ -127,7 +130,7 @@ class Screen(NoScreen):
 
     def show(self, canvas):
         colours = {tuple(pixel) for pixel in canvas[-44 - EDGE : -44, EDGE:-EDGE:2].reshape(-1, 3)}
-        (state,) = [state for state in State if tuple(SIGNS[state].paper) in colours]
+        (state,) = [state for state in State if tuple(STYLES[state].background) in colours]
         self.shown.append((time.monotonic(), state))
 
     def key(self):
@@ -271,8 +274,8 @@ def test_arming_by_every_switch_is_logged(frames, tmp_path):
 def test_a_clip_applier_that_appears_arms_and_a_key_overrules(frames, tmp_path):
     present = Network()
     present.score = 0.1
-    appearance = Appearance(present, Alarm(0.5, 0.1, 0.1))
-    with Room(frames, tmp_path / "log.jsonl", armed=False, appearance=appearance) as room:
+    arming = AutomaticArming(present, Alarm(0.5, 0.1, 0.1))
+    with Room(frames, tmp_path / "log.jsonl", armed=False, arming=arming) as room:
         room.wait_for(State.STANDBY, after=0)
         present.score = 0.9
         room.wait_for(State.VISIBLE, after=0)
@@ -285,7 +288,7 @@ def test_a_clip_applier_that_appears_arms_and_a_key_overrules(frames, tmp_path):
         present.fault, present.score = "", 0.1
         room.wait_for(State.STANDBY, after=time.monotonic())
     by = [(line["event"], line["by"]) for line in room.events("armed") + room.events("disarmed")]
-    name = appearance.name
+    name = arming.name
     assert by == [("armed", name), ("armed", "key"), ("disarmed", "key"), ("disarmed", name)]
 
 
@@ -296,7 +299,7 @@ def test_slow_network_drops_pictures_and_delay_does_not_grow(frames, tmp_path, c
     room.live._scorer._predict = lambda pictures: time.sleep(0.1) or plain(pictures)
     with room:
         room.wait_for(State.VISIBLE, after=0)
-        room.live.ask_report()
+        room.live.request_report()
         time.sleep(0.9)
     decisions = room.events("decision")
     late = [line["latency_ms"] for line in decisions]

@@ -13,10 +13,14 @@ import pytest
 import torch
 
 from clipassistnet.__main__ import main
-from clipassistnet.live import Alarm, Appearance, Assistant, SourceError, State, offline
+from clipassistnet.alarm import Alarm
+from clipassistnet.live.arming import AutomaticArming
 from clipassistnet.live.journal import Journal
+from clipassistnet.live.offline import render
 from clipassistnet.live.overlay import Overlay
 from clipassistnet.live.recorder import Writer
+from clipassistnet.live.source import SourceError
+from clipassistnet.live.state import Assistant, State
 from clipassistnet.model import CLIP_APPLIER, build, load, save
 from tiny_videos import FPS, HEIGHT, WIDTH, encode, index_of, picture
 
@@ -39,10 +43,10 @@ def shown(path) -> tuple[list[int], list[float]]:
     return found, at
 
 
-def rendered(tmp_path, video, predict=by_index, appearance=None) -> list[dict]:
+def rendered(tmp_path, video, predict=by_index, arming=None) -> list[dict]:
     out, log = str(tmp_path / "overlay.mkv"), tmp_path / "log.jsonl"
-    assistant = Assistant(Alarm(0.5, 0.1, 0.2), armed=appearance is None)
-    offline(str(video), predict, assistant, out, Journal(str(log)), appearance)
+    assistant = Assistant(Alarm(0.5, 0.1, 0.2), armed=arming is None)
+    render(str(video), predict, assistant, out, Journal(str(log)), arming)
     return [json.loads(line) for line in log.read_text().splitlines()]
 
 
@@ -61,8 +65,8 @@ def test_every_frame_is_there_with_its_state(tmp_path, capsys):
 
 
 def test_a_clip_applier_that_appears_arms(tmp_path):
-    present = Appearance(lambda frames: 1 - by_index(frames), Alarm(0.5, 0.1, 0.2))
-    lines = rendered(tmp_path, encode(tmp_path / "video.mp4"), appearance=present)
+    present = AutomaticArming(lambda frames: 1 - by_index(frames), Alarm(0.5, 0.1, 0.2))
+    lines = rendered(tmp_path, encode(tmp_path / "video.mp4"), arming=present)
     states = [line["state"] for line in lines if line["event"] == "decision"]
     # Standby but for the frames 15 to 34: then it is there, and its tip is visible as well.
     expected = [State.NO_SIGNAL] * 13 + [State.STANDBY] * 2
@@ -162,7 +166,7 @@ def test_offline_from_the_command_line(tmp_path, run_folder, capsys):
     assert shown(tmp_path / "overlay.mkv")[0] == list(range(30))
     out = capsys.readouterr().out
     assert "Not a medical device" in out
-    assert "no --threshold was given" in out
+    assert "fitted to nothing; give --threshold" in out
     assert "30 frames, 1.2 s" in out
 
 
@@ -269,7 +273,11 @@ def test_the_loop_needs_numpy_and_opencv_alone(tmp_path):
     program = WITHOUT.format(STUDY_ONLY | {"torch", "torchvision", "timm"})
     program += """
 import numpy as np
-from clipassistnet.live import Alarm, Appearance, Assistant, Live, opener
+from clipassistnet.alarm import Alarm
+from clipassistnet.live.arming import AutomaticArming
+from clipassistnet.live.loop import Live
+from clipassistnet.live.source import opener
+from clipassistnet.live.state import Assistant
 predict = lambda frames: np.zeros(1, np.float32)
 print(Live(opener(sys.argv[1]), predict, Assistant(Alarm(0.5, 0, 0))).run()["pictures"])
 """

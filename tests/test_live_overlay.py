@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from clipassistnet.live.history import SPAN, History
-from clipassistnet.live.overlay import DISCLAIMER, Overlay, View, start_screen
+from clipassistnet.live.overlay import DISCLAIMER, Overlay, OverlayContent, start_screen
 from clipassistnet.live.state import Decision, State
-from clipassistnet.live.state_style import SIGNS
+from clipassistnet.live.state_style import STYLES
 
 SIZE = (640, 360)
 PAIRS = list(combinations(State, 2))
@@ -22,10 +22,10 @@ BLINDNESS = {
 }
 
 
-def view(state: State, **changes) -> View:
+def view(state: State, **changes) -> OverlayContent:
     cause = "source lost: camera 0: cannot be opened as video" if state is State.NO_SIGNAL else ""
     given = {"score": 0.42, "threshold": 0.5, "now": 1.0, "notes": "25.0 scores/s", "fresh": True}
-    return View(Decision(state, cause), **{**given, **changes})
+    return OverlayContent(Decision(state, cause), **{**given, **changes})
 
 
 @cache
@@ -85,7 +85,7 @@ def test_borders_differ_in_pattern_even_without_colour(one, other):
 def test_colours_differ_for_the_colour_blind(one, other, blindness):
     seen = []
     for state in (one, other):
-        red_green_blue = np.array(SIGNS[state].paper[::-1]) / 255
+        red_green_blue = np.array(STYLES[state].background[::-1]) / 255
         linear = np.array(BLINDNESS[blindness]) @ red_green_blue**2.2
         shown = np.clip(linear, 0, 1)[None, None].astype(np.float32) ** (1 / 2.2)
         seen.append(cv2.cvtColor(shown, cv2.COLOR_RGB2LAB)[0, 0])
@@ -101,10 +101,10 @@ def test_words_differ(one, other):
 
 def test_words_are_readable_on_their_ground():
     for state in State:
-        sign = SIGNS[state]
+        style = STYLES[state]
         luminance = [
             np.dot((np.array(c) / 255) ** 2.2, [0.0722, 0.7152, 0.2126])
-            for c in (sign.paper, sign.text)
+            for c in (style.background, style.text)
         ]
         contrast = (max(luminance) + 0.05) / (min(luminance) + 0.05)
         assert contrast > 3, f"{state}: WCAG asks 3 of large text, got {contrast:.1f}"
@@ -153,7 +153,7 @@ def test_history_shows_states_by_colour_and_height():
     history.draw(area, now=30.0, threshold=0.5)
     heights = {}
     for column, state in [(50, State.STANDBY), (150, State.VISIBLE), (250, State.NOT_VISIBLE)]:
-        heights[state] = (area[:, column] == SIGNS[state].paper).all(axis=1).sum()
+        heights[state] = (area[:, column] == STYLES[state].background).all(axis=1).sum()
     assert 0 < heights[State.STANDBY] < heights[State.VISIBLE] < heights[State.NOT_VISIBLE]
 
 
@@ -163,7 +163,7 @@ def test_history_leaves_a_gap_where_there_was_no_signal():
         lost = 100 <= tick < 200
         history.add(tick / 10, np.nan if lost else 0.9, State.NO_SIGNAL if lost else State.VISIBLE)
     history.draw(area, now=30.0, threshold=0.5)
-    blue = (area == SIGNS[State.VISIBLE].paper).all(axis=2).any(axis=0)
+    blue = (area == STYLES[State.VISIBLE].background).all(axis=2).any(axis=0)
     assert blue[:99].all()
     assert not blue[101:199].any()
     assert blue[202:].all()

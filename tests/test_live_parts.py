@@ -12,17 +12,18 @@ import cv2
 import numpy as np
 import pytest
 
-from clipassistnet.live import Alarm, State, opener, source
-from clipassistnet.live.capture import Capture, Picture
+from clipassistnet.alarm import Alarm
+from clipassistnet.live import source
+from clipassistnet.live.arming import AutomaticArming, FileSwitch, SerialSwitch, SwitchError
 from clipassistnet.live.journal import Journal
-from clipassistnet.live.latency import Latencies
-from clipassistnet.live.newest import Newest
 from clipassistnet.live.picture_check import PictureCheck
-from clipassistnet.live.scoring import Score, Scorer
+from clipassistnet.live.profile import Latencies
 from clipassistnet.live.screen import NoScreen, ScreenError, Window
+from clipassistnet.live.session import Picture, Score
 from clipassistnet.live.sound import Sound, SoundError
-from clipassistnet.live.source import SourceError, without_password
-from clipassistnet.live.switches import Appearance, FileSwitch, SerialSwitch, SwitchError
+from clipassistnet.live.source import SourceError, opener, without_password
+from clipassistnet.live.state import State
+from clipassistnet.live.threads import Capture, NewestItem, Scorer
 from tiny_videos import FPS, FRAMES, HEIGHT, WIDTH, encode, index_of, picture
 
 NOISE = np.random.default_rng(0).integers(0, 4, (HEIGHT, WIDTH, 3), np.uint8)
@@ -90,7 +91,7 @@ def test_check_recovers_and_takes_the_size_it_was_told():
 
 def test_newest_keeps_one_and_counts_the_others():
     wake = threading.Event()
-    newest = Newest(wake)
+    newest = NewestItem(wake)
     assert newest.take() is None
     for item in "abc":
         newest.put(item)
@@ -101,7 +102,7 @@ def test_newest_keeps_one_and_counts_the_others():
 
 
 def test_newest_wakes_a_waiting_reader():
-    newest = Newest()
+    newest = NewestItem()
     threading.Timer(0.05, newest.put, ["item"]).start()
     begin = time.monotonic()
     assert newest.take(timeout=10) == "item"
@@ -120,7 +121,7 @@ def test_file_switch(tmp_path):
 
 
 def test_a_clip_applier_that_appears_arms_once_and_disarms_when_it_is_gone():
-    switch = Appearance(predict=None, alarm=Alarm(0.5, 0.2, 1.0))
+    switch = AutomaticArming(predict=None, alarm=Alarm(0.5, 0.2, 1.0))
     orders = []
     for second, presence in enumerate([0.1, 0.9, 0.9, 0.9, 0.6, 0.1, math.nan, 0.1, 0.9]):
         switch.scored(float(second), presence)
@@ -236,10 +237,10 @@ def test_journal_leaves_whole_lines_where_a_disk_was_full(tmp_path):
     assert journal.fault == ""
 
 
-def score_of(predict, presence=None) -> Score:
+def score_of(predict, clip_applier=None) -> Score:
     """What a scorer posts for one picture."""
-    posted, pictures = [], Newest()
-    scorer = Scorer(predict, pictures, posted.append, presence)
+    posted, pictures = [], NewestItem()
+    scorer = Scorer(predict, pictures, posted.append, clip_applier)
     scorer.start()
     pictures.put(Picture(1, 0.0, picture(1)))
     while not posted:
@@ -248,13 +249,13 @@ def score_of(predict, presence=None) -> Score:
     return posted[0]
 
 
-def test_a_failing_presence_network_costs_no_score():
-    score = score_of(lambda frames: np.array([0.25]), presence=lambda frames: 1 / 0)
+def test_a_failing_network_for_arming_costs_no_score():
+    score = score_of(lambda frames: np.array([0.25]), clip_applier=lambda frames: 1 / 0)
     assert (score.value, score.fault) == (0.25, "")
-    assert math.isnan(score.presence)
-    score = score_of(lambda frames: 1 / 0, presence=lambda frames: np.array([0.75]))
+    assert math.isnan(score.clip_applier)
+    score = score_of(lambda frames: 1 / 0, clip_applier=lambda frames: np.array([0.75]))
     assert math.isnan(score.value)
-    assert score.presence == 0.75
+    assert score.clip_applier == 0.75
 
 
 def test_scorer_gives_the_network_rgb():
@@ -288,8 +289,8 @@ class FailingSource:
 
 
 def test_capture_survives_a_driver_that_raises():
-    to_show = Newest()
-    capture = Capture(FailingSource, PictureCheck(), Newest(), to_show)
+    to_show = NewestItem()
+    capture = Capture(FailingSource, PictureCheck(), NewestItem(), to_show)
     capture.start()
     lost = to_show.take(timeout=10)
     assert capture.is_alive()

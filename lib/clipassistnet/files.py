@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Union
 
+ENGINE_SIDECAR = "engine.json"  # of a saved engine; deploy writes it, live looks for it
 BATCH = "CLIPASSISTNET_RUN"  # environment variable of a batch run: the folder that it writes to
 
 PathLike = Union[str, "os.PathLike[str]"]

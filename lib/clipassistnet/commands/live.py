@@ -5,23 +5,26 @@ from __future__ import annotations
 import argparse
 import signal
 import time
+from typing import TYPE_CHECKING
 
 from clipassistnet.alarm import ARMING_DURATION, ARMING_THRESHOLD, HYSTERESIS, THRESHOLD, Alarm
 from clipassistnet.commands.live_options import parse
-from clipassistnet.live import networks
+from clipassistnet.live import networks, offline
+from clipassistnet.live.arming import AutomaticArming, FileSwitch, SerialSwitch, Switch
 from clipassistnet.live.journal import Journal
 from clipassistnet.live.loop import KEYS, Live
-from clipassistnet.live.offline import render
 from clipassistnet.live.overlay import DISCLAIMER, start_screen
 from clipassistnet.live.recorder import Recorder, free_name, require_pyav
-from clipassistnet.live.screen import NoScreen, Window
+from clipassistnet.live.screen import NoScreen, Screen, Window
 from clipassistnet.live.sound import Sound
 from clipassistnet.live.source import opener, without_password
 from clipassistnet.live.state import Assistant
-from clipassistnet.live.switches import Appearance, FileSwitch, SerialSwitch
+
+if TYPE_CHECKING:
+    from clipassistnet.deploy import Predictor
 
 _START_SCREEN = 3.0  # seconds at least
-_REPORT = getattr(signal, "SIGUSR1", None)  # Windows has none
+_REPORT = getattr(signal, "SIGUSR1", None)  # Windows does not have it
 
 
 def main(arguments: list[str]) -> int:
@@ -35,37 +38,34 @@ def _offline(options: argparse.Namespace) -> None:
     require_pyav()
     assistant, paths = _assistant(options), networks.checkpoints(options.model)
     journal = Journal(options.log) if options.log else None
-    predictor, appearance = _load(options, paths), _appearance(options)
+    predictor, arming = _load(options, paths), _arming(options)
     _announce(options, predictor, paths, journal)
     out = free_name(options.record)
-    done = render(options.source, predictor.predict, assistant, out, journal, appearance)
-    print(f"{out}: {done['frames']} frames, {done['seconds']:.1f} s")
+    done = offline.render(options.source, predictor.predict, assistant, out, journal, arming)
+    print(f"{out}: {done.frames} frames, {done.seconds:.1f} s")
 
 
 def _live(options: argparse.Namespace) -> None:
     if _REPORT is not None:
-        signal.signal(_REPORT, signal.SIG_IGN)  # too early a wish must not end the program
-    # Whatever can be wrong is found before the network is loaded, which takes seconds.
+        signal.signal(_REPORT, signal.SIG_IGN)  # a signal before the loop must not end the program
+    # All inputs are checked before the network is loaded, which takes seconds.
     assistant, paths = _assistant(options), networks.checkpoints(options.model)
     source = opener(options.source, options.size)
     sound = Sound() if options.sound else None
     # The window comes before the recorder: with PyAV imported first, many builds of OpenCV hang at
-    # their first window, for both bring a copy of libxcb (PyAV's issue 1050).
+    # their first window, because both bring a copy of libxcb (PyAV's issue 1050).
     screen = Window() if options.display == "window" else NoScreen()
     shown_at = time.monotonic()
     lines = [f"network: {path}" for path in paths]
-    screen.show(
-        start_screen([*lines, f"source: {without_password(options.source)}", f"keys: {KEYS}"])
-    )
+    lines += [f"source: {without_password(options.source)}", f"keys: {KEYS}"]
+    screen.show(start_screen(lines))
     screen.key()
-    switches = [FileSwitch(options.arm_file)] if options.arm_file else []
-    switches += [SerialSwitch(options.arm_serial)] if options.arm_serial else []
+    switches = _switches(options)
     journal = Journal(options.log) if options.log else None
     recorder = Recorder(options.record) if options.record else None
-    predictor, appearance = _load(options, paths), _appearance(options)
+    predictor, arming = _load(options, paths), _arming(options)
     _announce(options, predictor, paths, journal)
-    while isinstance(screen, Window) and time.monotonic() - shown_at < _START_SCREEN:
-        screen.key()
+    _keep_start_screen(screen, shown_at)
     live = Live(
         source,
         predictor.predict,
@@ -74,17 +74,26 @@ def _live(options: argparse.Namespace) -> None:
         recorder=recorder,
         journal=journal,
         switches=switches,
-        appearance=appearance,
+        arming=arming,
         sound=sound,
         size=options.size,
     )
+    _handle_signals(live)
+    summary = live.run()
+    figures = "{pictures} pictures, {scored} scored, {dropped} dropped".format(**summary)
+    print(figures + (f", recorded in {recorder.path}" if recorder else ""))
+
+
+def _keep_start_screen(screen: Screen, shown_at: float) -> None:
+    while isinstance(screen, Window) and time.monotonic() - shown_at < _START_SCREEN:
+        screen.key()
+
+
+def _handle_signals(live: Live) -> None:
     for name in ("SIGINT", "SIGTERM"):
         signal.signal(getattr(signal, name), lambda *_: live.stop())
     if _REPORT is not None:
-        signal.signal(_REPORT, lambda *_: live.ask_report())
-    summary = live.run()
-    figures = "{pictures} pictures, {scored} scored, {dropped} passed over".format(**summary)
-    print(figures + (f", recorded in {recorder.path}" if recorder else ""))
+        signal.signal(_REPORT, lambda *_: live.request_report())
 
 
 def _assistant(options: argparse.Namespace) -> Assistant:
@@ -93,27 +102,39 @@ def _assistant(options: argparse.Namespace) -> Assistant:
     return Assistant(alarm, armed=options.armed)
 
 
-def _load(options: argparse.Namespace, paths: list[str], arms: bool = False):
+def _switches(options: argparse.Namespace) -> list[Switch]:
+    switches: list[Switch] = []
+    if options.arm_file:
+        switches.append(FileSwitch(options.arm_file))
+    if options.arm_serial:
+        switches.append(SerialSwitch(options.arm_serial))
+    return switches
+
+
+def _load(options: argparse.Namespace, paths: list[str], arms: bool = False) -> Predictor:
     return networks.load(paths, options.backend, options.precision, options.threads, arms=arms)
 
 
-def _appearance(options: argparse.Namespace) -> Appearance | None:
-    """What arms by itself, where networks for it were given."""
+def _arming(options: argparse.Namespace) -> AutomaticArming | None:
+    """Automatic arming, where networks for it were given."""
     if not options.arm_model:
         return None
     predictor = _load(options, networks.checkpoints(options.arm_model), arms=True)
-    return Appearance(predictor.predict, Alarm(ARMING_THRESHOLD, HYSTERESIS, ARMING_DURATION))
+    alarm = Alarm(ARMING_THRESHOLD, HYSTERESIS, ARMING_DURATION)
+    return AutomaticArming(predictor.predict, alarm)
 
 
-def _announce(options: argparse.Namespace, predictor, paths, journal: Journal | None) -> None:
-    """Say, and log, what runs."""
+def _announce(
+    options: argparse.Namespace, predictor: Predictor, paths: list[str], journal: Journal | None
+) -> None:
+    """Print, and log, what runs."""
     print(DISCLAIMER)
     print(f"{len(paths)} network(s) on {predictor.reason}, {predictor.precision}")
     if options.threshold is None:
-        print(f"alarm from {THRESHOLD}: no --threshold was given, this one was fitted to nothing")
+        print(f"alarm from {THRESHOLD}: a default that was fitted to nothing; give --threshold")
     arming = (options.armed, options.arm_file, options.arm_serial, options.arm_model)
     if not any(arming) and options.display != "window":
-        print("not armed, and nothing that could arm it: it will say standby throughout")
+        print("not armed, and nothing can arm it: the state stays standby (see --armed)")
     if journal:
         given = {name: value for name, value in vars(options).items() if name != "model"}
         given.update(source=without_password(options.source))

@@ -20,30 +20,46 @@ from clipassistnet.live.loop import KEYS
 _TEXT = f"""Warn when the tips of the clip applier's jaws are not visible, live or in a file.
 FOR RESEARCH. NOT A MEDICAL DEVICE.
 
-Keys in the window: {KEYS}. SIGUSR1 prints the latencies as well.
+Keys in the window: {KEYS}. The signal SIGUSR1 prints the latencies too.
 
 A picture without a clip applier counts as "not visible", so feedback is given only while armed: by
 key, --armed, --arm-file, --arm-serial, or by a network that sees when a clip applier appears.
 --arm-model takes a run of notebook 05 with loss "presence" (a study with "arming: true" has one).
-It arms where p(clip applier) stays above {1 - ARMING_THRESHOLD + HYSTERESIS} for {ARMING_DURATION}
-seconds, and disarms where it stays at {1 - ARMING_THRESHOLD} or below as long. Notebook 08's table
-"arming" shows how well that works on frames that the network never saw: look there first, for a
-network that arms at the wrong moment is worse than a pedal.
+It arms when p(clip applier) stays above {1 - ARMING_THRESHOLD + HYSTERESIS} for {ARMING_DURATION}
+seconds, and disarms when it stays at {1 - ARMING_THRESHOLD} or below for as long. Notebook 08's
+table "arming" shows how well that works on frames that the network has not seen: look there first,
+because a network that arms at the wrong moment is worse than a pedal.
 """
 _EXAMPLE = "live --model engine --source 0 --threshold 0.43 --arm-file /run/pedal --log live.jsonl"
 
 
 def parse(arguments: list[str]) -> argparse.Namespace:
-    """Parse and check them; a wrong one ends the program with status 2."""
+    """Parse, complete and check them; a wrong one ends the program with status 2."""
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    if options.offline and not options.record:
+        parser.error("--offline: give --record, the overlay video to be written")
+    if options.offline and (options.arm_file or options.arm_serial or options.sound):
+        parser.error(
+            "--offline: arm with --armed or --arm-model; switches and --sound are for live"
+        )
+    try:
+        _complete_alarm(options)
+    except (OSError, ValueError) as error:
+        parser.error(str(error))
+    return options
+
+
+def _parser() -> argparse.ArgumentParser:
     parser = command_parser("live", _TEXT, _EXAMPLE)
     add = parser.add_argument
-    add("--model", nargs="+", required=True, help="runs, or one saved engine")
+    add("--model", nargs="+", required=True, help="run folders, or the folder of a saved engine")
     add("--source", required=True, help='file, camera index, rtsp://..., or "a ! b" for GStreamer')
-    add("--size", type=_size, metavar="WxH", help="picture expected (default: as the first one)")
+    add("--size", type=_size, metavar="WxH", help="size of the pictures (default: the first's)")
     add("--display", choices=("window", "none"), default="window")
     add("--record", metavar="FILE.mkv", help="record the overlay (needs PyAV)")
     add("--log", metavar="FILE.jsonl", help="append every decision, state and arming")
-    add("--sound", action="store_true", help="a tone when the tip is lost, another for no signal")
+    add("--sound", action="store_true", help="one tone for tip not visible, another for no signal")
     add("--offline", action="store_true", help="overlay video of a file, every frame (--record)")
     armed = parser.add_argument_group("arming")
     armed.add_argument("--armed", action="store_true", help="armed from the start")
@@ -69,29 +85,18 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     )
     engine.add_argument("--precision", help="default float32, or the saved engine's own")
     engine.add_argument("--threads", type=int, help="of the CPU backends")
-    options = parser.parse_args(arguments)
-    if options.offline and not options.record:
-        parser.error("--offline: give --record, the overlay video to be written")
-    if options.offline and (options.arm_file or options.arm_serial or options.sound):
-        parser.error(
-            "--offline: arm with --armed or --arm-model; switches and --sound are for live"
-        )
-    try:
-        _complete_alarm(options)
-    except (OSError, ValueError) as error:
-        parser.error(str(error))
-    return options
+    return parser
 
 
 def _complete_alarm(options: argparse.Namespace) -> None:
     """Fill in the alarm's three numbers, from --alarm or the defaults.
 
-    A threshold that nobody gave stays None. Raises ValueError for a file that is not an alarm's, or
-    beside which one of the three is given.
+    A threshold that was not given stays None. Raises ValueError for a file that is not an alarm's,
+    and for one of the three given beside it.
     """
     names = "threshold", "hysteresis", "minimum_duration"
     if options.alarm is None:
-        # A frozen threshold may lie below it, and then no score would ever end the alarm.
+        # The default hysteresis may exceed a low frozen threshold: then no score ends the alarm.
         threshold = THRESHOLD if options.threshold is None else options.threshold
         defaults = None, min(HYSTERESIS, threshold / 2), MINIMUM_DURATION
         for name, value in zip(names, defaults):

@@ -12,11 +12,12 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from clipassistnet import files
 from clipassistnet.deploy import backends
 from clipassistnet.deploy.predictor import Predictor, device_name, weights_digest
 from clipassistnet.model.classifier import TIP_INVISIBLE
 
-SIDECAR = "engine.json"
+SIDECAR = files.ENGINE_SIDECAR
 SEAL = "seal"  # SHA-256 of the rest of the sidecar: one edited by hand is refused
 _SPEC = ("predicts", "image_size", "mean", "std", "located")
 _NEEDED = {"backend", "precision", "image_size", "mean", "std"}  # the rest is compared, or optional

@@ -10,16 +10,16 @@ import cv2
 import numpy as np
 
 from clipassistnet.live.state import State
-from clipassistnet.live.state_style import SIGNS
+from clipassistnet.live.state_style import STYLES
 
 SPAN = 30.0  # seconds
 _RATE_SPAN = 2.0
-# How high the column of a state is.
+# Height of each state's column, as a share of the area.
 _LEVELS = {State.NOT_VISIBLE: 1.0, State.VISIBLE: 0.35, State.STANDBY: 0.15, State.NO_SIGNAL: 0.0}
 
 
 class Moment(NamedTuple):
-    """A decision: when, the score (NaN where there was none) and the state shown."""
+    """A decision: its time, the score (NaN where there was none) and the state shown."""
 
     time: float
     score: float
@@ -30,9 +30,10 @@ class History:
     """Decisions of the last SPAN seconds."""
 
     def __init__(self) -> None:
-        self._moments = deque()  # type: deque[Moment]
+        self._moments: deque[Moment] = deque()
 
     def add(self, time: float, score: float, state: State) -> None:
+        """Add a decision, no older than the one before."""
         self._moments.append(Moment(time, score, state))
         while self._moments[0].time < time - SPAN:
             self._moments.popleft()
@@ -43,10 +44,10 @@ class History:
         return len(recent) / _RATE_SPAN
 
     def draw(self, area: np.ndarray, now: float, threshold: float) -> None:
-        """Draw into `area` (H, W, 3): the score as a line, the state as a column under it.
+        """Draw into `area` (H, W, 3): the score as a line, the state as a column below it.
 
-        The alarm's columns are the high ones, so that they can be told without their colour; where
-        there was no signal the columns are left out.
+        Each state's column has its own height, so that it can be known without its colour. There
+        is no column where there was no signal.
         """
         area[:] = 40
         height, width = area.shape[:2]
@@ -66,7 +67,7 @@ class History:
         """Fill from each moment's column back to the one before; `columns` ascend."""
         height = len(area)
         tops = np.array([round(height * (1 - level)) for level in _LEVELS.values()])
-        colours = np.array([SIGNS[state].paper for state in _LEVELS], np.uint8)
+        colours = np.array([STYLES[state].background for state in _LEVELS], np.uint8)
         order = {state: index for index, state in enumerate(_LEVELS)}
         widths = np.diff(columns, prepend=columns[0] - 1)
         filled = np.repeat([order[state] for state in states], widths)

@@ -1,4 +1,4 @@
-"""The log: one JSON object a line, whole lines only, each on its way to the disk at once."""
+"""The log: one JSON object a line, whole lines only, each written at once."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ _STALLED = 2.0  # seconds in one write
 
 
 class Journal:
-    """Appends events to a file of JSON lines. A full disk is a `fault`, not the end.
+    """Appends events to a file of JSON lines. A full disk is a `fault`, not an exception.
 
-    Every line has "event", "time" (of day, ISO 8601 with its offset) and "clock" (seconds, of the
-    clock of all other figures).
+    Every line has "event", "time" (date and time of day, ISO 8601 with the offset from UTC) and
+    "clock" (seconds, on the clock of all other times in the log).
     """
 
     def __init__(self, path: str) -> None:
@@ -28,20 +28,20 @@ class Journal:
         self.fault, self._lost = "", 0
 
     def write(self, event: str, clock: float, **fields: object) -> None:
-        """Append one line; where that fails, `fault` says so and the next one counts the lost."""
+        """Append one line. If that fails `fault` says why, and the next line counts those lost."""
         self.append(_line(event, clock, fields))
 
     def append(self, line: dict[str, object]) -> None:
-        """As `write`, of a line that is made."""
+        """Append one line that is complete already; as `write`."""
         if self._lost:
-            line["lost_lines"] = self._lost + line.get("lost_lines", 0)
+            line["lost_lines"] = self._lost + _lost_lines(line)
         text, end = json.dumps(line).encode() + b"\n", None
         try:
             end = self._file.seek(0, os.SEEK_END) if self._file.seekable() else None
             if self._file.write(text) != len(text):
                 raise OSError("half a line")
         except OSError as error:
-            self._lost = line.get("lost_lines", 0) + 1
+            self._lost = _lost_lines(line) + 1
             self.fault = f"log failed: {error.strerror or error}"
             if end is not None:
                 with contextlib.suppress(OSError):  # the disk may be gone altogether
@@ -50,13 +50,15 @@ class Journal:
         self.fault, self._lost = "", 0
 
 
-class Clerk(threading.Thread):
-    """Writes a journal in a thread of its own: a disk that hangs must not hold up the screen."""
+class JournalThread(threading.Thread):
+    """Writes a journal in its own thread: a disk that hangs must not hold up the screen."""
 
     def __init__(self, journal: Journal) -> None:
-        super().__init__(name="clerk", daemon=True)
-        self._journal, self._lines = journal, queue.Queue(_QUEUE)
-        self._missed, self._writing_since = 0, None
+        super().__init__(name="journal", daemon=True)
+        self._journal = journal
+        self._lines: queue.Queue[dict[str, object] | None] = queue.Queue(_QUEUE)
+        self._missed = 0
+        self._writing_since: float | None = None
         self.start()
 
     @property
@@ -68,7 +70,7 @@ class Clerk(threading.Thread):
         return self._journal.fault
 
     def write(self, event: str, clock: float, **fields: object) -> None:
-        """As Journal.write; never waits: what finds no room any more is counted as lost."""
+        """As Journal.write, but never waits: a line that finds no room in the queue is lost."""
         line = _line(event, clock, fields)
         if self._missed:
             line["lost_lines"] = self._missed
@@ -79,6 +81,7 @@ class Clerk(threading.Thread):
             self._missed += 1
 
     def run(self) -> None:
+        """Write lines until `close` is called."""
         while True:
             line = self._lines.get()
             if line is None:
@@ -96,13 +99,19 @@ class Clerk(threading.Thread):
 
 def _line(event: str, clock: float, fields: dict[str, object]) -> dict[str, object]:
     now = datetime.datetime.now().astimezone().isoformat(timespec="milliseconds")
-    line = {"event": event, "time": now, "clock": round(clock, 4)}  # type: dict[str, object]
+    line: dict[str, object] = {"event": event, "time": now, "clock": round(clock, 4)}
     line.update({name: _plain(value) for name, value in fields.items()})
     return line
 
 
+def _lost_lines(line: dict[str, object]) -> int:
+    lost = line.get("lost_lines", 0)
+    assert isinstance(lost, int)
+    return lost
+
+
 def _plain(value: object) -> object:
-    """JSON has no NaN, and six digits are plenty."""
+    """A value for JSON, which has no NaN, to six decimals."""
     if isinstance(value, float):
         return round(value, 6) if math.isfinite(value) else None
     return value

@@ -1,22 +1,28 @@
-"""The ensemble behind the live loop: checkpoints by name, or a saved engine, warmed up."""
+"""Loads the networks of the live loop: checkpoints, or a saved engine, warmed up."""
 
 from __future__ import annotations
 
-import hashlib
 import os
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-_SIDECAR = "engine.json"  # deploy.saved's, which would import torch
+from clipassistnet import files
+
+if TYPE_CHECKING:
+    from clipassistnet.deploy import Predictor
 
 
 def checkpoints(names: list[str]) -> list[str]:
-    """The checkpoint of each name: a run's folder, or the file; of a saved engine, its sidecar.
+    """The file of each name: a run folder's or a given checkpoint; a saved engine's sidecar.
 
-    FileNotFoundError for others, ValueError for an engine beside anything else.
+    Raises:
+        FileNotFoundError: there is no checkpoint of such a name.
+        ValueError: an engine is given together with anything else.
     """
-    engines = [os.path.join(n, _SIDECAR) if os.path.isdir(n) else n for n in names]
-    engines = [p for p in engines if os.path.basename(p) == _SIDECAR and os.path.isfile(p)]
+    sidecar = files.ENGINE_SIDECAR
+    engines = [os.path.join(n, sidecar) if os.path.isdir(n) else n for n in names]
+    engines = [p for p in engines if os.path.basename(p) == sidecar and os.path.isfile(p)]
     if engines:
         if len(names) > 1:
             raise ValueError(
@@ -35,12 +41,8 @@ def checkpoints(names: list[str]) -> list[str]:
 
 
 def digests(paths: list[str]) -> dict[str, str]:
-    """SHA-256 of each checkpoint (or sidecar, which holds those of its engine), for the log."""
-    result = {}
-    for path in paths:
-        with open(path, "rb") as file:
-            result[path] = hashlib.sha256(file.read()).hexdigest()
-    return result
+    """SHA-256 of each checkpoint, or of a sidecar, which holds those of its engine; for the log."""
+    return {path: files.digest(path) for path in paths}
 
 
 def load(
@@ -50,40 +52,57 @@ def load(
     threads: int | None,
     *,
     arms: bool = False,
-):
-    """The deploy.Predictor of these checkpoints, or of an engine; see deploy for its errors.
+) -> Predictor:
+    """The predictor of these checkpoints, or of an engine; `deploy` says which errors it raises.
 
-    It scores p(tip invisible), or, where it `arms`, p(clip applier in the picture): ValueError for
-    networks of the other kind. A precision that is None is float32, or the engine's own; another
-    one is taken of a saved engine alone, which has been proven (ValueError). torch is imported
-    here: it takes seconds, in which the start screen is already shown.
+    Args:
+        paths: as from `checkpoints`.
+        backend: a name of `deploy`, or "auto".
+        precision: None is float32, or the precision of an engine.
+        threads: of the CPU; None is torch's default.
+        arms: the predictor scores p(clip applier in the picture) instead of p(tip invisible).
+
+    Raises:
+        ValueError: networks of the other kind, or a precision that was not proven.
     """
-    import torch
+    import torch  # takes seconds, in which the start screen is shown
 
-    from clipassistnet import deploy, model
-    from clipassistnet.model import crop_ensemble
+    from clipassistnet import model
 
     predicts = model.CLIP_APPLIER if arms else model.TIP_INVISIBLE
     if threads:
         torch.set_num_threads(threads)
-    if os.path.basename(paths[0]) == _SIDECAR:
-        predictor = deploy.open_engine(os.path.dirname(paths[0]))
-        model.require_question(predictor.predicts, predicts, paths[0])
-        if backend not in ("auto", predictor.backend) or precision not in (
-            None,
-            predictor.precision,
-        ):
-            raise ValueError(f"{paths[0]}: is {predictor.name}, not {backend} {precision or ''}")
-    elif precision not in (None, "float32"):
-        raise ValueError(
-            f"precision {precision}: nobody has proven that these networks give the same answers "
-            "in it; make an engine of them with clipassistnet deploy convert, which does"
-        )
+    if os.path.basename(paths[0]) == files.ENGINE_SIDECAR:
+        predictor = _open_engine(paths[0], backend, precision, predicts)
     else:
-        ensemble = crop_ensemble.ensemble(paths, predicts=predicts)
-        size = ensemble.spec["image_size"]
-        predictor = deploy.load(backend, ensemble, size, precision=precision or "float32")
-    # The first call is slow everywhere: it must not be that of the first picture.
+        predictor = _load_checkpoints(paths, backend, precision, predicts)
+    # The first call is slow everywhere, so it is not left to the first picture.
     size = predictor.image_size
     predictor.predict(np.zeros((1, size, size, 3), np.uint8))
     return predictor
+
+
+def _open_engine(sidecar: str, backend: str, precision: str | None, predicts: str) -> Predictor:
+    from clipassistnet import deploy, model
+
+    predictor = deploy.open_engine(os.path.dirname(sidecar))
+    model.require_question(predictor.predicts, predicts, sidecar)
+    if backend not in ("auto", predictor.backend) or precision not in (None, predictor.precision):
+        raise ValueError(f"{sidecar}: is {predictor.name}, not {backend} {precision or ''}")
+    return predictor
+
+
+def _load_checkpoints(
+    paths: list[str], backend: str, precision: str | None, predicts: str
+) -> Predictor:
+    from clipassistnet import deploy
+    from clipassistnet.model import crop_ensemble
+
+    if precision not in (None, "float32"):
+        raise ValueError(
+            f"precision {precision}: not proven for these networks to give the same answers; "
+            "make an engine of them with clipassistnet deploy convert, which proves it"
+        )
+    ensemble = crop_ensemble.ensemble(paths, predicts=predicts)
+    size = ensemble.spec["image_size"]
+    return deploy.load(backend, ensemble, size, precision="float32")

@@ -2,33 +2,35 @@
 
 from __future__ import annotations
 
-import math
+import sys
+import time
 from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import cv2
 import numpy as np
 
-from clipassistnet.live.history import History
+from clipassistnet.live.arming import AutomaticArming
 from clipassistnet.live.journal import Journal
-from clipassistnet.live.overlay import Overlay, View
 from clipassistnet.live.picture_check import PictureCheck
-from clipassistnet.live.progress import Progress
 from clipassistnet.live.recorder import Writer, require_pyav
+from clipassistnet.live.session import Picture, Score, Session
 from clipassistnet.live.source import SourceError
-from clipassistnet.live.state import Assistant, State
-from clipassistnet.live.switches import Appearance
+from clipassistnet.live.state import Assistant
 
-_BATCH = 16  # frames that go through the network at a time
+if TYPE_CHECKING:
+    from av.container import InputContainer
+    from av.video.stream import VideoStream
+
+_BATCH = 16  # frames that go through the network at once
 _MISSING = 0.5  # seconds at the end of a file that are more than rounding, and a frame or two
 
 
-class _Frame(NamedTuple):
-    """A frame, BGR uint8 (H, W, 3), its time in the video, and why it cannot be scored."""
+class Rendered(NamedTuple):
+    """Frames in an overlay video, and the time stamp of the last one in seconds."""
 
-    time: float
-    pixels: np.ndarray
-    fault: str
+    frames: int
+    seconds: float
 
 
 def render(
@@ -37,95 +39,100 @@ def render(
     assistant: Assistant,
     out: str,
     journal: Journal | None = None,
-    appearance: Appearance | None = None,
-) -> dict:
-    """Write the overlay video of the file `path` to `out` (Matroska); returns frames and seconds.
+    arming: AutomaticArming | None = None,
+) -> Rendered:
+    """Write the overlay video of the file `path` to `out` (Matroska).
 
-    `predict` scores uint8 RGB (N, H, W, 3); `appearance` arms by itself, else the assistant stays
-    as it is. What the live loop decides by the clock is decided by the video's time stamps here,
-    with the same rules; nothing is dropped, so a score's delay is none. Raises SourceError where
-    the file breaks off, is shorter than it says or changes its size: what was written up to there
-    stays and can be played. An error of the network ends the rendering.
+    The states are those of the live loop, but by the video's time stamps instead of the clock: no
+    frame is dropped, and a score has no delay. `predict` scores uint8 RGB (N, H, W, 3). Without
+    `arming` the assistant stays armed or not, as it is.
+
+    Raises:
+        SourceError: the file is damaged, ends early or changes its size. What was written until
+            then remains and can be played. Errors of the network are raised as they are.
     """
     require_pyav()
-    writer, judge = None, _Judge(assistant, journal, appearance)
+    session = Session(assistant, arming=arming, log=journal.write if journal else None)
     with _open(path) as container:
         stream = container.streams.video[0]
         stream.thread_type = "AUTO"
-        duration, rate = _duration(container, stream), _rate(stream)
-        progress, frames, now = Progress(duration), 0, 0.0
+        duration, rate = _duration(container, stream), max(1, round(stream.average_rate or 25))
+        writer, progress, frames, now = None, _Progress(duration), 0, 0.0
         try:
             for batch in _batches(_decoded(container, stream, path)):
-                scores = _scores(predict, batch)
-                presences = _scores(appearance.predict, batch) if appearance else scores
-                for frame, score, presence in zip(batch, scores, presences):
-                    frames, now = frames + 1, frame.time
-                    canvas = judge.canvas(frame, score, presence)
+                for score in _scores(batch, predict, arming):
+                    canvas = _step(session, score, journal)
                     if writer is None:
                         writer = Writer(out, (canvas.shape[1], canvas.shape[0]), rate)
+                    frames, now = score.picture.number, score.picture.arrival
                     writer.write(canvas, now)
                 progress.update(frames, now)
         finally:
             if writer is not None:
                 writer.close()
         if duration is not None and duration - now > max(_MISSING, 2 / rate):
-            raise SourceError(
-                f"{path}: ends after {now:.2f} s, says that it is {duration:.2f} s long"
-            )
+            raise SourceError(f"{path}: ends after {now:.2f} s, its header says {duration:.2f} s")
         progress.update(frames, now, done=True)
-    return {"frames": frames, "seconds": now}
+    return Rendered(frames, now)
 
 
-def _open(path: str):
+def _step(session: Session, score: Score, journal: Journal | None) -> np.ndarray:
+    """The canvas of the next frame, BGR uint8; a faulty frame has no score."""
+    picture = score.picture
+    now = picture.arrival
+    session.take(now, picture, [] if picture.fault else [score])
+    decision = session.decide(now)
+    if journal is not None:
+        fields = {"state": decision.state.value, "cause": decision.cause}
+        journal.write("decision", now, picture=picture.number, score=score.value, **fields)
+    return session.canvas(now, [f"offline   {now:.2f} s"])
+
+
+def _open(path: str) -> InputContainer:
     import av
 
     try:
         container = av.open(path)
         if not container.streams.video:
-            raise SourceError(f"{path}: holds no video")
+            raise SourceError(f"{path}: contains no video")
     except av.error.FFmpegError as error:
         raise SourceError(f"{path}: cannot be opened as video ({error.strerror})") from error
     return container
 
 
-def _duration(container, stream) -> float | None:
-    """Seconds of the video as the file tells it, if it does; that of the sound may be another."""
+def _duration(container: InputContainer, stream: VideoStream) -> float | None:
+    """Seconds of the video by the file's header, if it has them; the sound may be longer."""
     if stream.duration is not None:
         return float(stream.duration * stream.time_base)
     return container.duration / 1e6 if container.duration else None
 
 
-def _rate(stream) -> int:
-    """Frames a second, a whole number of at least 1."""
-    return max(1, round(stream.average_rate or 25))
-
-
-def _decoded(container, stream, path: str) -> Iterator[_Frame]:
+def _decoded(container: InputContainer, stream: VideoStream, path: str) -> Iterator[Picture]:
     import av
 
-    check, first, last = PictureCheck(), None, -1.0
+    check, first, last, number = PictureCheck(), None, -1.0, 0
     try:
         for frame in container.decode(stream):
             if frame.time is None:
                 raise SourceError(f"{path}: frame after {last:.2f} s has no time stamp")
             first = frame.time if first is None else first
-            last = frame.time - first
-            # Old releases of PyAV do not tell how a picture is turned.
+            last, number = frame.time - first, number + 1
+            # Old releases of PyAV do not know how a picture is rotated.
             turns = getattr(frame, "rotation", 0) // 90
             pixels = np.ascontiguousarray(np.rot90(frame.to_ndarray(format="bgr24"), turns))
             fault = "damaged picture" if frame.is_corrupt else check.fault(pixels)
             if fault.startswith("wrong"):
                 raise SourceError(f"{path}: at {last:.2f} s: {fault}")
-            yield _Frame(last, pixels, fault)
+            yield Picture(number, last, pixels, fault)
     except av.error.FFmpegError as error:
         raise SourceError(f"{path}: breaks off after {last:.2f} s ({error.strerror})") from error
 
 
-def _batches(frames: Iterator[_Frame]) -> Iterator[list[_Frame]]:
-    batch = []
+def _batches(pictures: Iterator[Picture]) -> Iterator[list[Picture]]:
+    batch: list[Picture] = []
     try:
-        for frame in frames:
-            batch.append(frame)
+        for picture in pictures:
+            batch.append(picture)
             if len(batch) == _BATCH:
                 yield batch
                 batch = []
@@ -136,52 +143,55 @@ def _batches(frames: Iterator[_Frame]) -> Iterator[list[_Frame]]:
         yield batch
 
 
-def _scores(predict: Callable[[np.ndarray], np.ndarray], batch: list[_Frame]) -> list[float]:
-    """A score of each frame; NaN for those that cannot be scored."""
-    scores = np.full(len(batch), np.nan)
-    sound = [index for index, frame in enumerate(batch) if not frame.fault]
-    if sound:
-        pictures = [cv2.cvtColor(batch[index].pixels, cv2.COLOR_BGR2RGB) for index in sound]
-        scores[sound] = predict(np.stack(pictures))
-    return scores.tolist()
+def _scores(
+    batch: list[Picture],
+    predict: Callable[[np.ndarray], np.ndarray],
+    arming: AutomaticArming | None,
+) -> list[Score]:
+    """A score of each picture; NaN for those with a fault."""
+    values = np.full((2, len(batch)), np.nan)
+    usable = [index for index, picture in enumerate(batch) if not picture.fault]
+    if usable:
+        frames = [cv2.cvtColor(batch[index].frame, cv2.COLOR_BGR2RGB) for index in usable]
+        values[0, usable] = predict(np.stack(frames))
+        if arming:
+            values[1, usable] = arming.predict(np.stack(frames))
+    return [
+        Score(picture, value, clip_applier=clip_applier)
+        for picture, value, clip_applier in zip(batch, *values.tolist())
+    ]
 
 
-class _Judge:
-    """Decides, draws and logs frame by frame."""
+class _Progress:
+    """A bar in a terminal, a line every tenth in a log; `duration` in seconds, None if unknown."""
 
-    def __init__(
-        self, assistant: Assistant, journal: Journal | None, appearance: Appearance | None
-    ) -> None:
-        self._assistant, self._journal, self._appearance = assistant, journal, appearance
-        self._overlay, self._history, self._count = None, History(), 0
+    def __init__(self, duration: float | None) -> None:
+        self._duration, self._start = duration, time.monotonic()
+        self._terminal = sys.stderr.isatty()
+        self._shown_at, self._tenths = 0.0, 0
 
-    def canvas(self, frame: _Frame, score: float, presence: float) -> np.ndarray:
-        """The canvas of the next frame, BGR uint8."""
-        now, self._count = frame.time, self._count + 1
-        self._overlay = self._overlay or Overlay(frame.pixels.shape[1::-1])
-        self._assistant.picture(now, frame.fault)
-        if not frame.fault:
-            self._assistant.scored(now, score)
-        self._arm(presence, now)
-        decision = self._assistant.decide(now)
-        self._history.add(now, score, decision.state)
-        fields = {"state": decision.state.value, "cause": decision.cause}
-        self._log("decision", now, picture=self._count, score=score, **fields)
-        shown = math.nan if decision.state is State.NO_SIGNAL else self._assistant.score
-        notes, threshold = f"offline   {now:.2f} s", self._assistant.alarm.threshold
-        view = View(decision, shown, threshold, now, notes, fresh=True)
-        return self._overlay.draw(frame.pixels, view, self._history)
+    def update(self, frames: int, seconds: float, done: bool = False) -> None:
+        """Show that this many frames are written, up to this time of the video."""
+        now = time.monotonic()
+        share = min(1.0, seconds / self._duration) if self._duration else 0.0
+        tenths = 10 if done else int(10 * share)
+        due = now - self._shown_at > 0.2 if self._terminal else tenths > self._tenths
+        if done or due:
+            self._shown_at, self._tenths = now, tenths
+            self._show(self._text(frames, seconds, 1.0 if done else share, now), done)
 
-    def _arm(self, presence: float, now: float) -> None:
-        """Arm or disarm where a clip applier appeared or is gone."""
-        if self._appearance is None:
-            return
-        self._appearance.scored(now, presence)
-        order = self._appearance.poll()
-        if order is not None and order != self._assistant.armed:
-            self._assistant.armed = order
-            self._log("armed" if order else "disarmed", now, by=self._appearance.name)
+    def _text(self, frames: int, seconds: float, share: float, now: float) -> str:
+        spent = now - self._start
+        pace = f"{frames / spent:.1f} frames/s, {seconds / spent:.2f} x real time"
+        if not self._duration:
+            return f"{frames} frames, length unknown, {pace}"
+        filled = round(30 * share)
+        left = f", {spent * (1 - share) / share:.0f} s left" if 0 < share < 1 else ""
+        return f"[{'#' * filled}{'.' * (30 - filled)}] {share:4.0%} {frames} frames, {pace}{left}"
 
-    def _log(self, event: str, now: float, **fields: object) -> None:
-        if self._journal is not None:
-            self._journal.write(event, now, **fields)
+    def _show(self, text: str, done: bool) -> None:
+        if self._terminal:
+            sys.stderr.write(f"\r{text:<100}" + ("\n" if done else ""))
+        else:
+            sys.stderr.write(text + "\n")
+        sys.stderr.flush()

@@ -1,4 +1,4 @@
-"""The picture in its frame: the state around it, figures under it, nothing upon it."""
+"""The overlay: the picture with the state around it and figures below it; nothing covers it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 
 from clipassistnet.live.history import History
 from clipassistnet.live.state import Decision, State
-from clipassistnet.live.state_style import SIGNS, WHITE, fitted, patterned, text_size, write
+from clipassistnet.live.state_style import STYLES, WHITE, fitted, patterned, text_size, write
 
 DISCLAIMER = "For research. Not a medical device."
 _GREY = (170, 170, 170)
@@ -17,10 +17,10 @@ _NARROWEST = 480  # pixels
 _SMALLEST = 8  # pixels, capitals of the small figures
 
 
-class View(NamedTuple):
-    """What there is to show beside the picture.
+class OverlayContent(NamedTuple):
+    """What is shown beside the picture.
 
-    `fresh`: the picture is of now; one that is not is darkened, or it would be taken for live.
+    `fresh`: the picture is current. An old picture is darkened, or it would be taken for live.
     """
 
     decision: Decision
@@ -34,9 +34,9 @@ class View(NamedTuple):
 class Overlay:
     """Draws pictures of one size (width, height).
 
-    The state's pattern lies around the picture, its word above, the score, its history and notes
-    below: the canvas is larger than the picture, no pixel of which is covered. A small picture is
-    enlarged by a whole number, for the words to find room.
+    The state's pattern surrounds the picture. Above it is the state's word, below it are the score,
+    its history and notes. The canvas is larger than the picture, so no pixel of the picture is
+    covered. A small picture is enlarged by a whole number, so that there is room for the words.
     """
 
     def __init__(self, size: tuple[int, int]) -> None:
@@ -44,25 +44,27 @@ class Overlay:
         self.width, self.height = size[0] * self.zoom, size[1] * self.zoom
         self.edge = max(8, round(self.height / 24))
         self.banner, self.strip = max(28, self.height // 9), max(44, self.height // 9)
-        # Even sides, for the video's chroma is stored at half of them.
+        # Even sides: a video stores colour at half the width and height.
         self._shape = (
             (self.banner + self.height + self.edge + self.strip + 1) // 2 * 2,
             (self.width + 2 * self.edge + 1) // 2 * 2,
         )
         self._frames = {state: self._frame(state) for state in State}
 
-    def draw(self, picture: np.ndarray | None, view: View, history: History) -> np.ndarray:
+    def draw(
+        self, picture: np.ndarray | None, content: OverlayContent, history: History
+    ) -> np.ndarray:
         """The canvas, BGR uint8. `picture` BGR (height, width, 3), or None before the first."""
-        canvas = self._frames[view.decision.state].copy()
+        canvas = self._frames[content.decision.state].copy()
         if picture is not None:
-            picture = picture if view.fresh else _darkened(picture)
+            picture = picture if content.fresh else _darkened(picture)
             if self.zoom > 1:
                 size = (self.width, self.height)
                 picture = cv2.resize(picture, size, interpolation=cv2.INTER_NEAREST)
             self.place(canvas)[:] = picture
-        if view.decision.cause:
-            self._write_cause(canvas, view.decision)
-        self._draw_strip(canvas[self.banner + self.height + self.edge :], view, history)
+        if content.decision.cause:
+            self._write_cause(canvas, content.decision)
+        self._draw_strip(canvas[self.banner + self.height + self.edge :], content, history)
         return canvas
 
     def place(self, canvas: np.ndarray) -> np.ndarray:
@@ -82,12 +84,12 @@ class Overlay:
         else:
             left = (width - text_size(_word(state), size)) // 2
             self._plate(canvas, left - self.edge, width - left + self.edge, state)
-        write(canvas, _word(state), (left, (self.banner + size) / 2), size, SIGNS[state].text)
+        write(canvas, _word(state), (left, (self.banner + size) / 2), size, STYLES[state].text)
         return canvas
 
     def _plate(self, canvas: np.ndarray, left: int, right: int, state: State) -> None:
-        """Plain ground under a text: on the bare pattern it could not be read."""
-        canvas[: self.banner, max(0, left) : right] = SIGNS[state].paper
+        """A plain background for a text, which could not be read on the pattern."""
+        canvas[: self.banner, max(0, left) : right] = STYLES[state].background
 
     def _word_height(self, state: State) -> float:
         return self.banner * (0.42 if state is State.NO_SIGNAL else 0.55)
@@ -104,30 +106,30 @@ class Overlay:
             canvas, left, left + text_size(decision.cause, size) + self.edge, decision.state
         )
         baseline = (self.banner + size) / 2
-        write(canvas, decision.cause, (left, baseline), size, SIGNS[decision.state].text)
+        write(canvas, decision.cause, (left, baseline), size, STYLES[decision.state].text)
 
-    def _draw_strip(self, strip: np.ndarray, view: View, history: History) -> None:
+    def _draw_strip(self, strip: np.ndarray, content: OverlayContent, history: History) -> None:
         pad, height = self.edge, strip.shape[0]
-        score = "--" if np.isnan(view.score) else f"{view.score:.2f}"
+        score = "--" if np.isnan(content.score) else f"{content.score:.2f}"
         size = height * 0.36
         label = max(_SMALLEST, height * 0.15)
         write(strip, score, (pad, height * 0.46), size, WHITE)
-        caption = f"p(invisible), alarm from {view.threshold:.2f}"
+        caption = f"p(invisible), alarm from {content.threshold:.2f}"
         write(strip, caption, (pad, height * 0.86), label, _GREY)
         left = 2 * pad + text_size(caption, label)
         right = max(left + pad, int(strip.shape[1] * 0.62))
-        history.draw(strip[4 : height - 4, left:right], view.now, view.threshold)
+        history.draw(strip[4 : height - 4, left:right], content.now, content.threshold)
         room = strip.shape[1] - right - 2 * pad
-        for text, baseline in ((view.notes, 0.4), (DISCLAIMER, 0.86)):
+        for text, baseline in ((content.notes, 0.4), (DISCLAIMER, 0.86)):
             at = (right + pad, height * baseline)
             write(strip, text, at, fitted(text, label, room), _GREY)
 
 
 def start_screen(lines: list[str]) -> np.ndarray:
-    """The first thing seen, 960 x 540: what this is not, and the lines about what it is."""
+    """The first screen, BGR uint8 (540, 960, 3): the disclaimer, and these lines."""
     canvas = np.full((540, 960, 3), 20, np.uint8)
     write(canvas, "ClipAssistNet", (60, 110), 40, WHITE)
-    write(canvas, DISCLAIMER, (60, 190), 28, SIGNS[State.NO_SIGNAL].paper)
+    write(canvas, DISCLAIMER, (60, 190), 28, STYLES[State.NO_SIGNAL].background)
     for number, line in enumerate(lines):
         write(canvas, line, (60, 260 + 36 * number), 14, _GREY)
     return canvas

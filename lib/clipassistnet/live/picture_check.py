@@ -1,4 +1,4 @@
-"""Is a picture one to be scored? Its format, its size, darkness, and whether it stands still."""
+"""Whether a picture can be scored: its format, size and brightness, and whether it is frozen."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Recording the overlay: Matroska that can be played up to the last picture, whatever happens."""
+"""Records the overlay as Matroska, which can be played up to the last picture after a crash."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def require_pyav() -> None:
 
 
 def free_name(path: str, part: int = 1) -> str:
-    """`path`, or with -2, -3 ... before its ending from `part` on: no recording is overwritten."""
+    """`path`, or `path` with -2, -3 ... before its ending where files with these names exist."""
     stem, ending = os.path.splitext(path)
     while True:
         name = path if part == 1 else f"{stem}-{part}{ending}"
@@ -49,16 +49,16 @@ class Writer:
         """OSError where the file cannot be written; `rate` (pictures a second) is nominal."""
         import av
 
-        # Python's own unbuffered file, so that a full disk is told by the write that met it.
+        # Python's own unbuffered file: the write that meets a full disk raises the error.
         self._file = open(path, "wb", buffering=0)  # noqa: SIM115
-        # A cluster is written when it is whole: one each picture, or a crash takes seconds with it.
+        # A cluster is written when it is complete: one for each picture, or a crash loses seconds.
         options = {"flush_packets": "1", "cluster_time_limit": "1"}
         try:
             self._container = av.open(self._file, "w", format="matroska", options=options)
             self._stream = self._container.add_stream("libx264", rate=rate)
             self._stream.width, self._stream.height = size
             self._stream.pix_fmt = "yuv420p"
-            # Without delay: no picture waits in the encoder for the next ones.
+            # No delay: no picture waits in the encoder for the next ones.
             codec = {"preset": "ultrafast", "tune": "zerolatency", "crf": "23", "g": str(rate)}
             self._stream.options = codec
             self._stream.codec_context.time_base = _TIME_BASE
@@ -85,30 +85,32 @@ class Writer:
             self._file.close()
 
     def abandon(self) -> None:
-        """Close after a failed write: whatever the container wants to add fails as well."""
+        """Close after a failed write, whatever else fails."""
         for part in (self._container, self._file):
-            with contextlib.suppress(Exception):  # the fault was told already, by the write
+            with contextlib.suppress(Exception):  # the write has reported its fault already
                 part.close()
 
 
 class Recorder(threading.Thread):
-    """Writes pictures in a thread of its own. When that fails it goes on in a further file.
+    """Writes pictures in its own thread. After a failure it continues in a new file.
 
-    `path`: the first file; further ones are numbered (see free_name). `fault` says why nothing is
-    being written, `dropped` counts pictures that came faster than they could be encoded.
+    `path`: the first file; the next ones are numbered (see free_name). `fault` says why nothing is
+    being written. `dropped` counts pictures that came faster than they could be encoded.
     """
 
     def __init__(self, path: str) -> None:
+        """RecordError without PyAV, or where the folder cannot be written to."""
         require_pyav()
         folder = os.path.dirname(path) or "."
         if not os.access(folder, os.W_OK):
-            raise RecordError(f"{path}: {folder} is no folder that can be written to")
+            raise RecordError(f"{path}: no folder {folder} that can be written to")
         super().__init__(name="recorder", daemon=True)
         self._path, self.path = path, free_name(path)
         self.dropped = 0
-        self._pictures = queue.Queue(_QUEUE)  # type: queue.Queue
-        self._writer = None  # type: Writer | None
-        self._failed, self._retry_at, self._writing_since = "", 0.0, None
+        self._pictures: queue.Queue[tuple[np.ndarray, float] | None] = queue.Queue(_QUEUE)
+        self._writer: Writer | None = None
+        self._failed, self._retry_at = "", 0.0
+        self._writing_since: float | None = None
         self.start()
 
     @property
@@ -127,6 +129,7 @@ class Recorder(threading.Thread):
             self.dropped += 1
 
     def run(self) -> None:
+        """Write pictures until `close` is called."""
         while True:
             job = self._pictures.get()
             if job is None:
@@ -137,7 +140,7 @@ class Recorder(threading.Thread):
             try:
                 self._write(*job)
                 self._failed = ""
-            except Exception as error:  # of the disk or of FFmpeg: the record is what fails
+            except Exception as error:  # of the disk or of FFmpeg: only the recording fails
                 self._give_up(error)
             finally:
                 self._writing_since = None

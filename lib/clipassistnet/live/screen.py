@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
+from typing import Protocol
 
 import cv2
 import numpy as np
@@ -16,27 +17,41 @@ class ScreenError(RuntimeError):
     """A window that cannot be opened, and what would help."""
 
 
+class Screen(Protocol):
+    """Where the overlay is shown."""
+
+    def show(self, canvas: np.ndarray) -> None:
+        """Show a canvas, BGR uint8 (H, W, 3)."""
+
+    def key(self) -> str:
+        """The key pressed since the last call, "" for none."""
+
+    def close(self) -> None:
+        """Show nothing any more."""
+
+
 class NoScreen:
     """For a machine without a display: shows nothing, has no keys."""
 
     def show(self, canvas: np.ndarray) -> None:
-        pass
+        """Do nothing."""
 
     def key(self) -> str:
+        """No key."""
         return ""
 
     def close(self) -> None:
-        pass
+        """Do nothing."""
 
 
 class Window:
-    """A window of OpenCV; used from the main thread alone."""
+    """A window of OpenCV; for the main thread only."""
 
     def __init__(self) -> None:
         """ScreenError where there is no display, or this OpenCV has no windows."""
         _require_display()
         cv2.namedWindow(_TITLE, cv2.WINDOW_NORMAL | cv2.WINDOW_KEEPRATIO | cv2.WINDOW_GUI_NORMAL)
-        self._shape = None
+        self._shape: tuple[int, ...] | None = None
 
     def show(self, canvas: np.ndarray) -> None:
         """Show a canvas, BGR uint8 (H, W, 3)."""
@@ -53,6 +68,7 @@ class Window:
         return chr(code).lower() if code != 0xFF else ""
 
     def close(self) -> None:
+        """Close the window."""
         with contextlib.suppress(cv2.error):  # it was closed by hand
             cv2.destroyWindow(_TITLE)
 
@@ -65,7 +81,7 @@ def _require_display() -> None:
             "JetPack's or the distribution's OpenCV (python3-opencv); or pip uninstall "
             "opencv-python-headless and pip install opencv-python"
         )
-    # Qt would end the process where there is no display, without an exception.
+    # Without a display Qt would end the process instead of raising an exception.
     displays = ("DISPLAY", "WAYLAND_DISPLAY", "QT_QPA_PLATFORM")
     if sys.platform.startswith("linux") and not any(os.environ.get(name) for name in displays):
         raise ScreenError("no display (DISPLAY is not set): use --display none, or log in at one")

@@ -1,4 +1,4 @@
-"""An optional sound where the state changes: for eyes that are on the duct, not on the corner."""
+"""An optional sound when the state changes, for a surgeon who does not look at the screen."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ import numpy as np
 from clipassistnet.live.state import State
 
 _RATE = 22050  # samples a second
-# Two falling tones for an alarm, one low tone for a signal that is lost. Silence means nothing: it
-# is never the sign that a tip is visible.
+# Two falling tones for an alarm, one low tone for a lost signal. Silence is never a sign that a tip
+# is visible.
 _TONES = {State.NOT_VISIBLE: (880, 660), State.NO_SIGNAL: (220,)}  # hertz
 _SECONDS = 0.15  # of a tone
 
@@ -23,10 +23,10 @@ class SoundError(RuntimeError):
 
 
 class Sound:
-    """Plays a short tone when a state is entered that has one, by ALSA's player.
+    """Plays a short tone for the states that have one, by ALSA's player.
 
-    A player of its own process: Python's wheels bring none that a Jetson has too, and a sound card
-    that hangs must hold up nothing.
+    The player is a process of its own: no Python package for it is built for a Jetson, and a sound
+    card that hangs must hold up nothing.
     """
 
     def __init__(self) -> None:
@@ -35,10 +35,10 @@ class Sound:
         if not self._player:
             raise SoundError("--sound needs the player aplay: apt install alsa-utils")
         self._waves = {state: _wave(tones) for state, tones in _TONES.items()}
-        self._playing = None  # type: subprocess.Popen | None
+        self._playing: subprocess.Popen[bytes] | None = None
 
     def play(self, state: State) -> None:
-        """Begin the tone of this state, if it has one and no other is playing; never waits."""
+        """Start the tone of this state, if it has one and no other is playing; never waits."""
         if state not in self._waves or (self._playing and self._playing.poll() is None):
             return
         try:
@@ -48,15 +48,15 @@ class Sound:
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
             )
-            # A pipe holds 64 KiB, more than these waves are: this write does not wait.
+            # A pipe holds 64 KiB, which is more than these waves: this write does not wait.
             self._playing.stdin.write(self._waves[state])
             self._playing.stdin.close()
-        except OSError:  # no process is to be had, or it ended at once without a sound card
+        except OSError:  # no process could be started, or it ended at once for lack of a sound card
             pass
 
 
-def _wave(tones: tuple) -> bytes:
-    """A mono 16-bit WAV file of these tones (hertz), one after the other, each fading out."""
+def _wave(tones: tuple[int, ...]) -> bytes:
+    """A mono 16-bit WAV file of these tones (hertz), one after another, each fading out."""
     times = np.arange(int(_SECONDS * _RATE)) / _RATE
     samples = [np.sin(2 * np.pi * tone * times) * (1 - times / _SECONDS) for tone in tones]
     file = io.BytesIO()

@@ -28,7 +28,7 @@ class Source:
         self._due = time.monotonic()
 
     def read(self) -> np.ndarray | None:
-        """The next picture, BGR uint8 (H, W, 3); None where there is none any more."""
+        """The next picture, BGR uint8 (H, W, 3); None where there is no more."""
         if self.finite:
             time.sleep(max(0.0, self._due - time.monotonic()))
             self._due += self._interval
@@ -36,15 +36,20 @@ class Source:
         return frame if good else None
 
     def close(self) -> None:
+        """Close the source."""
         self._capture.release()
 
 
 def opener(name: str, size: tuple[int, int] | None = None) -> Callable[[], Source]:
-    """A function that opens the source of this name, and may be called again when it is lost.
+    """A function that opens the source of this name, and opens it again when it was lost.
 
-    `name`: a camera's index; a GStreamer pipeline (with " ! " in it); an address such as
-    rtsp://...; else a file. A camera is asked for pictures of `size` (width, height).
-    Raises SourceError, here for what can never work, and when called for what may work later.
+    Args:
+        name: a camera's index; a GStreamer pipeline (with " ! " in it); an address such as
+            rtsp://...; or a file.
+        size: width and height that a camera should give.
+
+    Raises:
+        SourceError: the source can never work. The function raises it for what may work later.
     """
     public = without_password(name)
     if name.isdigit():
@@ -72,9 +77,9 @@ def opener(name: str, size: tuple[int, int] | None = None) -> Callable[[], Sourc
 
 
 def without_password(name: str) -> str:
-    """A source's name as it may be shown and logged.
+    """A source's name for screen and log.
 
-    Left out: user and password of an address, and what cameras and GStreamer take as password=...
+    It lacks the user and password of an address, and the value of password=... and its like.
     """
     name = re.sub(r"//[^/\s]*@", "//", name)
     return re.sub(r"(?i)\b(password|passwd|pwd|user-pw)=[^&\s]*", r"\1=", name)

@@ -1,4 +1,4 @@
-"""What may be shown: the four states, and the one rule by which nothing stale is ever shown."""
+"""The four states, and the one rule that keeps a stale answer from being shown."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import NamedTuple
 
 from clipassistnet.alarm import Alarm
 
-# Seconds from the arrival of the newest picture with a good score to "no signal". Below the half
-# second that is promised, for the screen has to be drawn as well. A source or a network that gives
-# fewer than some seven pictures a second never gets a state.
+# Seconds from the arrival of the newest picture with a good score to "no signal". Less than the
+# half second that is promised, because drawing takes time too. A source or a network that gives
+# fewer than about seven pictures a second never gets a state.
 LIMIT = 0.3
-# Seconds without a fault before a state is shown again, so that a loose plug does not flicker.
+# Seconds without a fault before a state is shown again, so that a loose plug causes no flicker.
 RECOVERY = 0.5
 
 
@@ -35,31 +35,31 @@ class Decision(NamedTuple):
 class Assistant:
     """Turns pictures and scores, each with a time stamp, into the state to be shown.
 
-    One rule covers every fault: the newest picture that was sound *and* got a finite score arrived
-    at most LIMIT seconds ago, or the state is NO_SIGNAL. Whatever goes wrong, in the camera, the
-    network or this program, ends the arrival of such pictures. What is known of the faults serves
-    to name the cause. NO_SIGNAL goes before STANDBY: a fault shows before it is needed.
+    One rule covers every fault: the state is NO_SIGNAL unless the newest picture without a fault
+    that got a finite score arrived at most LIMIT seconds ago. Any failure of the camera, the
+    network or this program ends the arrival of such pictures. The faults that are reported only
+    name the cause. NO_SIGNAL has priority over STANDBY: a fault shows before the tool is needed.
 
-    It holds no thread and reads no clock, so that live and offline use, and tests, share it.
-    Times are seconds on any one clock.
+    It has no thread and reads no clock, so that live use, offline use and tests share it. Times are
+    seconds of any one clock.
     """
 
     def __init__(self, alarm: Alarm, *, armed: bool = False) -> None:
         self.alarm, self.armed = alarm, armed
         self.score = math.nan  # of the newest scored picture
-        self.record_fault = ""  # set by who records: feedback that leaves no record is not given
+        self.record_fault = ""  # why nothing is recorded: there is no feedback without a record
         self._arrived = self._scored = self._decided = -math.inf
         self._picture_fault = self._score_fault = ""
-        self._lost, self._sound_since = "starting", math.inf
+        self._lost, self._good_since = "starting", math.inf
 
     def picture(self, time: float, fault: str = "") -> None:
-        """A picture arrived, `fault` says why it cannot be used; or the source failed, and how."""
+        """A picture arrived, and `fault` says why it cannot be used; or the source failed so."""
         self._arrived, self._picture_fault = time, fault
 
     def scored(self, arrival: float, score: float, fault: str = "") -> None:
-        """The network's score of the picture that arrived then, or why there is none."""
+        """The network's score of the picture that arrived then, or why there is no score."""
         self._score_fault = fault
-        # The margin is for rounding in half precision; a logit, or NaN, is no probability.
+        # The margin allows for rounding in half precision. A logit, or NaN, is no probability.
         if not fault and not -0.01 <= score <= 1.01:
             self._score_fault = f"the model gave {score:.3g} for a score of 0 to 1"
         if self._score_fault:
@@ -68,16 +68,16 @@ class Assistant:
         self.alarm.update(score, arrival)
 
     def decide(self, now: float) -> Decision:
-        """The state to be shown from now until the next call."""
+        """The state that is shown from now until the next call."""
         fault = self._fault(now)
         self._decided = now
         if fault:
-            self._lost, self._sound_since = fault, math.inf
+            self._lost, self._good_since = fault, math.inf
             self.alarm.reset()
             return Decision(State.NO_SIGNAL, fault)
         if self._lost:
-            self._sound_since = min(self._sound_since, now)
-            if now - self._sound_since < RECOVERY:
+            self._good_since = min(self._good_since, now)
+            if now - self._good_since < RECOVERY:
                 return Decision(State.NO_SIGNAL, "the signal must last half a second")
             self._lost = ""
         if not self.armed:
@@ -88,7 +88,7 @@ class Assistant:
         if self.record_fault:
             return self.record_fault
         if now - self._scored <= LIMIT:
-            # A screen that stood still for longer may have shown an old answer all the while.
+            # A screen that did not change for longer may have shown an old answer.
             held_up = now - self._decided > LIMIT and not self._lost
             return "the program was held up" if held_up else ""
         if self._picture_fault:

@@ -5,8 +5,8 @@ import time
 import numpy as np
 import pytest
 
-from clipassistnet import deploy, live
-from clipassistnet.live.profile import STAGES
+from clipassistnet import deploy
+from clipassistnet.live.profile import STAGES, stage_times
 
 
 def predictor(seconds: float) -> deploy.Predictor:
@@ -27,7 +27,7 @@ def pictures(number: int, seconds: float = 0.0):
 
 
 def test_every_stage_is_counted_where_it_belongs():
-    slow, fast = live.stages([predictor(0.03), predictor(0.0)], pictures(6, 0.02), 0.5)
+    slow, fast = stage_times([predictor(0.03), predictor(0.0)], pictures(6, 0.02), 0.5)
     assert 30 <= slow["predict"] < 60
     assert 20 <= slow["decode"] == fast["decode"] < 50  # one decoding for both
     assert fast["predict"] < 20
@@ -39,4 +39,4 @@ def test_every_stage_is_counted_where_it_belongs():
 
 def test_the_first_picture_is_not_counted():
     with pytest.raises(ValueError, match="1 pictures, expected at least 2"):
-        live.stages([predictor(0.0)], pictures(1), 0.5)
+        stage_times([predictor(0.0)], pictures(1), 0.5)
