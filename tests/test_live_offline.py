@@ -248,8 +248,10 @@ def test_live_from_the_command_line(tmp_path, run_folder, capsys, signals):
             time.sleep(0.01)
         os.kill(os.getpid(), signal.SIGUSR1)
 
-    threading.Thread(target=ask_for_a_report, daemon=True).start()
+    asking = threading.Thread(target=ask_for_a_report, daemon=True)
+    asking.start()
     assert main(["live", *live_arguments(tmp_path, run_folder, 25), *record]) == 0
+    asking.join(10)  # the signal must come before its handler is taken away
     lines = checked(log, 25)
     assert "latency" in [line["event"] for line in lines], "a report at SIGUSR1"
     printed = capsys.readouterr()
