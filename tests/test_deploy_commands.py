@@ -83,7 +83,7 @@ def test_live_takes_an_engine(folder):
 
 def test_live_takes_no_engine_or_network_of_the_other_kind(folder, tmp_path):
     network = member()
-    network.spec["predicts"] = model.CLIP_APPLIER
+    network.spec["predicts"] = model.CLIP_APPLIER_PRESENT
     model.save(network, tmp_path / "model.safetensors")
     convert = ["convert", "--backend", "openvino", "--out", str(tmp_path / "engine")]
     convert += ["--model", str(tmp_path / "model.safetensors"), "--threshold", "0.5"]

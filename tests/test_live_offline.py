@@ -21,7 +21,7 @@ from clipassistnet.live.overlay import Overlay
 from clipassistnet.live.recorder import Writer
 from clipassistnet.live.source import SourceError
 from clipassistnet.live.state import Assistant, State
-from clipassistnet.model import CLIP_APPLIER, build, load, save
+from clipassistnet.model import CLIP_APPLIER_PRESENT, build, load, save
 from tiny_videos import FPS, HEIGHT, WIDTH, encode, index_of, picture
 
 av = pytest.importorskip("av")
@@ -172,7 +172,7 @@ def test_offline_from_the_command_line(tmp_path, run_folder, capsys):
 
 def test_a_network_for_arming_arms_and_is_not_taken_for_the_other(tmp_path, run_folder, capsys):
     network = load(run_folder / "model.safetensors")
-    network.spec["predicts"] = CLIP_APPLIER
+    network.spec["predicts"] = CLIP_APPLIER_PRESENT
     always = [layer for layer in network.modules() if isinstance(layer, torch.nn.Linear)][-1]
     always.bias.data = torch.tensor([-50.0, 50.0])
     save(network, tmp_path / "model.safetensors")

@@ -1,5 +1,7 @@
 """The locator: maps to boxes, crops, training, and its form for conversion."""
 
+import copy
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -11,7 +13,7 @@ from clipassistnet import deploy, model
 from clipassistnet.data import dataset, video_source
 from clipassistnet.data.dataset import DatasetError
 from clipassistnet.evaluation.discrimination import auroc
-from clipassistnet.model import crops, locator
+from clipassistnet.model import crops, locator, locator_training
 
 SHARE = st.floats(0, 0.6)
 SIDE = st.floats(0.1, 0.4)
@@ -40,7 +42,7 @@ def scenes(count, seed):
 @settings(max_examples=50)
 def test_decoding_undoes_encoding(x, y, width, height):
     box = torch.tensor([[x, y, x + width, y + height]])
-    confidence, distances = locator.encode(box, torch.empty(1, 5, 16, 16))
+    confidence, distances = locator_training.encode(box, torch.empty(1, 5, 16, 16))
     maps = torch.cat([20 * confidence - 10, distances], dim=1)
     found, presence = locator.decode(maps)
     assert torch.allclose(found, box, atol=1e-4)
@@ -49,11 +51,11 @@ def test_decoding_undoes_encoding(x, y, width, height):
 
 def test_a_frame_without_an_applier_asks_for_no_confidence():
     boxes = torch.tensor([[0.2, 0.2, 0.6, 0.5], [torch.nan] * 4])
-    confidence, distances = locator.encode(boxes, torch.empty(2, 5, 16, 16))
+    confidence, distances = locator_training.encode(boxes, torch.empty(2, 5, 16, 16))
     assert confidence[0].max() > 0.9
     assert not confidence[1].any()
     assert not distances[1].any()
-    assert torch.isfinite(locator.loss(torch.zeros(2, 5, 16, 16), boxes))
+    assert torch.isfinite(locator_training.loss(torch.zeros(2, 5, 16, 16), boxes))
 
 
 def test_a_crop_is_what_lies_in_the_box():
@@ -74,7 +76,7 @@ def test_a_box_of_no_size_is_a_small_crop(box):
 
 @pytest.fixture(scope="module")
 def trained():
-    return locator.fit(*scenes(24, seed=0), seed=0, epochs=40)
+    return locator_training.fit(*scenes(24, seed=0), seed=0, epochs=40)
 
 
 def test_it_finds_in_new_frames_what_it_was_shown(trained):
@@ -98,7 +100,7 @@ def test_only_the_head_is_trained(trained):
 @pytest.mark.parametrize("box", [[np.nan] * 4, [0.5, 0.2, 0.4, 0.6], [0.1, np.nan, 0.4, 0.6]])
 def test_training_refuses_boxes_that_are_none(box):
     with pytest.raises(ValueError, match="box"):
-        locator.fit(np.zeros((1, 32, 32, 3), np.uint8), np.array([box]), seed=0)
+        locator_training.fit(np.zeros((1, 32, 32, 3), np.uint8), np.array([box]), seed=0)
 
 
 def test_it_converts(trained):
@@ -110,6 +112,19 @@ def test_a_saved_locator_finds_the_same(trained, tmp_path):
     loaded = locator.load(tmp_path / "locator.safetensors")
     frames = scenes(2, seed=5)[0]
     assert np.array_equal(loaded.find(frames)[0], trained.find(frames)[0])
+    assert [path.name for path in tmp_path.iterdir()] == ["locator.safetensors"]
+
+
+def test_a_file_of_another_network_is_no_locator(trained, tmp_path):
+    path = tmp_path / "locator.safetensors"
+    model.save(model.build("test_resnet", "none"), path)
+    with pytest.raises(model.ModelError, match=r"locator\.safetensors: not a locator that"):
+        locator.load(path)
+    wider = copy.deepcopy(trained)
+    wider.spec["width"] += 1
+    locator.save(wider, path)
+    with pytest.raises(model.ModelError, match=r"(?s)locator\.safetensors: .*size mismatch"):
+        locator.load(path)
 
 
 class OneFrame:
@@ -124,10 +139,10 @@ class OneFrame:
 
 def test_crops_stand_in_for_the_frame_cache():
     boxes = pd.DataFrame({"video": ["v01"], "frame": [7]}).assign(x0=0.25, y0=0.25, x1=0.5, y1=0.5)
-    one = crops.Crops(OneFrame(), boxes, 32)
+    one = crops.CroppedFrames(OneFrame(), boxes, 32)
     assert one.get("v01", 7).shape == (32, 32, 3)
     assert one.get("v01", 7).min() >= 120
-    moved = crops.Crops(OneFrame(), boxes.assign(x0=0.2), 32)
+    moved = crops.CroppedFrames(OneFrame(), boxes.assign(x0=0.2), 32)
     assert one.digest() != moved.digest()
     with pytest.raises(KeyError):
         one.get("v01", 8)
@@ -156,9 +171,10 @@ def test_training_frames_are_cropped_by_their_boxes_and_judged_ones_by_found_one
 ):
     cache = Scenes(["v01", "v02"], 8)
     seen = []
-    monkeypatch.setattr(locator, "fit", lambda *shown, seed: seen.append(shown) or trained)
+    monkeypatch.setattr(locator_training, "fit", lambda *shown, seed: seen.append(shown) or trained)
     train, judged = (cache.table[cache.table["video"] == v] for v in ("v01", "v02"))
-    _, cropped = crops.located(cache, cache.truth, train, judged, size=16, seed=0)
+    network = crops.fit_locator(cache, cache.truth, train, seed=0)
+    cropped = crops.crop_frames(cache, network, cache.truth, train, judged, size=16)
     assert len(cropped.boxes) == 16
     truth = {(v, f): box for v, f, *box in cache.truth.itertuples(index=False)}
     equal = {key: np.allclose(cropped.boxes[key], box) for key, box in truth.items()}
@@ -166,7 +182,7 @@ def test_training_frames_are_cropped_by_their_boxes_and_judged_ones_by_found_one
     pictures, boxes = seen[0]
     assert len(pictures) == len(boxes) == 8  # of the training video alone, with and without a box
     with pytest.raises(ValueError, match="v01"):
-        crops.located(cache, cache.truth, train, train, size=16, seed=0)
+        crops.crop_frames(cache, network, cache.truth, train, train, size=16)
 
 
 def test_boxes_in_pixels_become_shares_of_the_frame(monkeypatch):

@@ -170,7 +170,7 @@ def test_both_answers_weigh_alike_for_arming():
 @pytest.mark.parametrize("name", losses.LOSSES)
 def test_every_loss_has_a_gradient(name):
     logits = LOGITS.clone().requires_grad_()
-    function = losses.build(name, TRAIN.assign(teachers=0.5), NOISE)
+    function = losses.build(name, TRAIN.assign(teacher_score=0.5), NOISE)
     loss = function(logits, TARGETS, VIDEOS)
     assert loss.shape == ()
     loss.backward()
@@ -193,7 +193,7 @@ def test_distilled_by_hand():
     [
         ("focal", TRAIN, None, "loss 'focal': expected one of bce, class_weighted"),
         ("class_weighted", TRAIN[TRAIN["target"] == 0], None, "expected some of both"),
-        ("distilled", TRAIN, None, "needs the teachers' scores"),
+        ("distilled", TRAIN, None, "needs teachers' scores"),
         ("forward_corrected", TRAIN, None, "needs a transition matrix"),
         ("forward_corrected", TRAIN, NOISE.T, "rows that sum to 1"),
         ("forward_corrected", TRAIN, [[0.5, 0.5], [0.5, 0.5]], "more often than by chance"),

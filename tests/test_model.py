@@ -17,7 +17,7 @@ from torch.overrides import TorchFunctionMode, resolve_name
 from torchvision.models import resnet50
 
 from clipassistnet import model, transforms
-from clipassistnet.model import layers, weights
+from clipassistnet.model import classifier, layers, weights
 
 LITE0 = "tf_efficientnet_lite0"
 # What torch2trt converts and a forward pass may use (F.relu6 stands for hardtanh after export).
@@ -68,7 +68,7 @@ def test_resnet50_from_a_file_with_early_strides(shared):
     assert built.spec["weights"] == path.name
     full = resnet50()
     full.load_state_dict(weights.read(str(path))[0], strict=False)
-    model._stride_early(full)
+    classifier._stride_early(full)
     mean, std = built.spec["mean"], built.spec["std"]
     assert top1(full, "china.jpg", mean, std) == "bell cote"
     full.fc = built.network.fc
@@ -93,6 +93,7 @@ def test_quickened_network_computes_what_timms_does(size):
     for network in (reference, quick):
         network.load_state_dict(weights.lite0_imagenet())
     layers.quicken(quick)
+    assert quick.state_dict().keys() == reference.state_dict().keys()
     kinds = {type(layer) for layer in quick.modules()}
     assert {layers.SamePadding, layers.Depthwise} <= kinds
     with torch.no_grad():
@@ -126,11 +127,20 @@ def test_quickened_layers_have_the_same_output_and_gradients(kernel, height, wid
 
 def test_depthwise_on_a_small_map_by_hand():
     """A 3 x 3 kernel of ones on a 2 x 2 map sums the whole map at each place."""
-    layer = torch.nn.Conv2d(2, 2, 3, padding=1, groups=2, bias=False)
+    layer = layers.Depthwise(2, 2, 3, padding=1, groups=2, bias=False)
     torch.nn.init.ones_(layer.weight)
-    layer.__class__ = layers.Depthwise
     sums = layer(torch.tensor([[[[1.0, 2.0], [3.0, 4.0]], [[0.0, 1.0], [0.0, 0.0]]]]))
     assert sums.flatten().tolist() == [10.0] * 4 + [1.0] * 4
+
+
+def test_quickening_keeps_parameters_and_draws_nothing():
+    network = timm.create_model(LITE0)
+    before, drawn = dict(network.named_parameters()), torch.random.get_rng_state()
+    layers.quicken(network)
+    assert torch.equal(torch.random.get_rng_state(), drawn)
+    after = dict(network.named_parameters())
+    assert list(after) == list(before)
+    assert all(after[name] is before[name] for name in before)
 
 
 @pytest.mark.parametrize(("backbone", "last"), [(LITE0, "blocks.6"), ("resnet50", "layer4")])
@@ -221,6 +231,12 @@ def test_unknown_backbone_and_too_many_stages():
         model.build("resnet50", "none", trainable_stages=5)
 
 
+@pytest.mark.parametrize("backbone", ["caformer_s18", "convformer_s18"])
+def test_a_backbone_without_a_linear_head_is_refused(backbone):
+    with pytest.raises(model.ModelError, match=f"'{backbone}': its head is MlpHead, expected one"):
+        model.build(backbone, "none")
+
+
 def test_no_network_and_no_weights(monkeypatch, tmp_path):
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
 
@@ -291,15 +307,15 @@ def test_ensemble_refuses_what_does_not_belong_together():
 
 def test_networks_say_what_they_predict(tmp_path):
     tip, clipper = members(2, backbone="test_resnet")
-    clipper.spec["predicts"] = model.CLIP_APPLIER
-    together = model.EnsembleModule([clipper], predicts=model.CLIP_APPLIER)
-    assert together.spec["predicts"] == model.CLIP_APPLIER
+    clipper.spec["predicts"] = model.CLIP_APPLIER_PRESENT
+    together = model.EnsembleModule([clipper], predicts=model.CLIP_APPLIER_PRESENT)
+    assert together.spec["predicts"] == model.CLIP_APPLIER_PRESENT
     with pytest.raises(model.ModelError, match=r"member 0 .*: its score is p\(clip applier in the"):
         model.EnsembleModule([clipper])
     with pytest.raises(
         model.ModelError, match=r"member 1 .*: its score is p\(tip invisible\), exp"
     ):
-        model.EnsembleModule([clipper, tip], predicts=model.CLIP_APPLIER)
+        model.EnsembleModule([clipper, tip], predicts=model.CLIP_APPLIER_PRESENT)
     del tip.spec["predicts"]  # a checkpoint of the time when there was one question only
     model.save(tip, tmp_path / "old.safetensors")
     assert model.load(tmp_path / "old.safetensors").spec["predicts"] == model.TIP_INVISIBLE

@@ -8,9 +8,9 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from clipassistnet import model, training
+from clipassistnet import model, training, transforms
 from clipassistnet.model import losses
-from clipassistnet.training import learning_rate, lightning_module
+from clipassistnet.training import fitting, learning_rate, lightning_module, trainer
 from tiny_training import bright_squares, tiny_settings
 
 HISTORY = ["epoch", "train_loss", "validation_loss", "validation_auroc", "learning_rate"]
@@ -63,7 +63,7 @@ def test_trained_parameters_move_and_frozen_ones_do_not(data, tmp_path):
 def test_a_tiny_batch_overfits(data, tmp_path, monkeypatch):
     """Eight frames whose labels do not follow from them: they can only be learnt by heart."""
     cache, train, _ = data
-    monkeypatch.setattr(training.transforms, "augment", lambda transform, frame, seed: frame)
+    monkeypatch.setattr(transforms, "augment", lambda transform, frame, seed: frame)
     frames = train[:8].assign(target=[1, 1, 0, 0, 1, 0, 0, 1])
     # Five times in an epoch, so that running statistics keep up with the weights.
     often = pd.concat([frames] * 5, ignore_index=True)
@@ -110,7 +110,7 @@ def test_resumed_after_an_interruption(
     data, finished, tmp_path, monkeypatch, capsys, stopped_after, workers
 ):
     """The same weights as uninterrupted, whatever the number of workers."""
-    original = lightning_module.Keeper.on_train_epoch_end
+    original = trainer.EpochCheckpoint.on_train_epoch_end
 
     def interrupted(self, lightning_trainer, module):
         original(self, lightning_trainer, module)
@@ -118,13 +118,13 @@ def test_resumed_after_an_interruption(
             raise RuntimeError("power cut")
 
     with monkeypatch.context() as patch:
-        patch.setattr(lightning_module.Keeper, "on_train_epoch_end", interrupted)
+        patch.setattr(trainer.EpochCheckpoint, "on_train_epoch_end", interrupted)
         with pytest.raises(RuntimeError, match="power cut"):
             fit(data, tmp_path, epochs=3)
     # Of the order of frames, not of the settings' identity: `workers` is part of that.
-    monkeypatch.setattr(training, "_identity", lambda *_: "same")
+    monkeypatch.setattr(fitting, "_identity", lambda *_: "same")
     ckpt = torch.load(tmp_path / "last.ckpt", weights_only=True)
-    ckpt["callbacks"]["Keeper"]["identity"] = "same"
+    ckpt["callbacks"]["EpochCheckpoint"]["identity"] = "same"
     torch.save(ckpt, tmp_path / "last.ckpt")
     resumed = fit(data, tmp_path, epochs=3, workers=workers)
     assert f"resuming after epoch {stopped_after}" in capsys.readouterr().out
@@ -139,14 +139,14 @@ def test_the_schedule_survives_an_interruption(data, tmp_path, monkeypatch):
     # What it learns is wrong of these: their loss rises, epoch after epoch.
     data = cache, train, validation.assign(target=1 - validation["target"])
     whole = fit(data, tmp_path / "whole", patience_stop=2, **settings)
-    original, epochs = lightning_module.Keeper.on_train_epoch_end, []
+    original, epochs = trainer.EpochCheckpoint.on_train_epoch_end, []
 
     def interrupted(self, lightning_trainer, module):
         original(self, lightning_trainer, module)
         epochs.append(lightning_trainer.current_epoch)
         raise RuntimeError("power cut")
 
-    monkeypatch.setattr(lightning_module.Keeper, "on_train_epoch_end", interrupted)
+    monkeypatch.setattr(trainer.EpochCheckpoint, "on_train_epoch_end", interrupted)
     for _ in whole.history.index:
         with pytest.raises(RuntimeError, match="power cut"):
             fit(data, tmp_path / "cut", patience_stop=2, **settings)
@@ -159,14 +159,14 @@ def test_the_schedule_survives_an_interruption(data, tmp_path, monkeypatch):
 
 
 def test_a_checkpoint_of_another_training_is_not_resumed(data, tmp_path, monkeypatch, capsys):
-    original = lightning_module.Keeper.on_train_epoch_end
+    original = trainer.EpochCheckpoint.on_train_epoch_end
 
     def interrupted(self, lightning_trainer, module):
         original(self, lightning_trainer, module)
         raise RuntimeError("power cut")
 
     with monkeypatch.context() as patch:
-        patch.setattr(lightning_module.Keeper, "on_train_epoch_end", interrupted)
+        patch.setattr(trainer.EpochCheckpoint, "on_train_epoch_end", interrupted)
         with pytest.raises(RuntimeError, match="power cut"):
             fit(data, tmp_path, learning_rate=1e-2)
     fit(data, tmp_path, epochs=1)
@@ -196,14 +196,14 @@ def steps_of(data, tmp_path, accumulate: int, batch: int) -> list[torch.Tensor]:
     cache, train, validation = data
     seen = []
 
-    class Spy(lightning_module.ValidatedTraining):
+    class Spy(lightning_module.ValidatedClassifier):
         def on_before_optimizer_step(self, optimizer):
             seen.append(self.classifier.network.classifier.weight.grad.clone())
             for parameter in self.classifier.parameters():
                 parameter.grad = None
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(lightning_module, "ValidatedTraining", Spy)
+        patch.setattr(lightning_module, "ValidatedClassifier", Spy)
         # Batch statistics would differ between one batch of 12 and four of 3.
         train_mode = torch.nn.Module.train
         patch.setattr(
@@ -305,10 +305,10 @@ def test_predict_keeps_the_tables_order_and_the_models_mode(data, finished):
 def test_a_student_learns_its_teachers_scores_not_the_labels(data, finished, tmp_path):
     cache, train, validation = data
     teacher = finished[0].model
-    taught = training.taught(train, [teacher, teacher], cache)
+    scored = training.with_teacher_scores(train, [teacher, teacher], cache)
     scores = training.predict(teacher, train, cache)
-    np.testing.assert_allclose(taught["teachers"], scores, atol=1e-6)
-    upside_down = taught.assign(teachers=1.0 - taught["target"])  # teachers against the labels
+    np.testing.assert_allclose(scored["teacher_score"], scores, atol=1e-6)
+    upside_down = scored.assign(teacher_score=1.0 - scored["target"])  # teachers against the labels
     settings = tiny_settings(loss="distilled", epochs=4, learning_rate=3e-3)
     fit = training.fit(settings, upside_down, validation, cache, None, tmp_path)
     score = training.predict(fit.model, train, cache)
@@ -317,7 +317,7 @@ def test_a_student_learns_its_teachers_scores_not_the_labels(data, finished, tmp
 
 def test_a_network_for_arming_says_so_and_takes_nobody_elses_place(data, finished, tmp_path):
     arms = fit(data, tmp_path, loss="presence", epochs=1).model
-    assert arms.spec["predicts"] == model.CLIP_APPLIER
+    assert arms.spec["predicts"] == model.CLIP_APPLIER_PRESENT
     assert finished[0].model.spec["predicts"] == model.TIP_INVISIBLE
     with pytest.raises(model.ModelError, match=r"member 1 of .*: .*expected p\(tip invis"):
         model.EnsembleModule([finished[0].model, arms])
@@ -405,10 +405,10 @@ def test_batch_runs_print_a_line_an_epoch(data, tmp_path, monkeypatch, capsys):
 
 def test_bars_are_for_people(monkeypatch):
     monkeypatch.delenv("CLIPASSISTNET_RUN", raising=False)
-    monkeypatch.setattr(lightning_module.sys.stdout, "isatty", lambda: True, raising=False)
-    assert lightning_module.for_a_person()
+    monkeypatch.setattr(trainer.sys.stdout, "isatty", lambda: True, raising=False)
+    assert trainer.shows_progress_bar()
     monkeypatch.setenv("CLIPASSISTNET_RUN", "x")
-    assert not lightning_module.for_a_person()
+    assert not trainer.shows_progress_bar()
 
 
 def test_bad_settings_and_tables(data, tmp_path):

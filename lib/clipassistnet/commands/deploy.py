@@ -94,7 +94,7 @@ def _check(options: argparse.Namespace) -> int:
 def _given(options: argparse.Namespace):
     # Either question can become an engine: its sidecar says which, and live asks.
     predicts = model.load(options.model[0]).spec["predicts"]
-    ensemble = crop_ensemble.ensemble(options.model, predicts=predicts)
+    ensemble = crop_ensemble.load(options.model, predicts=predicts)
     return ensemble, frame_files.read(options.frames, _FRAMES, ensemble.spec["image_size"])
 
 

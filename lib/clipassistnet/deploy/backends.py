@@ -92,7 +92,7 @@ def _build(
     backend: str, ensemble: nn.Module, precision: str, calibration: np.ndarray | None, folder: Path
 ) -> None:
     """The engine of each part of the ensemble in a folder of its own, or of its only one here."""
-    shown = {} if calibration is None else crop_ensemble.shown_to(ensemble, calibration)
+    shown = {} if calibration is None else crop_ensemble.part_inputs(ensemble, calibration)
     for name, part in crop_ensemble.parts(ensemble).items():
         (folder / name).mkdir(exist_ok=True)
         size = part.spec["image_size"]

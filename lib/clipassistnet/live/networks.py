@@ -67,9 +67,9 @@ def load(
     """
     import torch  # takes seconds, in which the start screen is shown
 
-    from clipassistnet import model
+    from clipassistnet.model import classifier
 
-    predicts = model.CLIP_APPLIER if arms else model.TIP_INVISIBLE
+    predicts = classifier.CLIP_APPLIER_PRESENT if arms else classifier.TIP_INVISIBLE
     if threads:
         torch.set_num_threads(threads)
     if os.path.basename(paths[0]) == files.ENGINE_SIDECAR:
@@ -83,10 +83,11 @@ def load(
 
 
 def _open_engine(sidecar: str, backend: str, precision: str | None, predicts: str) -> Predictor:
-    from clipassistnet import deploy, model
+    from clipassistnet import deploy
+    from clipassistnet.model import classifier
 
     predictor = deploy.open_engine(os.path.dirname(sidecar))
-    model.require_question(predictor.predicts, predicts, sidecar)
+    classifier.require_question(predictor.predicts, predicts, sidecar)
     if backend not in ("auto", predictor.backend) or precision not in (None, predictor.precision):
         raise ValueError(f"{sidecar}: is {predictor.name}, not {backend} {precision or ''}")
     return predictor
@@ -103,6 +104,6 @@ def _load_checkpoints(
             f"precision {precision}: not proven for these networks to give the same answers; "
             "make an engine of them with clipassistnet deploy convert, which proves it"
         )
-    ensemble = crop_ensemble.ensemble(paths, predicts=predicts)
+    ensemble = crop_ensemble.load(paths, predicts=predicts)
     size = ensemble.spec["image_size"]
     return deploy.load(backend, ensemble, size, precision="float32")

@@ -1,7 +1,7 @@
 """Networks: classifier, ensemble, weights, losses, the locator and its crops, saliency."""
 
 from clipassistnet.model.classifier import (
-    CLIP_APPLIER,
+    CLIP_APPLIER_PRESENT,
     TIP_INVISIBLE,
     FrameClassifier,
     build,
@@ -13,7 +13,7 @@ from clipassistnet.model.ensemble import EnsembleModule
 from clipassistnet.model.weights import LITE0, ModelError
 
 __all__ = [
-    "CLIP_APPLIER",
+    "CLIP_APPLIER_PRESENT",
     "LITE0",
     "TIP_INVISIBLE",
     "EnsembleModule",

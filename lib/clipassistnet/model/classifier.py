@@ -1,6 +1,6 @@
 """The frame classifier: an ImageNet backbone, two logits, and its checkpoint.
 
-Runs on Python 3.8 with torch, torchvision and timm alone. timm and torchvision's models are
+Runs on Python 3.8 with torch, torchvision, timm and safetensors. timm and torchvision's models are
 imported where they are needed: together they cost seconds.
 """
 
@@ -14,21 +14,23 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from clipassistnet import files
 from clipassistnet.model import layers
 from clipassistnet.model import weights as pretrained
 from clipassistnet.model.weights import LITE0, ModelError
 
-# What class 1 of a network says; a network is good for that question and no other.
-TIP_INVISIBLE, CLIP_APPLIER = "tip invisible", "clip applier in the picture"
+# What class 1 of a network means. Checkpoints store these strings.
+TIP_INVISIBLE, CLIP_APPLIER_PRESENT = "tip invisible", "clip applier in the picture"
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 class FrameClassifier(nn.Module):
-    """A network with two logits and `spec`, what has to be known of it.
+    """A network with two logits, and its description `spec`, which the checkpoint stores.
 
-    spec: predicts (what class 1 says, TIP_INVISIBLE or CLIP_APPLIER), backbone, image_size, mean,
-    std, weights, weights_licence, early_stride; once trained, cropped (0, or the edge of the
-    frames from which the crops that it judges are cut, see located.py).
+    spec: predicts (what class 1 means, TIP_INVISIBLE or CLIP_APPLIER_PRESENT), backbone, image_size
+    (pixels), mean, std (per channel, on the 0..1 scale), weights, weights_licence, early_stride;
+    after training also cropped: 0 for a classifier of whole frames, else the edge in pixels of the
+    frames from which its crops are cut (see crop_ensemble.py).
     """
 
     def __init__(self, network: nn.Module, spec: dict[str, Any]):
@@ -55,17 +57,23 @@ class FrameClassifier(nn.Module):
 def build(
     backbone: str, weights: str, *, trainable_stages: int = 0, predicts: str = TIP_INVISIBLE
 ) -> FrameClassifier:
-    """A classifier with a new head of two logits (drawn from torch's global generator).
+    """A classifier with a new head of two logits, drawn from torch's global generator.
 
-    `backbone`: "resnet50" is torchvision's, the paper's; any other name is
-    timm's. `weights`: "imagenet", "none", or a file (.safetensors, or .pth without code) of the
-    backbone's weights, whose head is dropped. A checkpoint of `save` is taken whole, head and all:
-    it has to predict the same. `trainable_stages` n > 0 freezes all but the last n stages and
-    what follows them; 0 trains everything.
-    Raises ModelError for an unknown backbone, weights that do not fit or cannot be had.
+    Args:
+        backbone: "resnet50" is torchvision's, as in the paper; any other name is timm's.
+        weights: "imagenet", "none", or a file (.safetensors, or .pth with tensors alone) of the
+            backbone's weights, whose head is dropped. From a checkpoint of `save` the whole network
+            is taken, with its head; it must predict the same.
+        trainable_stages: n > 0 freezes all but the last n stages and what follows them; 0 trains
+            everything.
+        predicts: what class 1 means.
+
+    Raises:
+        ModelError: the backbone is unknown or has no linear head, or the weights do not fit or
+            cannot be read or downloaded.
     """
     if pretrained.is_checkpoint(weights):
-        return _go_on(backbone, weights, trainable_stages, predicts)
+        return _continued(backbone, weights, trainable_stages, predicts)
     network, mean, std = _network(backbone)
     state, licence, early_stride = pretrained.find(backbone, weights)
     spec = {
@@ -87,8 +95,10 @@ def build(
     return FrameClassifier(network, spec)
 
 
-def _go_on(backbone: str, checkpoint: str, trainable_stages: int, predicts: str) -> FrameClassifier:
-    """A network that was trained before, to be trained on."""
+def _continued(
+    backbone: str, checkpoint: str, trainable_stages: int, predicts: str
+) -> FrameClassifier:
+    """The network of a checkpoint, for further training."""
     model = load(checkpoint)
     require_question(model.spec["predicts"], predicts, checkpoint)
     if model.spec["backbone"] != backbone:
@@ -107,15 +117,19 @@ def _network(backbone: str) -> tuple[nn.Module, Sequence[float], Sequence[float]
     import timm
 
     if backbone not in timm.list_models():
+        similar = ", ".join(timm.list_models(f"*{backbone}*")[:3]) or LITE0
         raise ModelError(
-            "backbone {!r}: expected resnet50 or a timm model, such as {}".format(
-                backbone, ", ".join(timm.list_models(f"*{backbone}*")[:3]) or LITE0
-            )
+            f"backbone {backbone!r}: expected resnet50 or a timm model, such as {similar}"
         )
     network = timm.create_model(backbone, num_classes=2)
-    # As the paper's Linear(2048, 2): timm draws EfficientNet's head by the number of classes, and
-    # with two of them its first logits would be in the tens.
-    network.get_classifier().reset_parameters()
+    head = network.get_classifier()
+    if not isinstance(head, (nn.Linear, nn.Conv2d)):
+        raise ModelError(
+            f"backbone {backbone!r}: its head is {type(head).__name__}, expected one linear layer"
+        )
+    # Drawn as the paper's Linear(2048, 2). timm draws the head of an EfficientNet by the number of
+    # classes: with two classes the first logits would be in the tens.
+    head.reset_parameters()
     config = network.pretrained_cfg
     return layers.quicken(network), config["mean"], config["std"]
 
@@ -131,45 +145,41 @@ def _stride_early(network: nn.Module) -> None:
 
 def _freeze(network: nn.Module, trainable_stages: int, backbone: str) -> None:
     """Freeze all but the last n stages and what follows; children are in forward order."""
-    parts = []  # type: List[Tuple[bool, nn.Module]]
+    parts: list[nn.Module] = []
+    stages: list[int] = []  # positions in parts
     for name, child in network.named_children():
-        if name in ("blocks", "stages"):
-            parts += [(True, stage) for stage in child.children()]
-        else:
-            parts.append((re.match(r"layer\d+$", name) is not None, child))
-    stages = [i for i, (is_stage, _) in enumerate(parts) if is_stage]
+        inner = list(child.children()) if name in ("blocks", "stages") else [child]
+        if name in ("blocks", "stages") or re.match(r"layer\d+$", name):
+            stages += range(len(parts), len(parts) + len(inner))
+        parts += inner
     if len(stages) < trainable_stages:
         raise ModelError(
             f"trainable_stages {trainable_stages}: {backbone} has {len(stages)} stages"
         )
     network.requires_grad_(False)
-    for _, part in parts[stages[-trainable_stages] :]:
+    for part in parts[stages[-trainable_stages] :]:
         part.requires_grad_(True)
 
 
-def save(model: FrameClassifier, path, **metadata: Any) -> None:
+def save(model: FrameClassifier, path: files.PathLike, **metadata: Any) -> None:
     """Write weights, spec and metadata (anything JSON can hold) as one safetensors file.
 
-    Written beside and renamed, so that a half-written checkpoint never bears the name.
+    The file is written whole or not at all.
     """
-    from safetensors.torch import save_file
-
-    state = {name: t.detach().cpu().contiguous() for name, t in model.network.state_dict().items()}
-    partial = f"{path}.partial"
     notes = {"spec": json.dumps(model.spec), "metadata": json.dumps(metadata)}
-    save_file(state, partial, metadata=notes)
-    os.replace(partial, path)
+    pretrained.write(model.network, path, notes)
 
 
-def load(path) -> FrameClassifier:
-    """The classifier that `save` wrote, in eval mode, its metadata as `model.metadata`.
+def load(path: files.PathLike) -> FrameClassifier:
+    """The classifier that `save` wrote, in eval mode, with its metadata as `model.metadata`.
 
     Raises ModelError, naming the file, where it is missing, broken or something else.
     """
     state, notes = pretrained.read(str(path))
     if "spec" not in notes:
         raise ModelError(f"{path}: not a checkpoint of clipassistnet.model.save")
-    spec = {"predicts": TIP_INVISIBLE, **json.loads(notes["spec"])}  # once there was no other
+    # The first checkpoints do not say what they predict: it was the tip's visibility.
+    spec = {"predicts": TIP_INVISIBLE, **json.loads(notes["spec"])}
     model = build(spec["backbone"], "none")
     if spec["early_stride"]:
         _stride_early(model.network)
@@ -182,6 +192,6 @@ def load(path) -> FrameClassifier:
 
 
 def require_question(predicts: str, wanted: str, who: str) -> None:
-    """ModelError, naming `who`, unless it predicts what is wanted."""
+    """Raise ModelError, naming `who`, unless it predicts what is wanted."""
     if predicts != wanted:
         raise ModelError(f"{who}: its score is p({predicts}), expected p({wanted})")

@@ -1,12 +1,12 @@
-"""The ensemble of networks that judge crops: each looks where its own locator finds the applier.
+"""The ensemble of classifiers of crops, each with its locator; how any ensemble is taken apart.
 
-Runs on Python 3.8 with torch, timm, numpy and OpenCV alone.
+Runs on Python 3.8 with torch, timm, numpy and OpenCV.
 """
 
 from __future__ import annotations
 
 import os
-from typing import Callable, Sequence
+from typing import Any, Callable, Sequence
 
 import numpy as np
 import torch
@@ -18,20 +18,20 @@ from clipassistnet.model.ensemble import EnsembleModule
 from clipassistnet.model.weights import ModelError
 from clipassistnet.transforms import preprocess, resize
 
-LOCATOR = (
-    "locator.safetensors"  # beside the checkpoint of the network that was trained on its crops
-)
 _INPUT = ("image_size", "mean", "std")
 
 
-class LocatedEnsemble(nn.Module):
-    """Locators and classifiers in pairs, and the weighted mean of the classifiers' confidences.
+class CropEnsemble(nn.Module):
+    """Pairs of a locator and a classifier of its crops; their score is a weighted mean.
 
-    `spec` is that of an EnsembleModule, but image_size is the edge of the frames in which the
-    applier is located, mean and std are None (frames go in as they are), and `located` tells the
-    rest: "input", what each part is shown by its name, and "shares" of the classifiers, summing up
-    to 1. Nothing is computed here: `assemble` does that, with its parts on any backend.
-    Raises ModelError, as EnsembleModule, for networks that do not fit together.
+    It computes nothing itself: `assemble` runs its parts, on any backend. `spec` is that of an
+    EnsembleModule, with these differences: image_size is the edge of the frames that the locators
+    search, mean and std are None (frames are given as they are), and "located" holds "input"
+    (image_size, mean and std of each part by its name) and "shares" (of the classifiers; their sum
+    is 1). Saved engines store this spec.
+
+    Raises:
+        ModelError: the networks do not fit together, as of EnsembleModule.
     """
 
     def __init__(
@@ -53,14 +53,14 @@ class LocatedEnsemble(nn.Module):
         self.models = nn.ModuleList(
             [EnsembleModule([network], predicts=predicts, crops=True) for network in models]
         )
-        self.locators = nn.ModuleList([found.plain() for found in locators])
-        shown = {name: {k: part.spec[k] for k in _INPUT} for name, part in self.parts().items()}
+        self.locators = nn.ModuleList([network.plain() for network in locators])
+        inputs = {name: {k: part.spec[k] for k in _INPUT} for name, part in self.parts().items()}
         shares = (whole.shares[0, :, 1] / whole.shares[0, :, 1].sum()).tolist()
         self.spec = {**whole.spec, "image_size": edges.pop(), "mean": None, "std": None}
-        self.spec["located"] = {"input": shown, "shares": shares}
+        self.spec["located"] = {"input": inputs, "shares": shares}
 
     def parts(self) -> dict[str, nn.Module]:
-        """Every network that is converted by itself, by name."""
+        """Every network that is converted on its own, by name: locator0, classifier0, ..."""
         pairs = zip(self.locators, self.models)
         return {
             f"{kind}{number}": part
@@ -69,10 +69,10 @@ class LocatedEnsemble(nn.Module):
         }
 
 
-def ensemble(
+def load(
     paths: Sequence[str], weights: Sequence[float] | None = None, *, predicts: str = TIP_INVISIBLE
-) -> EnsembleModule | LocatedEnsemble:
-    """The ensemble of these checkpoints, of whole frames or, with their locators, of crops.
+) -> EnsembleModule | CropEnsemble:
+    """The ensemble of these checkpoints, of whole frames or of crops (with locators beside them).
 
     Raises ModelError for a checkpoint or locator that is missing, or networks that do not fit.
     """
@@ -81,64 +81,67 @@ def ensemble(
         classifier.require_question(network.spec["predicts"], predicts, str(path))
     if not all(network.spec.get("cropped") for network in networks):
         return EnsembleModule(networks, weights, predicts=predicts).eval()  # refuses a mixture
-    beside = [os.path.join(os.path.dirname(path), LOCATOR) for path in paths]
-    return LocatedEnsemble(
+    beside = [os.path.join(os.path.dirname(path), locator.FILE) for path in paths]
+    return CropEnsemble(
         networks, [locator.load(path) for path in beside], weights, predicts=predicts
     ).eval()
 
 
-def parts(whole: nn.Module) -> dict[str, nn.Module]:
-    """The networks of an ensemble that are converted by themselves; "" where it is one itself."""
-    return whole.parts() if isinstance(whole, LocatedEnsemble) else {"": whole}
+def parts(ensemble: nn.Module) -> dict[str, nn.Module]:
+    """The networks of an ensemble that are converted on their own, by name.
+
+    An ensemble of whole frames is a single network, with the name "".
+    """
+    return ensemble.parts() if isinstance(ensemble, CropEnsemble) else {"": ensemble}
 
 
-def assemble(spec: dict, start: Callable[[str], Callable]) -> Callable:
-    """What scores the frames of an ensemble of this `spec`, its parts started by `start(name)`.
+def assemble(spec: dict[str, Any], start: Callable[[str], Callable]) -> Callable:
+    """The function that scores frames with an ensemble of this `spec`.
 
-    A part takes preprocessed frames (n, 3, S, S), a locator to maps and all others to scores (n,).
-    Of whole frames it is that part itself; of crops, it takes frames uint8 RGB (n, E, E, 3) of the
-    edge E = spec["image_size"]; ValueError where a locator's maps are not finite.
+    `start(name)` starts a part and returns what runs it: from preprocessed frames (n, 3, S, S) to
+    maps (a locator) or scores (n,). For whole frames this is the result. For crops the result takes
+    frames uint8 RGB (n, E, E, 3) with the edge E = spec["image_size"], and raises ValueError where
+    a locator's maps are not finite.
     """
     if not spec.get("located"):
         return start("")
-    shown, shares = spec["located"]["input"], spec["located"]["shares"]
+    inputs, shares = spec["located"]["input"], spec["located"]["shares"]
     pairs = [(start(f"locator{i}"), start(f"classifier{i}")) for i in range(len(shares))]
 
     def run(frames: np.ndarray) -> np.ndarray:
         scores = np.zeros(len(frames), np.float32)
         for number, (find, judge) in enumerate(pairs):
-            size = shown[f"classifier{number}"]["image_size"]
-            maps = find(_shown(frames, shown[f"locator{number}"]))
+            size = inputs[f"classifier{number}"]["image_size"]
+            maps = find(_preprocessed(frames, inputs[f"locator{number}"]))
             if not np.isfinite(maps).all():
                 raise ValueError(f"locator{number} gave numbers that are not finite")
-            cut = _crops(frames, maps, size)
-            scores += shares[number] * judge(_shown(cut, shown[f"classifier{number}"]))
+            crops = _crops(frames, maps, size)
+            scores += shares[number] * judge(_preprocessed(crops, inputs[f"classifier{number}"]))
         return scores
 
     return run
 
 
-def shown_to(whole: nn.Module, frames: np.ndarray) -> dict[str, torch.Tensor]:
-    """What each part of an ensemble is shown of frames uint8 RGB (N, H, W, 3), preprocessed."""
-    if not isinstance(whole, LocatedEnsemble):
-        return {"": _shown(frames, whole.spec)}
-    seen = {}
+def part_inputs(ensemble: nn.Module, frames: np.ndarray) -> dict[str, torch.Tensor]:
+    """The preprocessed input of each part of an ensemble for frames uint8 RGB (N, H, W, 3)."""
+    if not isinstance(ensemble, CropEnsemble):
+        return {"": _preprocessed(frames, ensemble.spec)}
+    inputs = {}
 
     def start(name: str) -> Callable:
         def run(images: torch.Tensor) -> np.ndarray:
-            seen[name] = images
+            inputs[name] = images
             with torch.inference_mode():
-                return whole.parts()[name](images).numpy()
+                return ensemble.parts()[name](images).numpy()
 
         return run
 
-    assemble(whole.spec, start)(
-        np.stack([resize(frame, whole.spec["image_size"]) for frame in frames])
-    )
-    return seen
+    size = ensemble.spec["image_size"]
+    assemble(ensemble.spec, start)(np.stack([resize(frame, size) for frame in frames]))
+    return inputs
 
 
-def _shown(frames: np.ndarray, spec: dict) -> torch.Tensor:
+def _preprocessed(frames: np.ndarray, spec: dict[str, Any]) -> torch.Tensor:
     return preprocess(frames, spec["image_size"], spec["mean"], spec["std"])
 
 

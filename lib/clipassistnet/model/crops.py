@@ -1,8 +1,8 @@
-"""Crops of the clip applier in the place of whole frames, for training and evaluation.
+"""Crops of the clip applier instead of whole frames, for training and evaluation.
 
-The classifier is trained on crops around the true boxes of training frames, which augmentation
-shifts and scales, and judged on crops around the boxes that a locator finds. The locator has
-learnt from the very same training frames: no judged patient has a say in where it looks.
+A classifier of crops is trained on crops around the true boxes of its training frames, and judged
+on crops around the boxes that a locator finds. The locator is trained on the same training frames:
+it never sees a judged patient.
 """
 
 import hashlib
@@ -13,32 +13,32 @@ import pandas as pd
 
 from clipassistnet.data import video_source
 from clipassistnet.data.dataset import Dataset, DatasetError
-from clipassistnet.model import locator
-from clipassistnet.model.locator import CORNERS
+from clipassistnet.data.frame_cache import FrameCache
+from clipassistnet.model import locator, locator_training
+from clipassistnet.model.locator import CORNERS, Locator
 
 KEY = ["video", "frame"]
 TOOL = "Clipper"
 
 
-class Crops:
-    """The crops of a frame cache, in its place: `get`, `size`, `digest`.
+class CroppedFrames:
+    """The frames of a cache, each cropped to its box; to be used like the cache.
 
     `boxes`: table with video, frame and x0, y0, x1, y1 as shares of the frame, one row a frame.
-    KeyError for a frame without one.
     """
 
-    def __init__(self, cache, boxes: pd.DataFrame, size: int):
+    def __init__(self, cache: FrameCache, boxes: pd.DataFrame, size: int):
         self.cache, self.size = cache, size
         rows = boxes[[*KEY, *CORNERS]].itertuples(index=False)
         self.boxes = {(video, int(frame)): np.array(box) for video, frame, *box in rows}
 
     @property
-    def cropped(self) -> int:
-        """Edge of the frames that crops are cut from. A checkpoint keeps it: see located.py."""
+    def cropped_from(self) -> int:
+        """Edge in pixels of the frames that crops are cut from."""
         return self.cache.size
 
     def get(self, video: str, frame: int) -> np.ndarray:
-        """The crop of a cached frame, uint8 RGB (size, size, 3)."""
+        """The crop of a cached frame, uint8 RGB (size, size, 3). KeyError where it has no box."""
         return locator.crop(self.cache.get(video, frame), self.boxes[video, frame], self.size)
 
     def digest(self) -> str:
@@ -51,11 +51,11 @@ class Crops:
 def boxes(data: Dataset) -> pd.DataFrame:
     """Box of the clip applier of each frame that has one, as shares of the frame.
 
-    Of several in a frame the largest. DatasetError where the dataset has none at all.
+    Of several boxes in a frame the largest counts. Raises DatasetError where the dataset has none.
     """
     table = data.boxes
     if table is None or not (table["tool"] == TOOL).any():
-        raise DatasetError([f"boxes.csv: no box of a {TOOL}; a locator learns from boxes"])
+        raise DatasetError([f"boxes.csv: no box of a {TOOL}; a locator is trained on boxes"])
     table = table[table["tool"] == TOOL].astype(dict.fromkeys(CORNERS, float))
     for video, rows in table.groupby("video"):
         height, width = video_source.original(data, video, rows["frame"].iloc[0]).shape[:2]
@@ -65,37 +65,59 @@ def boxes(data: Dataset) -> pd.DataFrame:
     return largest.sort_values(KEY)[[*KEY, *CORNERS]].reset_index(drop=True)
 
 
-def locate(network: locator.Locator, cache, table: pd.DataFrame, batch: int = 64) -> pd.DataFrame:
-    """Boxes that a locator finds in the frames of a table: video, frame, x0 to y1, presence."""
+def find_boxes(
+    network: Locator, cache: FrameCache, table: pd.DataFrame, batch_size: int = 64
+) -> pd.DataFrame:
+    """Boxes that a locator finds in the frames of a table (video, frame).
+
+    Returns video, frame, x0, y0, x1, y1 as shares of the frame, and presence, p(applier there).
+    """
     found = []
-    for start in range(0, len(table), batch):
-        rows = table.iloc[start : start + batch][KEY]
+    for start in range(0, len(table), batch_size):
+        rows = table.iloc[start : start + batch_size][KEY]
         corners, presence = network.find(_pictures(cache, rows))
         found.append(rows.assign(**dict(zip(CORNERS, corners.T, strict=True)), presence=presence))
     return pd.concat(found, ignore_index=True)
 
 
-def located(
-    cache, truth: pd.DataFrame, train: pd.DataFrame, judged: pd.DataFrame, *, size: int, seed: int
-) -> tuple[locator.Locator, Crops]:
-    """A locator that learnt from `train`, and crops of all frames of `train` and `judged`.
+def fit_locator(
+    cache: FrameCache, boxes: pd.DataFrame, train: pd.DataFrame, *, seed: int
+) -> Locator:
+    """A locator trained on the frames of `train` (video, frame).
 
-    `truth` as from `boxes`; `train` and `judged` hold video and frame. Training frames are cropped
-    by their true box where they have one, all others by the box that the locator finds.
-    ValueError where a video is in both.
+    `boxes` as from `boxes`. As many frames without a box as with one take part, drawn by `seed`.
     """
-    both = sorted(set(train["video"]) & set(judged["video"]))
-    if both:
-        raise ValueError(f"locator: videos {both} would be trained on and judged")
-    train = train[KEY].merge(truth, on=KEY, how="left")
+    train = train[KEY].merge(boxes, on=KEY, how="left")
     boxed, bare = train[train["x0"].notna()], train[train["x0"].isna()]
     negatives = bare.sample(min(len(bare), len(boxed)), random_state=seed)
     shown = pd.concat([boxed, negatives])
-    network = locator.fit(_pictures(cache, shown), shown[CORNERS].to_numpy(), seed=seed)
-    found = locate(network, cache, pd.concat([bare, judged])[KEY])
-    return network, Crops(cache, pd.concat([boxed, found]), size)
+    return locator_training.fit(_pictures(cache, shown), shown[CORNERS].to_numpy(), seed=seed)
 
 
-def _pictures(cache, table: pd.DataFrame) -> np.ndarray:
+def crop_frames(
+    cache: FrameCache,
+    network: Locator,
+    boxes: pd.DataFrame,
+    train: pd.DataFrame,
+    judged: pd.DataFrame,
+    *,
+    size: int,
+) -> CroppedFrames:
+    """Crops (size, size, 3) of all frames of `train` and `judged` (video, frame).
+
+    `boxes` as from `boxes`. A training frame is cropped to its true box where it has one, every
+    other frame to the box that the locator `network` finds.
+    Raises ValueError where a video is in both tables.
+    """
+    both = sorted(set(train["video"]) & set(judged["video"]))
+    if both:
+        raise ValueError(f"crops: videos {both} are among the training and the judged frames")
+    train = train[KEY].merge(boxes, on=KEY, how="left")
+    boxed, bare = train[train["x0"].notna()], train[train["x0"].isna()]
+    found = find_boxes(network, cache, pd.concat([bare, judged])[KEY])
+    return CroppedFrames(cache, pd.concat([boxed, found]), size)
+
+
+def _pictures(cache: FrameCache, table: pd.DataFrame) -> np.ndarray:
     keys = zip(table["video"], table["frame"].astype(int), strict=True)
     return np.stack([cache.get(video, frame) for video, frame in keys])

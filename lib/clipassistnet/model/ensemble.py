@@ -21,11 +21,19 @@ from clipassistnet.model.weights import ModelError
 class EnsembleModule(nn.Module):
     """The weighted mean of its members' confidences, as in the paper.
 
-    All of them predict `predicts`; a network for another question is refused (ModelError), and so
-    is one that judges crops, or with `crops` one that does not.
-    Holds copies of the members in their export form, for pictures of their common image size. Uses
-    nothing that torch2trt cannot convert: F.softmax, for torch.softmax would silently become a
-    constant; and class 1 is taken by a mean over both classes with weights 0 and 2, which is exact.
+    It holds copies of the members in their export form, for pictures of their common image size.
+    `spec` is that of the first member. All operations have a converter in torch2trt: F.softmax,
+    because torch.softmax would silently become a constant; and class 1 is selected by a mean over
+    both classes with weights 0 and 2, which is exact.
+
+    Args:
+        models: the members, all of one image size, mean and standard deviation.
+        weights: one a member, none negative; None: equal.
+        predicts: what class 1 of every member means.
+        crops: whether the members are classifiers of crops (True) or of whole frames (False).
+
+    Raises:
+        ModelError: the members do not fit together, or the weights do not fit them.
     """
 
     def __init__(
@@ -47,9 +55,8 @@ class EnsembleModule(nn.Module):
             )
         if any(bool(m.spec.get("cropped")) != crops for m in models):
             raise ModelError(
-                "ensemble: members that judge whole frames, and members that judge crops around a "
-                "located clip applier (see located.py): expected "
-                + ("the latter alone" if crops else "the former alone")
+                "ensemble: classifiers of whole frames and classifiers of crops do not mix: "
+                f"expected {'crops' if crops else 'whole frames'} alone"
             )
         shares = torch.tensor(
             [1.0] * len(models) if weights is None else list(weights), dtype=torch.float32

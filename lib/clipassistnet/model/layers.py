@@ -1,9 +1,11 @@
 """Two convolutions of EfficientNet computed another way: the same results, fewer operations.
 
-Both keep the weights of the layer they replace, so checkpoints do not notice.
+Both take over the weights of the layer they replace, so a checkpoint keeps its names and shapes.
 """
 
 from __future__ import annotations
+
+from typing import Callable
 
 import torch
 from torch import Tensor, nn
@@ -15,7 +17,7 @@ class SamePadding(nn.Conv2d):
 
     On an even side it pads one more pixel after the picture than before. A zero row and column
     before the kernel and symmetric padding do the same. Padding first costs up to a third of a
-    forward pass on a CPU, and torch2trt's padding is gone from TensorRT 10.
+    forward pass on a CPU, and torch2trt's padding fails on TensorRT 10.
     """
 
     def kernel(self, side: tuple[int, int]) -> Tensor:
@@ -33,7 +35,7 @@ class Depthwise(nn.Conv2d):
     """A depthwise convolution that trains quickly on maps of about half its kernel.
 
     On a 3 x 3 map (96-pixel frames) the gradient of a 5 x 5 kernel takes oneDNN ten times as long
-    as that of the matrix (pixels x pixels, per channel) that the convolution then amounts to.
+    as that of the matrix (pixels x pixels, per channel) which the convolution amounts to there.
     """
 
     def forward(self, x: Tensor) -> Tensor:
@@ -48,19 +50,91 @@ class Depthwise(nn.Conv2d):
         return maps.permute(2, 0, 1).reshape(x.shape)
 
 
+def replace(network: nn.Module, substitute: Callable[[nn.Module], nn.Module | None]) -> nn.Module:
+    """Put substitute(layer) in place of every layer within a network, unless it is None.
+
+    Returns the network itself.
+    """
+    for parent in list(network.modules()):
+        for name, layer in list(parent.named_children()):
+            new = substitute(layer)
+            if new is not None:
+                setattr(parent, name, new)
+    return network
+
+
 def quicken(network: nn.Module) -> nn.Module:
-    """Let a timm network compute these two kinds of layers as above, in place."""
+    """Replace the layers of a timm network that SamePadding and Depthwise compute, in place."""
     from timm.layers import Conv2dSame
 
-    for layer in network.modules():
+    def substitute(layer: nn.Module) -> nn.Module | None:
         if not isinstance(layer, nn.Conv2d) or layer.dilation != (1, 1) or _even(layer):
-            continue
+            return None
         depthwise = 1 < layer.groups == layer.in_channels == layer.out_channels
         if type(layer) is Conv2dSame and layer.stride == (2, 2):
-            layer.__class__ = SamePadding
-        elif type(layer) is nn.Conv2d and depthwise and layer.stride == (1, 1) and _centred(layer):
-            layer.__class__ = Depthwise
-    return network
+            return _convolution(SamePadding, layer)
+        if type(layer) is nn.Conv2d and depthwise and layer.stride == (1, 1) and _centred(layer):
+            return _convolution(Depthwise, layer)
+        return None
+
+    return replace(network, substitute)
+
+
+def plain(network: nn.Module, image_size: int) -> nn.Module:
+    """Replace these layers by ordinary nn.Conv2d for square pictures of one size, in place.
+
+    An exported network then has no other kind of convolution.
+    """
+    sides = _sides(network, image_size)
+
+    def substitute(layer: nn.Module) -> nn.Module | None:
+        if isinstance(layer, SamePadding):
+            kernel = nn.Parameter(layer.kernel(sides[layer]).detach())
+            padding = layer.kernel_size[0] // 2
+            return _convolution(nn.Conv2d, layer, weight=kernel, padding=(padding, padding))
+        return _convolution(nn.Conv2d, layer) if isinstance(layer, Depthwise) else None
+
+    return replace(network, substitute)
+
+
+def _convolution(
+    kind: type[nn.Conv2d],
+    layer: nn.Conv2d,
+    *,
+    weight: nn.Parameter | None = None,
+    padding: tuple[int, int] | None = None,
+) -> nn.Conv2d:
+    """A convolution of another kind with the layer's own parameters, or with another kernel."""
+    weight = layer.weight if weight is None else weight
+    new = kind(
+        layer.in_channels,
+        layer.out_channels,
+        tuple(weight.shape[-2:]),
+        layer.stride,
+        layer.padding if padding is None else padding,
+        groups=layer.groups,
+        bias=layer.bias is not None,
+        device="meta",  # draws no weights: the global generator stays as it is
+    )
+    new.weight, new.bias = weight, layer.bias
+    return new.train(layer.training)
+
+
+def _sides(network: nn.Module, image_size: int) -> dict[nn.Module, tuple[int, int]]:
+    """(height, width) of what each SamePadding layer is given, for square pictures."""
+    strided = [layer for layer in network.modules() if isinstance(layer, SamePadding)]
+    sides: dict[nn.Module, tuple[int, int]] = {}
+
+    def note(layer: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        sides[layer] = (inputs[0].shape[-2], inputs[0].shape[-1])
+
+    hooks = [layer.register_forward_pre_hook(note) for layer in strided]
+    if strided:
+        with torch.no_grad():
+            network(next(network.parameters()).new_zeros(1, 3, image_size, image_size))
+    for hook in hooks:
+        hook.remove()
+    return sides
 
 
 def _even(layer: nn.Conv2d) -> bool:
@@ -70,31 +144,3 @@ def _even(layer: nn.Conv2d) -> bool:
 
 def _centred(layer: nn.Conv2d) -> bool:
     return layer.bias is None and layer.padding == tuple(k // 2 for k in layer.kernel_size)
-
-
-def plain(network: nn.Module, image_size: int) -> nn.Module:
-    """Turn these layers into ordinary nn.Conv2d for square pictures of one size, in place.
-
-    For export: conversion then meets nothing but conv2d.
-    """
-    sides = {}
-    strided = [layer for layer in network.modules() if isinstance(layer, SamePadding)]
-    hooks = [
-        layer.register_forward_pre_hook(
-            lambda layer, inputs: sides.__setitem__(layer, tuple(inputs[0].shape[-2:]))
-        )
-        for layer in strided
-    ]
-    if strided:
-        with torch.no_grad():
-            network(next(network.parameters()).new_zeros(1, 3, image_size, image_size))
-    for hook in hooks:
-        hook.remove()
-    for layer in strided:
-        padding = layer.kernel_size[0] // 2
-        layer.weight = nn.Parameter(layer.kernel(sides[layer]).detach())
-        layer.kernel_size, layer.padding = tuple(layer.weight.shape[-2:]), (padding, padding)
-    for layer in network.modules():
-        if isinstance(layer, (SamePadding, Depthwise)):
-            layer.__class__ = nn.Conv2d
-    return network

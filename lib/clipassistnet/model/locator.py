@@ -1,9 +1,9 @@
-"""Where the clip applier is, so that the classifier looks at it alone.
+"""The locator: a small network that finds the clip applier's box in a frame.
 
-A locator is a frozen ImageNet network with a small head that finds the applier's box. It learns
-from boxes (the dataset folder's boxes.csv) and needs none afterwards.
+Its trunk is a frozen ImageNet network, and locator_training.py trains its head. Classifiers of
+crops see what lies in the box.
 
-Runs on Python 3.8 with torch, timm, numpy and OpenCV alone.
+Runs on Python 3.8 with torch, timm, numpy and OpenCV.
 """
 
 from __future__ import annotations
@@ -16,21 +16,23 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from clipassistnet import transforms
+from clipassistnet import files, transforms
 from clipassistnet.model import classifier, layers
 from clipassistnet.model import weights as pretrained
 from clipassistnet.model.weights import LITE0, ModelError
 
+FILE = "locator.safetensors"  # beside the checkpoint of the classifier of its crops
 CORNERS = ["x0", "y0", "x1", "y1"]
-STRIDE, CHANNELS = 16, 112  # of the trunk's last maps
+CHANNELS = 112  # of the trunk's last maps, 1/16 of the frame's side
 SHARPNESS = 4  # cells vote on the box by the 4th power of their confidence
 SMALLEST = 1 / 32  # side of a crop, as a share of the frame's
 
 
 class Locator(nn.Module):
-    """Frames to maps: is the applier here, and how far from here are the edges of its box?
+    """From a frame to maps: is the applier here, and how far are the edges of its box?
 
-    Uses only operations that torch2trt converts. `decode` turns its maps into boxes.
+    Uses only operations that torch2trt converts. `decode` turns its maps into boxes. `spec`, which
+    the file stores: image_size (pixels), width (channels of the head), mean, std.
     """
 
     def __init__(self, weights: str = "imagenet", image_size: int = 256, width: int = 64):
@@ -69,34 +71,37 @@ class Locator(nn.Module):
         return self
 
     def plain(self) -> Locator:
-        """A copy in eval mode, computing the same, whose strided layers are ordinary ones."""
+        """A copy in eval mode with the same results, whose convolutions are all nn.Conv2d."""
         return layers.plain(copy.deepcopy(self).eval(), self.spec["image_size"])
 
     def features(self, frames: np.ndarray, batch_size: int = 32) -> Tensor:
-        """The trunk's maps (N, 112, S / 16, S / 16) of frames uint8 (N, H, W, 3) of any size."""
+        """The trunk's maps (N, 112, S / 16, S / 16) of frames uint8 RGB (N, H, W, 3)."""
         maps = []
         with torch.inference_mode():
             for start in range(0, len(frames), batch_size):
                 part = frames[start : start + batch_size]
                 maps.append(self.trunk(self.preprocess(part)).cpu())
-        return torch.cat(maps).clone()  # out of inference mode, to be trained on
+        return torch.cat(maps).clone()  # a normal tensor, which training may use
 
     def preprocess(self, frames: np.ndarray) -> Tensor:
-        """What the network sees of frames uint8 (N, H, W, 3), on its own device."""
+        """The network's input (N, 3, S, S) for frames uint8 RGB (N, H, W, 3), on its own device."""
         spec = self.spec
         images = transforms.preprocess(frames, spec["image_size"], spec["mean"], spec["std"])
         return images.to(next(self.parameters()).device)
 
     def find(self, frames: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Boxes (N, 4) as shares of the frame, and p(applier in the frame) (N,), of frames."""
+        """Boxes (N, 4) as shares of the frame, and p(applier in the frame) (N,).
+
+        `frames`: uint8 RGB (N, H, W, 3).
+        """
         self.eval()
         with torch.inference_mode():
             boxes, presence = decode(self(self.preprocess(frames)).cpu())
         return boxes.numpy(), presence.numpy()
 
 
-def _cells(maps: Tensor) -> tuple[Tensor, Tensor]:
-    """x and y (height, width) of the cells' centres, as shares of the frame."""
+def cell_centres(maps: Tensor) -> tuple[Tensor, Tensor]:
+    """x and y (height, width) of the centres of the maps' cells, as shares of the frame."""
     height, width = maps.shape[-2:]
     y = (torch.arange(height) + 0.5) / height
     x = (torch.arange(width) + 0.5) / width
@@ -108,7 +113,7 @@ def decode(maps: Tensor) -> tuple[Tensor, Tensor]:
 
     Each cell proposes a box; the box is their mean, weighted by the cells' confidence.
     """
-    x, y = _cells(maps)
+    x, y = cell_centres(maps)
     left, upper, right, lower = maps[:, 1:].unbind(1)
     proposals = torch.stack([x - left, y - upper, x + right, y + lower], dim=1).flatten(2)
     logits = maps[:, 0].flatten(1)
@@ -117,69 +122,10 @@ def decode(maps: Tensor) -> tuple[Tensor, Tensor]:
     return boxes, torch.sigmoid(logits).amax(dim=1)
 
 
-def encode(boxes: Tensor, maps: Tensor) -> tuple[Tensor, Tensor]:
-    """What maps should be for boxes (N, 4), NaN where a frame has none.
-
-    Confidence (N, 1, h, w), a bump over the middle of the box, and edge distances (N, 4, h, w).
-    """
-    x, y = _cells(maps)
-    x0, y0, x1, y1 = (edge[:, None, None] for edge in boxes.unbind(1))
-    cell = 1 / maps.shape[-1]
-    across = (x - (x0 + x1) / 2) / ((x1 - x0) * 0.3).clamp_min(cell)
-    down = (y - (y0 + y1) / 2) / ((y1 - y0) * 0.3).clamp_min(cell)
-    confidence = torch.exp(-(across**2) - down**2).nan_to_num(0)
-    distances = torch.stack([x - x0, y - y0, x1 - x, y1 - y], dim=1).nan_to_num(0)
-    return confidence[:, None], distances
-
-
-def loss(maps: Tensor, boxes: Tensor) -> Tensor:
-    """Quality focal loss of the confidence, plus the error of the edges within the boxes."""
-    confidence, distances = encode(boxes, maps)
-    logits = maps[:, :1]
-    entropy = F.binary_cross_entropy_with_logits(logits, confidence, reduction="none")
-    focal = (entropy * (logits.sigmoid() - confidence) ** 2).sum() / len(maps)
-    inside = confidence * (confidence > 0.25)
-    error = ((maps[:, 1:] - distances).abs() * inside).sum() / inside.sum().clamp_min(1)
-    return focal + 10 * error
-
-
-def fit(frames: np.ndarray, boxes: np.ndarray, *, seed: int, epochs: int = 12) -> Locator:
-    """Train a locator's head on frames uint8 (N, S, S, 3) and boxes (N, 4), shares of the frame.
-
-    A row of NaN is a frame without an applier. The trunk's maps are computed once.
-    ValueError where no frame has a box, or a box is no box.
-    """
-    boxed = ~np.isnan(boxes).all(axis=1)
-    if not boxed.any():
-        raise ValueError(f"locator: none of {len(frames)} training frames has a box")
-    if not (boxes[boxed][:, 2:] > boxes[boxed][:, :2]).all() or np.isnan(boxes[boxed]).any():
-        raise ValueError("locator: boxes with x0 < x1 and y0 < y1 expected")
-    torch.manual_seed(seed)
-    locator = Locator()
-    train_head(locator, locator.features(frames), boxes, seed=seed, epochs=epochs)
-    return locator
-
-
-def train_head(locator: Locator, maps: Tensor, boxes: np.ndarray, *, seed: int, epochs: int):
-    """Train the head in place on the trunk's maps (N, 112, h, w), as `fit` does."""
-    targets = torch.tensor(boxes, dtype=torch.float32)
-    order, batches = np.random.default_rng(seed), -(-len(maps) // 16)
-    optimizer = torch.optim.AdamW(locator.head.parameters())
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 3e-3, total_steps=epochs * batches)
-    locator.train()
-    for _ in range(epochs):
-        for rows in np.array_split(order.permutation(len(maps)), batches):
-            optimizer.zero_grad()
-            loss(locator.head(F.dropout2d(maps[rows], 0.1)), targets[rows]).backward()
-            optimizer.step()
-            schedule.step()
-    locator.eval()
-
-
 def crop(frame: np.ndarray, box: np.ndarray, size: int) -> np.ndarray:
     """What lies in a box (x0, y0, x1, y1 as shares of the frame), resized to (size, size, 3).
 
-    Its aspect is not kept: the applier fills the picture, however it lies.
+    The aspect is not kept: the applier fills the crop in any orientation.
     """
     side = np.array(frame.shape[1::-1])
     middle, half = (box[:2] + box[2:]) / 2, np.maximum(box[2:] - box[:2], SMALLEST) / 2
@@ -188,20 +134,23 @@ def crop(frame: np.ndarray, box: np.ndarray, size: int) -> np.ndarray:
     return transforms.resize(np.ascontiguousarray(frame[low[1] : high[1], low[0] : high[0]]), size)
 
 
-def save(locator: Locator, path) -> None:
-    """Write weights and spec as one safetensors file."""
-    from safetensors.torch import save_file
-
-    state = {name: t.detach().cpu().contiguous() for name, t in locator.state_dict().items()}
-    save_file(state, path, metadata={"locator": json.dumps(locator.spec)})
+def save(locator: Locator, path: files.PathLike) -> None:
+    """Write weights and spec as one safetensors file, whole or not at all."""
+    pretrained.write(locator, path, {"locator": json.dumps(locator.spec)})
 
 
-def load(path) -> Locator:
-    """The locator that `save` wrote, in eval mode. ModelError where the file is something else."""
+def load(path: files.PathLike) -> Locator:
+    """The locator that `save` wrote, in eval mode.
+
+    Raises ModelError, naming the file, where it is missing, broken or something else.
+    """
     state, notes = pretrained.read(str(path))
     if "locator" not in notes:
-        raise ModelError(f"{path}: not a locator of clipassistnet.locator.save")
+        raise ModelError(f"{path}: not a locator that clipassistnet.model.locator.save wrote")
     spec = json.loads(notes["locator"])
     locator = Locator("none", spec["image_size"], spec["width"])
-    locator.load_state_dict(state)
+    try:
+        locator.load_state_dict(state)
+    except RuntimeError as error:
+        raise ModelError(f"{path}: {error}") from error
     return locator.eval()

@@ -1,9 +1,9 @@
-"""The four losses of Aspart et al. (2022), one that distils, one for arming: small functions.
+"""The four losses of Aspart et al. (2022), one for distillation, one for arming.
 
 All take two logits a frame (N, 2) and targets (N,) int64 (1 = invisible; for arming, 1 = a clip
-applier is in the picture), and average over the batch. The weights of the weighted ones are scaled
-to a mean of 1 over the training frames, so that all have the same scale and the constant stays out
-of the learning rate. The validation loss is `bce` for every one of them.
+applier is in the picture), and average over the batch. The weights of the weighted losses are
+scaled to a mean of 1 over the training frames: all losses then have one scale, and a constant
+factor does not change the effective learning rate. The validation loss is `bce` for all of them.
 """
 
 from collections.abc import Callable
@@ -21,7 +21,7 @@ def bce(logits: Tensor, targets: Tensor) -> Tensor:
 
 
 def weighted(logits: Tensor, targets: Tensor, weights: Tensor) -> Tensor:
-    """Cross-entropy times a weight a frame, weights (N,), averaged over the N frames."""
+    """Cross-entropy of each frame times its weight, weights (N,), averaged over the N frames."""
     return (weights * F.cross_entropy(logits, targets, reduction="none")).mean()
 
 
@@ -46,7 +46,7 @@ def forward_corrected(logits: Tensor, targets: Tensor, transition: Tensor) -> Te
 
 
 def distilled(logits: Tensor, scores: Tensor) -> Tensor:
-    """Cross-entropy with the teachers' score p(invisible), (N,) in 0..1, in place of the label.
+    """Cross-entropy with the teachers' scores p(invisible), (N,) in 0..1, instead of the labels.
 
     Hinton, Vinyals & Dean, 2015, at temperature 1.
     """
@@ -54,13 +54,16 @@ def distilled(logits: Tensor, scores: Tensor) -> Tensor:
     return F.cross_entropy(logits, shares.to(logits.dtype))
 
 
+# A training loss: (logits, targets, video_index) -> scalar.
+Loss = Callable[[Tensor, Tensor, Tensor], Tensor]
+
 LOSSES = {
     "bce": bce,
     "class_weighted": class_weighted,
     "video_weighted": video_weighted,
     "forward_corrected": forward_corrected,
     "distilled": distilled,
-    # How many frames without a clip applier were annotated says nothing of an operation.
+    # Weighted, because the share of annotated frames without a clip applier is arbitrary.
     "presence": class_weighted,
 }
 
@@ -84,20 +87,23 @@ def video_weights(videos: pd.Series) -> np.ndarray:
     return counts.sum() / (len(counts) * counts)
 
 
-def build(
-    name: str, train: pd.DataFrame, transition: np.ndarray | None = None
-) -> Callable[[Tensor, Tensor, Tensor], Tensor]:
+def build(name: str, train: pd.DataFrame, transition: np.ndarray | None = None) -> Loss:
     """The training loss (logits, targets, video_index) -> scalar, fitted to the training table.
 
-    `train` has a row a frame with video and target; `video_index` of a batch are those of
-    `video_index(train["video"])`. `transition` is needed by forward_corrected alone, a column
-    `teachers` of their scores by distilled, whose targets these are.
-    ValueError for an unknown name, a class without frames, no valid transition matrix, no teachers.
+    Args:
+        name: one of LOSSES.
+        train: a row a frame with video and target; the video_index of a batch are those of
+            `video_index(train["video"])`. The targets of distilled are a column teacher_score.
+        transition: (2, 2) as for `forward_corrected`, which alone needs it.
+
+    Raises:
+        ValueError: an unknown name, a class without frames, a transition matrix that is missing or
+            invalid, or no teachers' scores.
     """
     if name not in LOSSES:
         raise ValueError(f"loss {name!r}: expected one of {', '.join(LOSSES)}")
-    if name == "distilled" and "teachers" not in train:
-        raise ValueError("distilled needs the teachers' scores (training.taught)")
+    if name == "distilled" and "teacher_score" not in train:
+        raise ValueError("distilled needs teachers' scores (training.with_teacher_scores)")
     loss = LOSSES[name]
     if name in ("class_weighted", "presence"):
         weights = torch.tensor(class_weights(train["target"]), dtype=torch.float32)
@@ -114,7 +120,7 @@ def build(
 
 
 def _checked(transition: np.ndarray | None) -> np.ndarray:
-    """The matrix, if it can be corrected for: rows sum to 1, labels better than chance."""
+    """The matrix, where it is valid: rows sum to 1, labels are right more often than by chance."""
     if transition is None:
         raise ValueError("forward_corrected needs a transition matrix (annotation.transition)")
     matrix = np.asarray(transition, dtype=float)

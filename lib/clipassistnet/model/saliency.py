@@ -1,6 +1,6 @@
 """Where a classifier looks: Grad-CAM, guided backpropagation and their product.
 
-By captum, on a copy of the model in which every activation is one that captum can guide.
+captum computes them, on a copy of the model whose activations are all of a kind that it can guide.
 """
 
 import copy
@@ -12,6 +12,7 @@ import numpy as np
 from captum.attr import GuidedBackprop, LayerAttribution, LayerGradCam
 from torch import Tensor, nn
 
+from clipassistnet.model import layers
 from clipassistnet.model.classifier import FrameClassifier
 
 # Activations by which guided backpropagation is not defined.
@@ -31,11 +32,11 @@ def guided_gradcam(
 ) -> Saliency:
     """All three maps of preprocessed images (N, 3, S, S).
 
-    `target`, one for all or a list of one each, is the class to explain (1: tip invisible).
+    `target` is the class to explain (1: tip invisible), one for all images or a list with one each.
 
     Guided Grad-CAM (Selvaraju et al. 2017) is guided backpropagation times the upsampled Grad-CAM;
-    of the three colours the largest magnitude is shown. The model stays as it is. ValueError for a
-    network whose activations cannot be guided.
+    of the three colours the largest magnitude is shown. The model is not changed. Raises ValueError
+    for a network whose activations cannot be guided.
     """
     cam, guided = grad_cam(model, images, target), guided_backprop(model, images, target)
     strength = np.abs(guided).max(axis=1)
@@ -74,24 +75,28 @@ class ClampedReLU(nn.Sequential):
 def guidable(model: nn.Module) -> nn.Module:
     """A copy in eval mode whose activations are all plain nn.ReLU: captum guides no others.
 
-    In-place activations would overwrite what captum's hooks look at.
+    In-place activations would overwrite the values that captum's hooks read.
+    Raises ValueError for a network with activations of another kind.
     """
     model = copy.deepcopy(model).eval()
-    layers = [layer for layer in model.modules() if isinstance(layer, UNGUIDABLE)]
-    if layers:
-        kind = type(layers[0]).__name__
-        raise ValueError(f"guided backpropagation is defined for ReLU networks, this has {kind}")
-    for parent in list(model.modules()):
-        for name, layer in parent.named_children():
-            if isinstance(layer, nn.ReLU6):
-                setattr(parent, name, ClampedReLU())
-            elif isinstance(layer, nn.ReLU):
-                layer.inplace = False
-    return model
+    for layer in model.modules():
+        if isinstance(layer, UNGUIDABLE):
+            kind = type(layer).__name__
+            raise ValueError(
+                f"guided backpropagation is defined for ReLU networks, this has {kind}"
+            )
+        if isinstance(layer, nn.ReLU):
+            layer.inplace = False
+    return layers.replace(
+        model, lambda layer: ClampedReLU() if isinstance(layer, nn.ReLU6) else None
+    )
 
 
 def pooling(model: nn.Module) -> nn.Module:
-    """The global pooling, whose input Grad-CAM explains: the last maps with places in them."""
+    """The global pooling. Its input is the last map with positions, which Grad-CAM explains.
+
+    Raises ValueError where the network has none.
+    """
     for name, layer in model.named_modules():
         if name.split(".")[-1] in ("avgpool", "global_pool"):
             return layer
@@ -99,6 +104,6 @@ def pooling(model: nn.Module) -> nn.Module:
 
 
 def _input(network: nn.Module, images: Tensor) -> Tensor:
-    """A copy on the network's device that takes gradients (else captum warns)."""
+    """A copy on the network's device that requires gradients (else captum warns)."""
     device = next(network.parameters()).device
     return images.detach().to(device, copy=True).requires_grad_()

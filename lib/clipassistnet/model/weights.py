@@ -1,6 +1,7 @@
-"""ImageNet weights: where each backbone's come from, under which licence, and how they are read.
+"""ImageNet weights of each backbone, their source and licence; reading and writing weight files.
 
-Nothing is unpickled but tensors. Python 3.8 and torch alone, as in model.py.
+Reading unpickles nothing but tensors. Runs on Python 3.8 with torch; torchvision, timm, safetensors
+and the packages of weights are imported where they are needed.
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ import re
 import torch
 from torch import Tensor, nn
 
+from clipassistnet import files
+
 LITE0 = "tf_efficientnet_lite0"
 
 
@@ -19,7 +22,11 @@ class ModelError(ValueError):
 
 
 def find(backbone: str, weights: str) -> tuple[dict[str, Tensor] | None, str, bool]:
-    """State dict of the pretrained network, licence, and whether it strides early (see below)."""
+    """State dict of a pretrained network (None for "none"), its licence, whether it strides early.
+
+    A ResNet that strides early has its stride in the first 1x1 convolution of a stage, as published
+    (v1); torchvision's has it in the 3x3 convolution.
+    """
     if weights == "none":
         return None, "", False
     if weights != "imagenet":
@@ -34,7 +41,7 @@ def find(backbone: str, weights: str) -> tuple[dict[str, Tensor] | None, str, bo
 
     try:
         network = timm.create_model(backbone, pretrained=True)
-    except Exception as error:  # whatever the model hub's client raises without a network
+    except Exception as error:  # the model hub's client raises many kinds without a network
         raise ModelError(_no_download(backbone, error)) from error
     return (
         network.state_dict(),
@@ -44,7 +51,7 @@ def find(backbone: str, weights: str) -> tuple[dict[str, Tensor] | None, str, bo
 
 
 def _torchvision_resnet50() -> dict[str, Tensor]:
-    """IMAGENET1K_V1, the paper's (not DEFAULT); from torch's cache, else downloaded."""
+    """IMAGENET1K_V1, as in the paper (not DEFAULT); from torch's cache, else downloaded."""
     from torchvision.models import ResNet50_Weights
 
     url = ResNet50_Weights.IMAGENET1K_V1.url
@@ -62,8 +69,8 @@ def _torchvision_resnet50() -> dict[str, Tensor]:
 
 def _no_download(what: str, error: Exception) -> str:
     return (
-        f"weights 'imagenet': {what} could not be had ({error}). Connect to a network once, or "
-        "give a weight file as `weights`, or 'none' to start from nothing"
+        f"weights 'imagenet': {what} cannot be downloaded ({error}). Connect to a network once, or "
+        "give a weight file as `weights`, or 'none' for random weights"
     )
 
 
@@ -97,12 +104,24 @@ def _timm_name(name: str, stages: list[tuple[int, int]]) -> str:
 
 
 def is_checkpoint(weights: str) -> bool:
-    """Whether these weights are a file that model.save wrote: a whole classifier."""
+    """Whether these weights are a file that classifier.save wrote: a whole classifier."""
     return weights not in ("imagenet", "none") and "spec" in read(weights)[1]
 
 
+def write(network: nn.Module, path: files.PathLike, notes: dict[str, str]) -> None:
+    """Write a network's tensors and notes as one safetensors file, whole or not at all."""
+    from safetensors.torch import save_file
+
+    state = {name: t.detach().cpu().contiguous() for name, t in network.state_dict().items()}
+    with files.whole(path) as part:
+        save_file(state, str(part), metadata=notes)
+
+
 def read(path: str) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """Tensors and metadata of a weight file; nothing is ever unpickled but tensors."""
+    """Tensors and metadata of a weight file; nothing but tensors is unpickled.
+
+    Raises ModelError, naming the file, where it is missing or no such file.
+    """
     if not os.path.isfile(path):
         raise ModelError(f"{path}: no such weight file or checkpoint")
     try:
@@ -114,13 +133,16 @@ def read(path: str) -> tuple[dict[str, Tensor], dict[str, str]]:
                 return load_file(path), file.metadata() or {}
         return dict(torch.load(path, map_location="cpu", weights_only=True)), {}
     except Exception as error:  # truncated, not a tensor file, or holding code
-        # The first sentence: in the next ones torch recommends to load such a file all the same.
+        # The first sentence alone: the next ones recommend loading such a file all the same.
         reason = (str(error) or repr(error)).split(". ")[0]
         raise ModelError(f"{path}: not a file of tensors ({reason})") from error
 
 
-def load_backbone(network: nn.Module, state: dict[str, Tensor], backbone: str, source: str):
-    """Load everything but the head, whose classes are another task's."""
+def load_backbone(network: nn.Module, state: dict[str, Tensor], backbone: str, source: str) -> None:
+    """Load everything but the head, whose classes belong to another task.
+
+    Raises ModelError, naming `source`, for weights of another network.
+    """
     head = network.pretrained_cfg["classifier"] if backbone != "resnet50" else "fc"
     heads = tuple(name + "." for name in ([head] if isinstance(head, str) else head))
     wanted = {name for name in network.state_dict() if not name.startswith(heads)}

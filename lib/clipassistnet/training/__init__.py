@@ -1,7 +1,9 @@
-"""Training one classifier: its settings, its frames, the fit, the learning-rate finder."""
+"""Training one classifier: settings, frames, fit, learning-rate finder, predictions."""
 
 from clipassistnet.training.batches import EpochOrder, FrameTable
-from clipassistnet.training.fit import Fit, Settings, find_learning_rate, fit, predict, taught
+from clipassistnet.training.fitting import Fit, find_learning_rate, fit
+from clipassistnet.training.prediction import predict, with_teacher_scores
+from clipassistnet.training.settings import Settings
 
 __all__ = [
     "EpochOrder",
@@ -11,5 +13,5 @@ __all__ = [
     "find_learning_rate",
     "fit",
     "predict",
-    "taught",
+    "with_teacher_scores",
 ]

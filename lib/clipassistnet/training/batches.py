@@ -1,6 +1,7 @@
-"""Frames as the network sees them while it trains, in another order each epoch."""
+"""Preprocessed frames for training, in another order each epoch."""
 
 from collections.abc import Iterator, Sequence
+from typing import Protocol
 
 import numpy as np
 import pandas as pd
@@ -11,17 +12,24 @@ from clipassistnet import transforms
 from clipassistnet.model import losses
 
 
-class FrameTable(Dataset):
-    """Frames of a table (video, frame, target) as the network sees them.
+class Frames(Protocol):
+    """A source of frames, such as data.frame_cache.FrameCache or model.crops.CroppedFrames."""
 
-    An item is (image (3, S, S) float32, target, video_index), S the cache's size; the target is the
-    teachers' score in a table that was `taught`, to be learnt from by loss distilled. Augmentation
+    def get(self, video: str, frame: int) -> np.ndarray:
+        """One frame, uint8 RGB (S, S, 3)."""
+
+
+class FrameTable(Dataset):
+    """Frames of a table (video, frame, target), preprocessed.
+
+    An item is (image (3, S, S) float32, target, video_index), S the size of the cache's frames. The
+    target is the column teacher_score where there is one (for the loss distilled). Augmentation
     depends on (seed, epoch, row) alone: not on global seeds, the order or the number of workers.
     """
 
     def __init__(
         self,
-        cache,
+        cache: Frames,
         table: pd.DataFrame,
         *,
         mean: Sequence[float],
@@ -31,7 +39,7 @@ class FrameTable(Dataset):
     ):
         self.cache, self.mean, self.std, self.seed, self.epoch = cache, mean, std, seed, 0
         self.keys = list(zip(table["video"], table["frame"].astype(int), strict=True))
-        self.targets = table.get("teachers", table["target"].astype(int)).tolist()
+        self.targets = table.get("teacher_score", table["target"].astype(int)).tolist()
         self.video_index = losses.video_index(table["video"]).tolist()
         self.transform = transforms.augmentation() if augment else None
 
@@ -39,7 +47,7 @@ class FrameTable(Dataset):
         return len(self.keys)
 
     def set_epoch(self, epoch: int) -> None:
-        """Draw other augmentations from now on."""
+        """Use the augmentations of this epoch from now on."""
         self.epoch = epoch
 
     def __getitem__(self, row: int) -> tuple[torch.Tensor, int | float, int]:

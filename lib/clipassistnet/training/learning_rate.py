@@ -2,7 +2,7 @@
 
 Lightning 2.6 has one too, but it divides its smoothed loss by the wrong power (the curve starts at
 half the loss), picks by the slope per unit of learning rate rather than per decade, which favours
-the smallest, and cannot be told to show no bar. This one picks as the paper's version did.
+the smallest, and cannot hide its progress bar. This one picks as the version of the paper's time.
 """
 
 from pathlib import Path
@@ -12,10 +12,11 @@ import pandas as pd
 from pytorch_lightning.callbacks import Callback
 from torch.utils.data import DataLoader
 
-from clipassistnet.training.lightning_module import Training, for_a_person, new_trainer, quiet
+from clipassistnet.training.lightning_module import LightningClassifier
+from clipassistnet.training.trainer import new_trainer, quiet, shows_progress_bar
 
 LOWEST, HIGHEST = 1e-6, 1.0
-DIVERGED = 4  # times the lowest loss: the test ends
+DIVERGED = 4  # times the lowest loss, at which the test ends
 
 
 class RangeTest(Callback):
@@ -28,14 +29,14 @@ class RangeTest(Callback):
         self.rates, self.losses = rates, []
         self.keep, self.average = max(0.0, 1 - 2 / len(rates)), 0.0
 
-    def on_train_start(self, trainer, module: Training) -> None:
+    def on_train_start(self, trainer, module: LightningClassifier) -> None:
         self._set_rate(trainer)
 
-    def on_before_optimizer_step(self, trainer, module: Training, optimizer) -> None:
+    def on_before_optimizer_step(self, trainer, module: LightningClassifier, optimizer) -> None:
         self.average = self.keep * self.average + (1 - self.keep) * module.mean_loss()
         self.losses.append(self.average / (1 - self.keep ** (len(self.losses) + 1)))
 
-    def on_train_batch_end(self, trainer, module: Training, *batch) -> None:
+    def on_train_batch_end(self, trainer, module: LightningClassifier, *batch) -> None:
         if self.losses and not self.losses[-1] < DIVERGED * min(self.losses):
             trainer.should_stop = True
         self._set_rate(trainer)
@@ -45,13 +46,13 @@ class RangeTest(Callback):
             group["lr"] = self.rates[min(trainer.global_step, len(self.rates) - 1)]
 
 
-def curve(module: Training, train: DataLoader, steps: int, folder: Path) -> pd.DataFrame:
+def curve(module: LightningClassifier, train: DataLoader, steps: int, folder: Path) -> pd.DataFrame:
     """learning_rate and smoothed training loss of each optimizer step, until it diverges."""
     test = RangeTest(np.geomspace(LOWEST, HIGHEST, steps))
     trainer = new_trainer(
         folder,
         callbacks=[test],
-        enable_progress_bar=for_a_person(),
+        enable_progress_bar=shows_progress_bar(),
         max_epochs=-1,
         max_steps=steps,
         limit_val_batches=0,
@@ -66,9 +67,9 @@ def curve(module: Training, train: DataLoader, steps: int, folder: Path) -> pd.D
 def pick(curve: pd.DataFrame) -> float:
     """The learning rate at which the loss falls most steeply per decade, before its lowest point.
 
-    The first quarter (an average of few batches yet, so the noisiest) is left out, and so is all
-    beyond the lowest loss: a dip in a loss that climbs is noise. Raises ValueError where the test
-    diverged too early, or the loss falls nowhere.
+    The first quarter (averages of few batches, so the noisiest) is left out, and so is everything
+    beyond the lowest loss: a dip in a climbing loss is noise. Raises ValueError where the test
+    diverged too early, or the loss never falls.
     """
     usable = curve.iloc[len(curve) // 4 :]
     usable = usable[np.isfinite(usable["loss"])]

@@ -1,4 +1,4 @@
-"""Ensembles of networks that judge crops, from checkpoints and locators to a saved engine."""
+"""Ensembles of classifiers of crops, from checkpoints and locators to a saved engine."""
 
 import json
 
@@ -25,7 +25,7 @@ def pair(folder, *, cropped=EDGE):
     torch.nn.init.normal_(
         found.head[-1].weight, std=3.0
     )  # else it looks at one place in all frames
-    locator.save(found, folder / crop_ensemble.LOCATOR)
+    locator.save(found, folder / locator.FILE)
     return str(folder / "model.safetensors")
 
 
@@ -38,7 +38,7 @@ def paths(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def ensemble(paths):
-    return crop_ensemble.ensemble(paths, [3.0, 1.0])
+    return crop_ensemble.load(paths, [3.0, 1.0])
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +47,7 @@ def frames():
 
 
 class Cache:
-    """Frames in memory in the place of a frame cache."""
+    """Frames in memory instead of a frame cache."""
 
     size = EDGE
 
@@ -63,9 +63,9 @@ class Cache:
 def judged_by_the_study(path, cache):
     """Scores of one network as notebook 05 computes them."""
     network, found = model.load(path), locator.load(path.replace("model", "locator"))
-    boxes = crops.locate(found, cache, cache.table)
-    cut = crops.Crops(cache, boxes, network.spec["image_size"])
-    assert cut.cropped == network.spec["cropped"]
+    boxes = crops.find_boxes(found, cache, cache.table)
+    cut = crops.CroppedFrames(cache, boxes, network.spec["image_size"])
+    assert cut.cropped_from == network.spec["cropped"]
     return training.predict(network, cache.table, cut)
 
 
@@ -105,8 +105,8 @@ def test_its_operations_convert(ensemble):
     assert used - {"torch.nn.functional.avg_pool2d"} <= deploy.CONVERTERS
 
 
-def test_each_part_is_calibrated_by_what_it_is_shown(ensemble, frames):
-    shown = crop_ensemble.shown_to(ensemble, frames[:3])
+def test_each_part_is_calibrated_by_its_own_input(ensemble, frames):
+    shown = crop_ensemble.part_inputs(ensemble, frames[:3])
     sizes = {name: tuple(images.shape) for name, images in shown.items()}
     expected = {"locator": (3, 3, 64, 64), "classifier": (3, 3, SIZE, SIZE)}
     assert sizes == {f"{kind}{n}": shape for kind, shape in expected.items() for n in (0, 1)}
@@ -116,18 +116,18 @@ def test_what_does_not_fit_together_is_refused(paths, tmp_path):
     plain = tmp_path / "model.safetensors"
     network = member()
     model.save(network, plain)
-    with pytest.raises(model.ModelError, match="whole frames, and members that judge crops"):
-        crop_ensemble.ensemble([paths[0], str(plain)])
+    with pytest.raises(model.ModelError, match="whole frames and classifiers of crops do not mix"):
+        crop_ensemble.load([paths[0], str(plain)])
     network.spec["cropped"] = EDGE
     model.save(network, plain)
     with pytest.raises(model.ModelError, match=r"locator.safetensors: no such weight file"):
-        crop_ensemble.ensemble([str(plain)])
+        crop_ensemble.load([str(plain)])
     for cropped in (True, EDGE + 32):
         path = pair(tmp_path / str(cropped), cropped=cropped)
         with pytest.raises(model.ModelError, match="expected one for all"):
-            crop_ensemble.ensemble([paths[0], path])
+            crop_ensemble.load([paths[0], path])
     with pytest.raises(model.ModelError, match=r"model.safetensors: its score is p\(tip invis"):
-        crop_ensemble.ensemble(paths, predicts=model.CLIP_APPLIER)
+        crop_ensemble.load(paths, predicts=model.CLIP_APPLIER_PRESENT)
 
 
 def test_the_sidecar_is_plain_json(ensemble):

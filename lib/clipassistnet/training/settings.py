@@ -1,0 +1,40 @@
+"""The settings of one training, checked."""
+
+import dataclasses
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Settings:
+    """What decides a training besides its data. Patience is counted in epochs.
+
+    With no epochs the network of a checkpoint, given as `weights`, is evaluated without training.
+    The paper does not name its optimizer: Adam, with torch's defaults, is our choice.
+    """
+
+    backbone: str
+    weights: str
+    trainable_stages: int
+    image_size: int
+    loss: str
+    learning_rate: float
+    batch_size: int
+    accumulate: int
+    epochs: int
+    seed: int
+    patience_lr: int = 5
+    factor_lr: float = 0.8
+    patience_stop: int = 10
+    workers: int = 0
+
+    def __post_init__(self) -> None:
+        least = dict.fromkeys(("image_size", "batch_size", "accumulate"), 1)
+        least |= dict.fromkeys(("trainable_stages", "epochs", "seed", "workers"), 0)
+        wrong = [
+            f"{name} {getattr(self, name)}, expected at least {bound}"
+            for name, bound in least.items()
+            if getattr(self, name) < bound
+        ]
+        if not self.learning_rate > 0:
+            wrong.append(f"learning_rate {self.learning_rate}, expected above 0")
+        if wrong:
+            raise ValueError("; ".join(wrong))
