@@ -13,7 +13,7 @@ from clipassistnet.__main__ import main
 from clipassistnet.files import digest as file_digest
 from clipassistnet.publish import report
 from clipassistnet.runs import RunError
-from test_share_pictures import noise, png
+from test_share_pictures import noise, png, videos_csv
 
 TABLE = """<table><thead><tr><th></th><th>ours</th></tr><tr><th>quantity</th><th></th></tr></thead>
 <tbody><tr><th>videos</th><td>24</td></tr><tr><th>of</th><td>us</td></tr></tbody></table>"""
@@ -24,10 +24,11 @@ def write_run(place, key="once", title="A title", cells=(), metrics=None, **reco
     folder = place / key
     folder.mkdir(parents=True)
     story = new_markdown_cell(
-        f"# {place.name[:2]} · {title}\n\nAs notebook 03 says, $T_{{ij}}$ & <b>x</b>."
+        f"# {place.name[:2]} · {title}\n\nAs notebook 03 says, $T_{{ij}}$ & <b>x</b> "
+        "<i onclick='f()'>y</i><script>f()</script>."
     )
     nbformat.write(new_notebook(cells=[story, *cells]), folder / "notebook.ipynb")
-    told = {
+    made = {
         "parameters": {},
         "metrics": metrics or {},
         "inputs": {},
@@ -39,7 +40,7 @@ def write_run(place, key="once", title="A title", cells=(), metrics=None, **reco
         "started": "2026-01-02T03:04:05+00:00",
         "wall_s": 1800.0,
     }
-    (folder / "run.json").write_text(json.dumps(told | record))
+    (folder / "run.json").write_text(json.dumps(made | record))
     return folder
 
 
@@ -60,7 +61,7 @@ def project(tmp_path, monkeypatch):
 
 
 def videos(project, source: str) -> None:
-    rows = f"video,source,licence\nv1,{source},CC BY 4.0\nv2,{source},CC BY 4.0\n"
+    rows = videos_csv("v1", source, "CC BY 4.0") + f"v2,v2.mp4,p2,train,25,,,{source},CC BY 4.0\n"
     (project / "papermill_runs" / "tiny" / "data" / "videos.csv").write_text(rows)
 
 
@@ -117,7 +118,7 @@ def card_of(page: str) -> str:
 
 def test_the_card_says_what_the_artefacts_say(studied):
     card = card_of(page_of())
-    for told in (
+    for expected in (
         "2 trainings in this study.",
         "backbone resnet50",
         "majority 7 123",
@@ -127,20 +128,20 @@ def test_the_card_says_what_the_artefacts_say(studied):
         "ensemble auroc 0.8765 0.8 0.95 0.9107",
         "frozen 0.9 0.4321",
         "25.0% are called visible, threshold frozen",
-        "7 test videos",
+        "Tested on 7 videos only.",
         "runs 4",
         "wall time, hours 2 ",
         "commit abc123",
         "seed 3",
         "Not a medical device",
     ):
-        assert told in card, told
+        assert expected in card, expected
     assert "0.1111" not in card
     assert "has changed since" not in card
     assert "Arming by itself" not in card
 
 
-def test_a_network_for_arming_is_told_of_where_there_is_one(studied):
+def test_a_network_for_arming_has_a_part_of_its_own(studied):
     test = studied / "papermill_runs" / "tiny" / "08_ensemble_test" / "once"
     (test / "arming.csv").write_text("judged,measure,estimate\narmed by live,sensitivity,0.3125\n")
     assert "may arm the feedback" in card_of(page_of())
@@ -149,13 +150,13 @@ def test_a_network_for_arming_is_told_of_where_there_is_one(studied):
 
 def test_what_has_not_run_is_said_to_be_missing(studied):
     card = card_of(page_of())
-    assert "Speed Not in this study: the notebook that tells has not run." in card
+    assert "Speed Not in this study: the notebook that measures it has not run." in card
     assert "Jetson" not in card
 
 
-def test_data_that_changed_since_are_told(studied):
+def test_the_card_says_that_the_data_have_changed(studied):
     (studied / "papermill_runs" / "tiny" / "data" / "videos.csv").write_text(
-        "video,source,licence\nv1,simulated,\n"
+        videos_csv("v1", "simulated", "")
     )
     card = card_of(page_of())
     assert "videos.csv has changed since these runs" in card
@@ -169,17 +170,18 @@ def test_a_chapter_is_prose_tables_and_figures_without_code(studied):
     assert "2 &lt; 3 videos" in page
     assert "<i>T<sub>ij</sub></i>" in page
     assert '<a href="#n03">03</a>' in page
-    assert "&lt;b&gt;x&lt;/b&gt;" in page  # HTML in prose is shown, never run
+    assert "<b>x</b> <i>y</i>" in page  # HTML in prose keeps its allowed elements alone
+    assert "f()" not in page
     assert "<tr><th>quantity</th><th>ours</th></tr></thead>" in page.replace("\n", "")
     assert '<td class="n">24</td>' in page
     assert "<td>us</td>" in page
-    assert "alt='curve'" in page
+    assert 'alt="curve"' in page
 
 
 def test_runs_of_one_notebook_stand_in_a_table_and_each_can_be_opened(studied):
     page = page_of()
-    for told in ("loss=bce, fold=0", "loss=bce, fold=1", "0.8125", "0.8225"):
-        assert told in page
+    for expected in ("loss=bce, fold=0", "loss=bce, fold=1", "0.8125", "0.8225"):
+        assert expected in page
     assert page.count("<details>") == 1
     assert page.count('<h2 id="n05">') == 1
 
@@ -195,7 +197,7 @@ def test_simulated_figures_are_stamped_and_show_their_frames(studied):
     assert page.count("<img") == 4
     assert page.count('<span class="badge">SIMULATED</span></h2>') == 3
     assert "Every figure on this page was measured on simulated videos" in page
-    assert "that it works on real ones is not shown" in card_of(page)
+    assert "does not show that the model works on real ones" in card_of(page)
 
 
 def test_no_frame_of_a_real_video_is_shown(studied):

@@ -13,7 +13,6 @@ from PIL import Image, PngImagePlugin
 from clipassistnet.publish.copying import Copier
 from clipassistnet.publish.notebook_pictures import (
     SHAREABLE,
-    SHOW_FRAMES,
     figures_of,
     reencoded,
     withheld,
@@ -23,6 +22,13 @@ from clipassistnet.runs import RunError
 from test_notebooks import NOTEBOOKS, cells
 
 SECRET = "Mustermann"
+
+# The figures that show frames, by notebook. The cell of every other figure is tagged.
+SHOW_FRAMES = {
+    "03_augmentation": {"preprocessing", "each_transform", "augmented"},
+    "06_loss_comparison": {"doubted_labels"},
+    "07_saliency": {"guided_gradcam", "grad_cam", "highest_loss", "lowest_loss"},
+}
 
 
 def png(picture: np.ndarray, **texts: str) -> str:
@@ -189,7 +195,7 @@ def test_tables_messages_and_code_stay_readable():
     notebook, copier = copied(cell(shown("text/html", html), error, source="a < b  # x"))
     table, failed = notebook.cells[0].outputs
     rows = '<tr><th colspan="2">a &lt; b</th></tr><tr><td>0.91</td><td>é</td></tr>'
-    assert table.data["text/html"] == f"<div><table>{rows}</table></div>"
+    assert table.data["text/html"] == f"<div><table><tbody>{rows}</tbody></table></div>"
     assert failed.traceback == ["ValueError: no"]
     assert notebook.cells[0].source == "a < b  # x"
     assert not copier.counts.total()
@@ -216,9 +222,14 @@ def studied(tmp_path, monkeypatch):
     return place
 
 
+def videos_csv(video: str, source: str, licence: str) -> str:
+    """A videos.csv of one video."""
+    header = "video,path,patient,split,fps,frames,clipper,source,licence"
+    return f"{header}\n{video},{video}.mp4,p1,train,25,100,metal,{source},{licence}\n"
+
+
 def licensed(place, source: str, licence: str) -> None:
-    rows = f"video,source,licence\nv1,{source},{licence}\n"
-    (place / "data" / "videos.csv").write_text(rows)
+    (place / "data" / "videos.csv").write_text(videos_csv("v1", source, licence))
 
 
 @pytest.mark.parametrize(
@@ -241,7 +252,7 @@ def test_the_record_of_real_videos_shows_no_frame(studied, source, licence, figu
 
 def test_a_hospitals_own_videos_are_not_recorded(studied):
     licensed(studied, "our theatre", "")
-    with pytest.raises(RunError, match=r"neither simulated nor.*clipassistnet\.share"):
+    with pytest.raises(RunError, match=r"neither simulated nor.*clipassistnet share"):
         record("real")
     assert not (studied.parent / "record").exists()
 
@@ -250,7 +261,7 @@ def test_a_record_that_names_the_data_folder_is_not_written(studied, tmp_path_fa
     data = tmp_path_factory.mktemp("elsewhere")
     (studied / "study.json").write_text(json.dumps({"data": str(data)}))
     (studied / "data").rename(data / "data")
-    (data / "videos.csv").write_text("video,source,licence\nv1,m2cai16,CC BY-NC-SA 4.0\n")
+    (data / "videos.csv").write_text(videos_csv("v1", "m2cai16", "CC BY-NC-SA 4.0"))
     (studied / "07_saliency" / "once" / "table.csv").write_text(f"path\n{data}/v1.mp4\n")
     with pytest.raises(RunError, match="names a path of this machine"):
         record("real")

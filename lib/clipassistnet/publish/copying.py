@@ -1,4 +1,7 @@
-"""A copy of an executed notebook, made of what is known to be harmless: all else stays behind."""
+"""A copy of an executed notebook that holds only what is known to be harmless.
+
+Every kind of cell, output, HTML element and attribute that is not listed here is left out.
+"""
 
 import re
 from collections import Counter
@@ -6,14 +9,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+import bleach
 import nbformat
-from bs4 import BeautifulSoup, Tag
-from bs4.element import PreformattedString
+from bs4 import BeautifulSoup
 from nbformat import NotebookNode
 
 from clipassistnet.publish.notebook_pictures import SHAREABLE, reencoded, withheld, without_embedded
 
-TAGS = ("parameters", "injected-parameters", SHAREABLE)
+CELL_TAGS = ("parameters", "injected-parameters", SHAREABLE)
 PICTURES = ("image/png", "image/jpeg")
 METADATA = {
     "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
@@ -21,14 +24,15 @@ METADATA = {
 }
 LONGEST = 100_000  # characters of one output: longer ones are data, not a table or a message
 
-# What tables and messages are made of. Other elements go with what is in them, all attributes go.
-HTML = {"table", "thead", "tbody", "tfoot", "tr", "th", "td", "caption", "div", "p", "span", "br"}
-HTML |= {"b", "strong", "i", "em", "code", "pre", "ul", "ol", "li", "h1", "h2", "h3", "h4", "hr"}
-SPANS = ("colspan", "rowspan")
+# The elements and attributes of tables and messages.
+HTML_TAGS = {"table", "thead", "tbody", "tfoot", "tr", "th", "td", "caption", "div", "p", "span"}
+HTML_TAGS |= {"br", "hr", "b", "strong", "i", "em", "code", "pre", "blockquote", "ul", "ol", "li"}
+HTML_TAGS |= {"h1", "h2", "h3", "h4", "h5", "h6"}
+SPANS = {"th": ["colspan", "rowspan"], "td": ["colspan", "rowspan"]}
 
 ANSI = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]")
 MARKDOWN_PICTURE = re.compile(r"!\[[^\]]*\](\([^)]*\)|\[[^\]]*\])")
-MEDIA = re.compile(
+MEDIA_IN_MARKDOWN = re.compile(
     r"<(script|style|iframe|object|svg|canvas|video|audio|picture)\b.*?(</\1\s*>|\Z)"
     r"|</?(img|image|source|embed|link|meta|base|input|script|iframe)\b[^>]*>?",
     re.IGNORECASE | re.DOTALL,
@@ -37,25 +41,26 @@ MEDIA = re.compile(
 
 @dataclass
 class Copier:
-    """Copies notebooks: `copy` gives a new one, and `counts` what was kept and withheld so far.
+    """Copies notebooks; `counts` says what was kept and withheld in all copies so far.
 
-    Pictures stay in cells tagged `shareable` (in all cells with `every_picture`, for simulated
-    videos) and are re-encoded. Every other picture becomes its size and a hash under `key`. Text
+    Pictures in cells tagged `shareable` (in all cells with `every_picture`, for simulated videos)
+    are re-encoded and kept. Every other picture becomes its size and a hash under `key`. Text
     passes through `clean`. Widgets, attachments, metadata, other types of output, data URIs and
-    HTML that could embed or load something stay behind.
+    HTML that could embed or load something are left out.
     """
 
     key: bytes
     clean: Callable[[str], str] = str
     every_picture: bool = False
-    counts: Counter = field(default_factory=Counter)
+    counts: Counter[str] = field(default_factory=Counter)
 
     def copy(self, notebook: NotebookNode) -> NotebookNode:
+        """A new notebook; the given one is left as it is."""
         cells = [self._cell(cell, f"c{i:02}") for i, cell in enumerate(notebook.cells)]
         return nbformat.v4.new_notebook(cells=cells, metadata=METADATA)
 
     def _cell(self, cell: NotebookNode, name: str) -> NotebookNode:
-        tags = [tag for tag in TAGS if tag in cell.metadata.get("tags", [])]
+        tags = [tag for tag in CELL_TAGS if tag in cell.metadata.get("tags", [])]
         common = {"id": name, "metadata": {"tags": tags} if tags else {}}
         if cell.cell_type != "code":
             self.counts["attachments withheld"] += len(cell.get("attachments", {}))
@@ -80,20 +85,25 @@ class Copier:
         return nbformat.v4.new_output("display_data", data=data)
 
     def _data(self, given: dict[str, Any], keep: bool) -> dict[str, str]:
-        data, instead = {}, []
+        cleaners = {
+            "text/plain": self._text,
+            "text/html": self._html,
+            "text/markdown": self._markdown,
+        }
+        data, notes = {}, []
         for mime, value in given.items():
             if mime in PICTURES:
                 if keep and (picture := self._picture(value)):
                     data["image/png"] = picture
                 else:
                     self.counts["pictures withheld"] += 1
-                    instead.append(withheld(str(value), self.key))
-            elif mime in WRITERS and isinstance(value, str):
-                data[mime] = WRITERS[mime](self, value)
+                    notes.append(withheld(str(value), self.key))
+            elif mime in cleaners and isinstance(value, str):
+                data[mime] = cleaners[mime](value)
             else:
                 self.counts["other outputs withheld"] += 1
-        if instead:  # Jupyter shows the richest type: the note must be the only one
-            return {"text/plain": "\n".join(instead)}
+        if notes:  # Jupyter shows the richest type: the note must be the only one
+            return {"text/plain": "\n".join(notes)}
         return data or {"text/plain": "[output withheld]"}
 
     def _picture(self, encoded: str) -> str | None:
@@ -112,28 +122,19 @@ class Copier:
 
     def _markdown(self, text: str) -> str:
         text, pictures = MARKDOWN_PICTURE.subn("[picture withheld]", text)
-        text, media = MEDIA.subn("[withheld]", text)
+        text, media = MEDIA_IN_MARKDOWN.subn("[withheld]", text)
         self.counts["other outputs withheld"] += pictures + media
         return self._text(text)
 
     def _html(self, html: str) -> str:
+        """HTML with the allowed elements alone; others are left out with their content."""
         soup = BeautifulSoup(html, "html.parser")
-        for node in list(soup.descendants):
-            if isinstance(node, Tag):
-                if node.name not in HTML:
-                    self.counts["other outputs withheld"] += node.name != "style"
-                    node.extract()
-                else:
-                    node.attrs = {k: v for k, v in node.attrs.items() if k in SPANS}
-            elif isinstance(node, PreformattedString):  # comments, declarations
-                node.extract()
-        for node in list(soup.find_all(string=True)):
-            node.replace_with(self._text(str(node)))
-        return str(soup)
-
-
-WRITERS = {
-    "text/plain": Copier._text,
-    "text/html": Copier._html,
-    "text/markdown": Copier._markdown,
-}
+        for element in soup.find_all(lambda element: element.name not in HTML_TAGS):
+            if not element.decomposed:  # with the element around it
+                self.counts["other outputs withheld"] += element.name != "style"
+                element.decompose()
+        # bleach, as browsers do, mends what is left; then only allowed attributes are in it.
+        allowed = BeautifulSoup(bleach.clean(str(soup), HTML_TAGS, SPANS), "html.parser")
+        for text in allowed.find_all(string=True):
+            text.replace_with(self._text(str(text)))
+        return str(allowed)

@@ -1,18 +1,25 @@
-"""The runs of a study, as their folders tell of them."""
+"""The finished runs of a study: their folders, records, tables and notebooks."""
 
-import csv
 import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import nbformat
+from nbformat import NotebookNode
+
+from clipassistnet.data import csv_rows
 from clipassistnet.runs.run import ONCE
 
 Rows = list[dict[str, str]]
 
 
+class NotebookError(ValueError):
+    """A file that is no valid notebook."""
+
+
 @dataclass
-class Made:
+class FinishedRun:
     """One finished run: its folder and its run.json."""
 
     folder: Path
@@ -20,23 +27,42 @@ class Made:
 
     @property
     def key(self) -> str:
-        """What tells it from the notebook's other runs, e.g. `loss=bce, fold=0`, or ""."""
+        """Its parameters, e.g. `loss=bce, fold=0`; "" where the notebook has one run alone."""
         return "" if self.folder.name == ONCE else self.folder.name.replace(",", ", ")
 
     def table(self, name: str) -> Rows:
-        """Rows of one of its tables, none where it has no such table."""
+        """Rows of one of its tables; empty where the run did not write it."""
         path = self.folder / f"{name}.csv"
-        if not path.exists():
-            return []
-        with open(path, newline="", encoding="utf-8") as file:
-            return list(csv.DictReader(file))
+        return csv_rows.read(path) if path.exists() else []
+
+    def notebook(self) -> NotebookNode:
+        """Its executed notebook; raises NotebookError."""
+        return read_notebook(self.folder / "notebook.ipynb")
 
 
-def collect(study: Path) -> dict[str, list[Made]]:
+def collect(study: Path) -> dict[str, list[FinishedRun]]:
     """{notebook: its finished runs} of a study's folder, in the notebooks' order."""
-    made: dict[str, list[Made]] = {}
+    runs: dict[str, list[FinishedRun]] = {}
     for path in sorted(study.glob("0?_*/*/run.json")):
         if not path.parent.name.startswith("."):
             record = json.loads(path.read_text(encoding="utf-8"))
-            made.setdefault(path.parent.parent.name, []).append(Made(path.parent, record))
-    return made
+            runs.setdefault(path.parent.parent.name, []).append(FinishedRun(path.parent, record))
+    return runs
+
+
+def read_notebook(path: Path) -> NotebookNode:
+    """Read a notebook file (UTF-8, with or without a byte order mark) and validate it.
+
+    Raises:
+        NotebookError: it is not UTF-8, not JSON or no valid notebook; the message names the file.
+    """
+    try:
+        notebook = nbformat.reads(path.read_text(encoding="utf-8-sig"), as_version=4)
+        nbformat.validate(notebook)
+    except UnicodeDecodeError as error:
+        line = error.object[: error.start].count(b"\n") + 1
+        raise NotebookError(f"{path}:{line}: expected UTF-8 text") from error
+    except (nbformat.reader.NotJSONError, nbformat.ValidationError) as error:
+        reason = str(error).splitlines()[0]
+        raise NotebookError(f"{path}: no valid notebook: {reason}") from error
+    return notebook

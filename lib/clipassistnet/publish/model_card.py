@@ -1,12 +1,11 @@
-"""The model card: what the runs' own artefacts say of the model, its data, its use and its limits.
+"""The model card: what a study's runs say about the model, its data, its use and its limits.
 
-The intended use and the limits of the method are the project's; every figure is the study's own.
+The project states the intended use and the limits of the method; every figure is the study's own.
 """
 
-import csv
 import json
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,8 @@ from typing import Any
 from safetensors import safe_open
 
 from clipassistnet import files
-from clipassistnet.publish.finished_runs import Made, Rows
+from clipassistnet.data import csv_rows
+from clipassistnet.publish.finished_runs import FinishedRun, Rows
 
 SETTINGS = ("backbone", "weights", "image_size", "trainable_stages", "batch_size", "accumulate")
 SETTINGS += ("epochs", "folds_count", "inner_folds", "loss", "recipe", "protocol")
@@ -25,7 +25,7 @@ SPEED += ("frames_per_second",)
 
 @dataclass
 class Part:
-    """One part of the card: sentences, and a table where there is one; `measured` on the data."""
+    """One part of the card: sentences and a table; `measured` where its figures depend on data."""
 
     title: str
     sentences: list[str]
@@ -33,46 +33,49 @@ class Part:
     measured: bool = False
 
 
-def card(made: dict[str, list[Made]], data: Path, simulated: bool) -> list[Part]:
-    """The card's parts; one whose notebook has not run says so.
+def card(runs: dict[str, list[FinishedRun]], data: Path, simulated: bool) -> list[Part]:
+    """The card's parts; a part says so where its notebook has not run.
 
     Args:
-        made: the study's runs by notebook.
+        runs: the study's runs by notebook.
         data: the dataset folder, read for the sources and licences of the videos.
+        simulated: all videos are simulated.
     """
+    trainings = runs.get("05_train_fold", [])
+    agreement, test, deployed = (
+        _only(runs, name)
+        for name in ("01_annotation_agreement", "08_ensemble_test", "09_jetson_deploy")
+    )
+    videos = csv_rows.read(data / "videos.csv")
     parts = [
-        _model(made.get("05_train_fold", [])),
-        _use(made.get("05_train_fold", [])),
-        _data(_only(made, "01_annotation_agreement"), data),
-        _licences(made.get("05_train_fold", []), data),
-        _ensemble(_only(made, "08_ensemble_test")),
-        _thresholds(_only(made, "08_ensemble_test")),
-        *_arming(_only(made, "08_ensemble_test")),
-        _speed(_only(made, "09_jetson_deploy")),
-        _limits(made, simulated),
-        _provenance([run for runs in made.values() for run in runs]),
+        _model(trainings),
+        _use(trainings),
+        _data(agreement, videos, files.digest(data / "videos.csv")),
+        _licences(trainings, videos),
+        _ensemble(test),
+        _thresholds(test),
+        *_arming(test),
+        _speed(deployed),
+        _limits(agreement, test, deployed, simulated),
+        _provenance([run for own in runs.values() for run in own]),
     ]
     for part in parts:
         if not part.rows and not part.sentences:
-            part.sentences = ["Not in this study: the notebook that tells has not run."]
+            part.sentences = ["Not in this study: the notebook that measures it has not run."]
     return parts
 
 
-def _only(made: dict[str, list[Made]], notebook: str) -> Made | None:
-    return made[notebook][0] if notebook in made else None
+def _only(runs: dict[str, list[FinishedRun]], notebook: str) -> FinishedRun | None:
+    return runs[notebook][0] if notebook in runs else None
 
 
-def _model(trainings: list[Made]) -> Part:
-    told = Counter(
-        (name, str(run.record["parameters"][name]))
-        for run in trainings
-        for name in SETTINGS
-        if name in run.record["parameters"]
-    )
-    rows = [
-        {"setting": name, "value": ", ".join(value for known, value in told if known == name)}
-        for name in dict.fromkeys(name for name, _ in told)
-    ]
+def _model(trainings: list[FinishedRun]) -> Part:
+    values: dict[str, dict[str, None]] = {}
+    for name in SETTINGS:
+        for run in trainings:
+            if name in run.record["parameters"]:
+                values.setdefault(name, {})[str(run.record["parameters"][name])] = None
+    rows = [{"setting": name, "value": ", ".join(known)} for name, known in values.items()]
     sentence = (
         "Classifiers of single frames of laparoscopic cholecystectomy. The score is p(invisible), "
         "the probability that the tips of the clip applier's jaws cannot be seen; tip invisible is "
@@ -81,34 +84,33 @@ def _model(trainings: list[Made]) -> Part:
     return Part("The model", [sentence, f"{len(trainings)} trainings in this study."], rows)
 
 
-def _use(trainings: list[Made]) -> Part:
+def _use(trainings: list[FinishedRun]) -> Part:
     seen = {run.record["parameters"].get("protocol", "clipper") for run in trainings}
     sentences = [
         "Research on feedback during clipping. Not a medical device: no decision about a patient "
         "may rest on it.",
-        "Frames with a clip applier in the picture; warnings are to be armed only while clipping.",
+        "Frames with a clip applier in the picture; arm the warnings only while clipping.",
     ]
     if seen == {"clipper"}:
-        sentences[1] += " Frames without one were not trained on."
+        sentences[1] += " The networks were not trained on frames without one."
     return Part("Intended use", sentences)
 
 
-def _data(agreement: Made | None, folder: Path) -> Part:
+def _data(agreement: FinishedRun | None, videos: Rows, digest: str) -> Part:
     if agreement is None:
         return Part("The data", [])
     table = agreement.table("table1")
     rows = [row for row in table if row["annotator"] == "majority"] or table
-    sources = Counter(row["source"] or "not named" for row in _videos(folder))
-    told = ", ".join(f"{source} ({count} videos)" for source, count in sources.items())
-    sentences = [f"Source, as videos.csv names it: {told}."]
-    videos = folder / "videos.csv"
-    if agreement.record["inputs"].get("data/videos.csv") != files.digest(videos):
+    counts = Counter(row.get("source") or "not named" for row in videos)
+    sources = ", ".join(f"{source} ({count} videos)" for source, count in counts.items())
+    sentences = [f"Source, as videos.csv names it: {sources}."]
+    if agreement.record["inputs"].get("data/videos.csv") != digest:
         sentences.append("videos.csv has changed since these runs.")
     return Part("The data", sentences, rows, measured=True)
 
 
-def _licences(trainings: list[Made], folder: Path) -> Part:
-    data = sorted({row["licence"] or "not named" for row in _videos(folder)})
+def _licences(trainings: list[FinishedRun], videos: Rows) -> Part:
+    data = sorted({row.get("licence") or "not named" for row in videos})
     weights = sorted({_weights_licence(run.folder / "model.safetensors") for run in trainings})
     rows = [{"what": "videos", "licence": text} for text in data]
     rows += [{"what": "pretrained weights", "licence": text} for text in weights if text]
@@ -123,89 +125,95 @@ def _weights_licence(checkpoint: Path) -> str:
         return json.loads(file.metadata()["spec"])["weights_licence"]
 
 
-def _videos(folder: Path) -> Rows:
-    with open(folder / "videos.csv", newline="", encoding="utf-8-sig") as file:
-        return [{"source": "", "licence": "", **row} for row in csv.DictReader(file)]
-
-
-def _ensemble(test: Made | None) -> Part:
+def _ensemble(test: FinishedRun | None) -> Part:
     if test is None:
         return Part("What it achieves", [])
     rows = [row for row in test.table("table3") if row["model"] == "ensemble"]
     sentences = [
-        "On frames of patients that none of its networks saw; 95 % intervals resample patients."
+        "Measured on frames of patients that none of its networks saw; 95 % intervals resample "
+        "patients."
     ]
     return Part("What it achieves", sentences, rows, measured=True)
 
 
-def _thresholds(test: Made | None) -> Part:
+def _thresholds(test: FinishedRun | None) -> Part:
     if test is None:
         return Part("Thresholds", [])
     sentence = (
-        "A threshold holds for the very scorer it was fitted on. “test (as in the paper)” was "
-        "fitted on the test videos themselves and flatters; a threshold from out-of-fold scores of "
-        "single networks is a heuristic for their average. Only a frozen one may be used live."
+        "A threshold holds only for the scorer it was fitted on. “test (as in the paper)” was "
+        "fitted on the test videos themselves and is optimistic; a threshold from out-of-fold "
+        "scores of single networks is a heuristic for their average. Only a frozen threshold may "
+        "be used live."
     )
     return Part("Thresholds", [sentence], test.table("thresholds"), measured=True)
 
 
-def _arming(test: Made | None) -> list[Part]:
+def _arming(test: FinishedRun | None) -> list[Part]:
     """The part on arming, in a study that has a network for it."""
     rows = test.table("arming") if test else []
     sentence = (
-        "The network of the loss presence tells something else, whether a clip applier is in the "
-        "picture, and may arm the feedback. On frames of patients that it never saw:"
+        "The network with the loss presence predicts whether a clip applier is in the picture, and "
+        "may arm the feedback. On frames of patients that it never saw:"
     )
     return [Part("Arming by itself", [sentence], rows, measured=True)] if rows else []
 
 
-def _speed(deployed: Made | None) -> Part:
+def _speed(deployed: FinishedRun | None) -> Part:
     if deployed is None:
         return Part("Speed", [])
     table = deployed.table("timing")
     rows = [{name: row[name] for name in SPEED} for row in table if row["frames_per_second"]]
-    sentence = "Of the whole ensemble, a frame at a time, on the device that is named; no other's."
+    sentence = (
+        "Speed of the whole ensemble, one frame at a time, on the named device; other devices "
+        "differ."
+    )
     return Part("Speed", [sentence], rows)
 
 
-def _limits(made: dict[str, list[Made]], simulated: bool) -> Part:
+def _limits(
+    agreement: FinishedRun | None,
+    test: FinishedRun | None,
+    deployed: FinishedRun | None,
+    simulated: bool,
+) -> Part:
     sentences = [
         "Each frame is judged on its own; no surgeon has verified the feedback in use.",
         "Validation figures are optimistic: each checkpoint was chosen by them.",
     ]
     if simulated:
         sentences.insert(
-            0, "Trained and judged on simulated videos: that it works on real ones is not shown."
+            0,
+            "Trained and judged on simulated videos: this study does not show that the model works "
+            "on real ones.",
         )
-    test, agreement = _only(made, "08_ensemble_test"), _only(made, "01_annotation_agreement")
     for row in agreement.table("table1") if agreement else []:
         if (row["split"], row["annotator"]) == ("test", "majority"):
-            sentences.append(f"{row['videos']} test videos: what they do not show is not known.")
+            sentences.append(f"Tested on {row['videos']} videos only.")
     for row in test.table("absent") if test else []:
         if row["figure"].startswith("called visible"):
             share = float(row["estimate"])
             sentences.append(f"Of frames without a clipper, {share:.1%} are {row['figure']}.")
-    deployed = _only(made, "09_jetson_deploy")
     if deployed and not any(row["backend"] == "torch2trt" for row in deployed.table("timing")):
         sentences.append("Not run on a Jetson in this study.")
     return Part("Limits", sentences)
 
 
-def _provenance(runs: list[Made]) -> Part:
-    def told(value: Callable[[dict], Any]) -> str:
-        told = dict.fromkeys(value(run.record) for run in runs)
-        return ", ".join(str(each) for each in told if each is not None)
-
-    started = sorted(run.record["started"] for run in runs)
+def _provenance(runs: list[FinishedRun]) -> Part:
+    records = [run.record for run in runs]
+    started = sorted(record["started"] for record in records)
     rows = {
         "runs": len(runs),
         "first run": started[0],
         "last run": started[-1],
-        "wall time, hours": round(sum(run.record["wall_s"] for run in runs) / 3600, 2),
-        "commit": told(lambda record: record["commit"]),
-        "hardware": told(lambda record: record["hardware"]),
-        "seed": told(lambda record: record["seed"]),
-        "Python": told(lambda record: record["python"]),
-        "PyTorch": told(lambda record: record["versions"]["torch"]),
+        "wall time, hours": round(sum(record["wall_s"] for record in records) / 3600, 2),
+        "commit": _different(record["commit"] for record in records),
+        "hardware": _different(record["hardware"] for record in records),
+        "seed": _different(record["seed"] for record in records),
+        "Python": _different(record["python"] for record in records),
+        "PyTorch": _different(record["versions"]["torch"] for record in records),
     }
     return Part("How it was made", [], [{"what": k, "value": str(v)} for k, v in rows.items()])
+
+
+def _different(values: Iterable[Any]) -> str:
+    return ", ".join(str(value) for value in dict.fromkeys(values) if value is not None)

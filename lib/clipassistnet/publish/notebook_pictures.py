@@ -1,4 +1,4 @@
-"""Which pictures may leave, and how: re-encoded, or by their size and a keyed hash alone."""
+"""The pictures of a notebook: re-encoded, or replaced by their size and a keyed hash."""
 
 import ast
 import base64
@@ -13,22 +13,15 @@ from PIL import Image
 
 SHAREABLE = "shareable"  # tag of a cell whose pictures show no frame and name no video or patient
 
-# The figures that show frames, by notebook. The cell of every other figure is tagged.
-SHOW_FRAMES = {
-    "03_augmentation": {"preprocessing", "each_transform", "augmented"},
-    "06_loss_comparison": {"doubted_labels"},
-    "07_saliency": {"guided_gradcam", "grad_cam", "highest_loss", "lowest_loss"},
-}
-
 DATA_URI = re.compile(r"data:[\w.+-]+/[\w.+-]+[^,\s\"'<>]*,[^\s\"'<>)]*", re.IGNORECASE)
-# 120 letters and digits without a gap, or two long lines of them, are no prose: they encode bytes.
+# 120 letters and digits without a gap, or two long lines of them, are not prose: they encode bytes.
 ENCODED = re.compile(r"(?:[A-Za-z0-9+/]{60,}={0,2}\s*){2,}")
 
 
 def figures_of(source: str) -> set[str]:
     """Names of the figures that a code cell writes with `run.figure(figure, name)`.
 
-    None where the cell is no plain Python (a notebook of the user's own, with magics).
+    No names where the cell is not plain Python: a user's own notebook may have magics.
     """
     try:
         calls = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Call)]
@@ -45,7 +38,7 @@ def figures_of(source: str) -> set[str]:
 
 
 def reencoded(encoded: str) -> str:
-    """A base64 picture decoded and encoded anew as base64 PNG: its pixels on white, nothing else.
+    """A base64 picture as a new base64 PNG that holds its pixels, on white, and nothing else.
 
     Raises:
         ValueError: it cannot be decoded.
@@ -63,9 +56,9 @@ def reencoded(encoded: str) -> str:
 
 
 def withheld(encoded: str, key: bytes) -> str:
-    """What stands in a picture's place: its size, and a hash that only who has the key can test.
+    """The note that replaces a picture: its size and a keyed hash.
 
-    Without a key, a small picture could be found by hashing all that it might be.
+    Without a key, a small picture could be found by hashing every picture that it might be.
     """
     try:
         body = base64.b64decode(encoded)

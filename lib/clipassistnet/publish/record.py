@@ -2,7 +2,6 @@
 
 import base64
 import copy
-import csv
 import io
 import json
 import secrets
@@ -13,9 +12,12 @@ import nbformat
 from nbformat import NotebookNode
 from PIL import Image
 
+from clipassistnet import files
+from clipassistnet.data import csv_rows
 from clipassistnet.publish.copying import Copier
+from clipassistnet.publish.finished_runs import FinishedRun, collect
 from clipassistnet.publish.notebook_pictures import SHAREABLE, figures_of
-from clipassistnet.runs.run import RunError, data_folder, is_simulated, root, runs_folder
+from clipassistnet.runs.run import ONCE, RunError, data_folder, is_simulated, root, runs_folder
 
 NOTEBOOK_LIMIT = 200_000  # bytes
 RECORD_LIMIT = 8_000_000
@@ -27,54 +29,72 @@ def record(study: str) -> Path:
     figures to figures/<study>/.
 
     Of a study on real videos only pictures of cells tagged `shareable` are kept, which show no
-    frame. Pictures inside the notebooks are re-encoded to fit the limits; papermill's metadata,
-    which holds paths of this machine, is left out.
+    frame. Pictures inside the notebooks are re-encoded to fit the limits. papermill's metadata is
+    left out because it holds paths of this machine.
 
     Raises:
-        RunError: the videos are neither simulated nor published (a hospital's own videos have no
-            place in a public record), the study is not complete, a file names a path of this
-            machine, or the record is over its size.
+        RunError: the videos are neither simulated nor published (a hospital's own videos must not
+            be in a public record), the study is not complete, a file names a path of this machine,
+            or the record is too large.
+        NotebookError: an executed notebook cannot be read.
     """
     simulated = is_simulated(study)
     if not (simulated or _is_published(study)):
         raise RunError(
             f"study {study!r} is neither simulated nor under a Creative Commons licence (column "
-            "licence of videos.csv); copies that may leave are made by: "
+            "licence of videos.csv); to make copies that may leave the hospital: "
             f"clipassistnet share papermill_runs/{study} <target>"
         )
-    runs = sorted((runs_folder() / study).glob("0?_*/*/run.json"))
+    runs = [run for own in collect(runs_folder() / study).values() for run in own]
     if not runs:
         raise RunError(f"study {study!r} has no runs; make them with: make study STUDY={study}")
-    target, figures = runs_folder() / "record" / study, root() / "figures" / study
-    files = {}
-    for run in (path.parent for path in runs):
-        files |= _files_of(run, target / run.parent.name / run.name, figures, simulated)
-    _require_publishable(files, data_folder(study))
-    for folder in (target, figures):
-        shutil.rmtree(folder, ignore_errors=True)
-    for path, body in files.items():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(body)
+    copies: dict[Path, bytes] = {}
+    pictures: dict[Path, bytes] = {}
+    for run in runs:
+        copies |= _copies(run, simulated)
+        pictures |= _figures(run, simulated)
+    _require_publishable(copies, data_folder(study))
+    _replace(root() / "figures" / study, pictures)
+    target = runs_folder() / "record" / study
+    _replace(target, copies)
     return target
 
 
-def _files_of(run: Path, place: Path, figures: Path, simulated: bool) -> dict[Path, bytes]:
-    """What is recorded of one run: {path in the record: bytes}."""
-    notebook = nbformat.read(run / "notebook.ipynb", as_version=4)
-    shown = Copier(secrets.token_bytes(), every_picture=simulated).copy(notebook)
-    files = {place / "notebook.ipynb": _within_limit(shown, f"{place.parent.name}/{place.name}")}
-    for path in [run / "run.json", *run.glob("*.csv")]:
-        files[place / path.name] = path.read_bytes()
-    suffix = "" if run.name == "once" else f"_{run.name}"
-    for path in run.glob("figures/*.png"):
-        if simulated or path.stem in _shareable_figures(notebook):
-            files[figures / f"{run.parent.name[:2]}_{path.stem}{suffix}.png"] = path.read_bytes()
-    return files
+def _replace(folder: Path, contents: dict[Path, bytes]) -> None:
+    """Make a folder of these files, whole or not at all."""
+    new = folder.with_name(f".{folder.name}.new")
+    shutil.rmtree(new, ignore_errors=True)
+    new.mkdir(parents=True)
+    for path, body in contents.items():
+        (new / path).parent.mkdir(parents=True, exist_ok=True)
+        (new / path).write_bytes(body)
+    files.replace_folder(folder, new)
+
+
+def _copies(run: FinishedRun, simulated: bool) -> dict[Path, bytes]:
+    """The notebook, run.json and tables of a run: {path in the record: bytes}."""
+    place = Path(run.folder.parent.name, run.folder.name)
+    copied = Copier(secrets.token_bytes(), every_picture=simulated).copy(run.notebook())
+    contents = {place / "notebook.ipynb": _within_limit(copied, str(place))}
+    for path in [run.folder / "run.json", *run.folder.glob("*.csv")]:
+        contents[place / path.name] = path.read_bytes()
+    return contents
+
+
+def _figures(run: FinishedRun, simulated: bool) -> dict[Path, bytes]:
+    """The figures of a run that may be shown: {name: bytes}."""
+    shareable = _shareable_figures(run.notebook())
+    suffix = "" if run.folder.name == ONCE else f"_{run.folder.name}"
+    return {
+        Path(f"{run.folder.parent.name[:2]}_{path.stem}{suffix}.png"): path.read_bytes()
+        for path in run.folder.glob("figures/*.png")
+        if simulated or path.stem in shareable
+    }
 
 
 def _is_published(study: str) -> bool:
-    with open(data_folder(study) / "videos.csv", newline="", encoding="utf-8-sig") as file:
-        return all((row.get("licence") or "").startswith("CC") for row in csv.DictReader(file))
+    videos = csv_rows.read(data_folder(study) / "videos.csv")
+    return all((row.get("licence") or "").startswith("CC") for row in videos)
 
 
 def _shareable_figures(notebook: NotebookNode) -> set[str]:
@@ -92,7 +112,7 @@ def _within_limit(notebook: NotebookNode, name: str) -> bytes:
         body = nbformat.writes(smaller).encode()
         if len(body) <= NOTEBOOK_LIMIT:
             return body
-    raise RunError(f"{name}: {len(body)} bytes, too large")
+    raise RunError(f"{name}: {len(body)} bytes (at most {NOTEBOOK_LIMIT})")
 
 
 def _smaller(png: str, scale: float) -> str:
@@ -104,12 +124,12 @@ def _smaller(png: str, scale: float) -> str:
     return base64.b64encode(buffer.getvalue()).decode()
 
 
-def _require_publishable(files: dict[Path, bytes], data: Path) -> None:
-    total = sum(len(body) for path, body in files.items() if path.suffix != ".png")
+def _require_publishable(copies: dict[Path, bytes], data: Path) -> None:
+    total = sum(map(len, copies.values()))
     if total > RECORD_LIMIT:
-        raise RunError(f"the record would take {total} bytes, over {RECORD_LIMIT}")
-    for path, body in files.items():
-        for secret in {str(root()), str(Path.home()), str(data.resolve())} - {"/"}:
-            # JSON escapes nothing in a POSIX path; dumps covers Windows' backslashes.
-            if path.suffix != ".png" and json.dumps(secret)[1:-1].encode() in body:
+        raise RunError(f"the record would take {total} bytes (at most {RECORD_LIMIT})")
+    for path, body in copies.items():
+        for folder in {str(root()), str(Path.home()), str(data.resolve())} - {"/"}:
+            # JSON escapes nothing in a POSIX path; dumps escapes the backslashes of Windows.
+            if json.dumps(folder)[1:-1].encode() in body:
                 raise RunError(f"{path.parent.name}/{path.name} names a path of this machine")

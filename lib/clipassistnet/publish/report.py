@@ -1,69 +1,39 @@
-"""One page for a whole study: its tables and figures, and the model card."""
+"""One HTML page for a whole study: its tables and figures, and the model card."""
 
 import secrets
-from importlib.resources import files
 from pathlib import Path
-from typing import Any
 
-import jinja2
-
-from clipassistnet.publish.chapters import Teller
+from clipassistnet import files
+from clipassistnet.publish.chapters import chapter
+from clipassistnet.publish.copying import Copier
 from clipassistnet.publish.finished_runs import collect
 from clipassistnet.publish.model_card import card
+from clipassistnet.publish.page_templates import render
 from clipassistnet.runs.run import RunError, data_folder, is_simulated, runs_folder
 
 
 def write(study: str) -> Path:
-    """Write papermill_runs/<study>/report.html, which needs nothing besides itself.
+    """Write papermill_runs/<study>/report.html, one file that loads no other.
 
-    Everything in it comes from the runs' own run.json, tables and executed notebooks. Of a study on
-    real videos only pictures of cells tagged `shareable` are shown: such a page is passed on.
+    Its content comes from the runs' own run.json, tables and executed notebooks. Of a study on real
+    videos it shows only the pictures of cells tagged `shareable`, because readers pass it on.
 
     Raises:
         RunError: the study has no runs yet.
+        NotebookError: an executed notebook cannot be read.
     """
-    made = collect(runs_folder() / study)
-    if not made:
+    runs = collect(runs_folder() / study)
+    if not runs:
         raise RunError(f"study {study!r} has no runs; make them with: make study STUDY={study}")
     simulated = is_simulated(study)
-    teller = Teller(secrets.token_bytes(), every_picture=simulated)
-    page = _template().render(
+    copier = Copier(secrets.token_bytes(), every_picture=simulated)
+    page = render(
+        "report.html.j2",
         study=study,
         simulated=simulated,
-        card=card(made, data_folder(study), simulated),
-        chapters=[teller.chapter(name, runs) for name, runs in made.items()],
+        card=card(runs, data_folder(study), simulated),
+        chapters=[chapter(name, own, copier) for name, own in runs.items()],
     )
     path = runs_folder() / study / "report.html"
-    partial = path.with_name(".report.html.partial")
-    partial.write_text(page, encoding="utf-8")
-    partial.replace(path)
+    files.write(path, page)
     return path
-
-
-def _template() -> jinja2.Template:
-    environment = jinja2.Environment(
-        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    environment.filters["figure"] = _figure
-    environment.tests["column_of_numbers"] = _is_column_of_numbers
-    text = files(__package__).joinpath("report.html.j2").read_text(encoding="utf-8")
-    return environment.from_string(text)
-
-
-def _is_column_of_numbers(name: str, rows: list[dict[str, Any]]) -> bool:
-    return all(row[name] in ("", "-") or _is_number(row[name]) for row in rows)
-
-
-def _is_number(value: Any) -> bool:
-    try:
-        float(str(value))
-    except ValueError:
-        return False
-    return True
-
-
-def _figure(value: Any) -> str:
-    """A table's cell: numbers with four significant digits, as in the notebooks."""
-    if not _is_number(value) or "." not in str(value):
-        return str(value)
-    return f"{float(str(value)):.4g}"

@@ -2,34 +2,46 @@
 
 import base64
 import json
-import os
 import re
 import secrets
 import shutil
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
 import nbformat
 
 from clipassistnet.publish.copying import Copier
-from clipassistnet.publish.index import Entry, index
+from clipassistnet.publish.finished_runs import read_notebook
 from clipassistnet.publish.redaction import REMOVED, Redactor, Term
+from clipassistnet.publish.page_templates import render
+from clipassistnet.runs.run import ONCE
 
 PNG_CHUNKS = {b"IHDR", b"PLTE", b"IDAT", b"IEND"}
 
 
 class ShareError(RuntimeError):
-    """Nothing can be shared from here, or not to there."""
+    """Nothing can be shared from this folder, or not to that one."""
 
 
 class SurvivedError(RuntimeError):
-    """Something that must not leave is still in what would be written; nothing was written."""
+    """Something that must not leave is still in the copies; nothing was written."""
+
+
+@dataclass
+class Entry:
+    """One shared notebook, as the index lists it. `run` is its key, e.g. `loss=bce,fold=0`."""
+
+    file: str
+    notebook: str
+    run: str
+    heading: str
+    kept: int  # pictures
+    withheld: int
 
 
 @dataclass
 class Shared:
-    """What was shared: the folder, its notebooks, and what was taken out (kind -> how often)."""
+    """What was shared: the folder, its notebooks, and what was taken out {kind: how often}."""
 
     folder: Path
     notebooks: int
@@ -41,15 +53,16 @@ def share(study: Path, target: Path, terms: list[Term], simulated: bool = False)
 
     Args:
         study: a folder of papermill_runs; its runs are <notebook>/<key>/notebook.ipynb.
-        terms: what must not leave, and what stands in its place.
-        simulated: the index says so; it does not loosen anything.
+        terms: what must not leave, and its replacement.
+        simulated: the index says so; nothing is kept that is otherwise removed.
 
     Raises:
         ShareError: the study has no notebooks, or the target exists.
-        SurvivedError: a term can still be read out of what would be written.
+        NotebookError: an executed notebook cannot be read.
+        SurvivedError: a term can still be read in a copy.
     """
     if target.exists():
-        raise ShareError(f"{target} exists; name a folder that does not, so that nothing is mixed")
+        raise ShareError(f"{target} exists; name a new folder, so that nothing is mixed")
     paths = sorted(p for p in study.glob("*/*/notebook.ipynb") if not p.parent.name.startswith("."))
     if not paths:
         raise ShareError(
@@ -57,25 +70,31 @@ def share(study: Path, target: Path, terms: list[Term], simulated: bool = False)
         )
     redactor, key = Redactor(terms), secrets.token_bytes(32)
     copier = Copier(key, redactor.clean)
-    files, entries = {}, []
+    contents, entries = {}, []
     for path in paths:
         entry, body = _copied(path, copier, redactor)
-        while entry.file in files:  # two names that differ in what was removed
+        while entry.file in contents:  # two names that differ only in what was removed
             entry.file = "another " + entry.file
-        files[entry.file] = body
+        contents[entry.file] = body
         entries.append(entry)
     counts = {k: v for k, v in (copier.counts + redactor.counts).items() if v}
-    name = redactor.clean(study.resolve().name)
-    mapped = any(term.instead != REMOVED for term in terms)
-    files["index.html"] = index(name, entries, counts, mapped, simulated).encode()
-    _require_nothing_survived(files, redactor)
-    _write(files, target)
+    index = render(
+        "index.html.j2",
+        study=redactor.clean(study.resolve().name),
+        entries=entries,
+        counts=sorted(counts.items()),
+        mapped=any(term.instead != REMOVED for term in terms),
+        simulated=simulated,
+    )
+    contents["index.html"] = index.encode()
+    _require_nothing_survived(contents, redactor)
+    _write(contents, target)
     return Shared(target, len(entries), counts)
 
 
 def _copied(path: Path, copier: Copier, redactor: Redactor) -> tuple[Entry, bytes]:
     before = copier.counts.copy()
-    notebook = copier.copy(nbformat.read(path, as_version=4))
+    notebook = copier.copy(read_notebook(path))
     kept, held = (
         copier.counts[kind] - before[kind] for kind in ("pictures kept", "pictures withheld")
     )
@@ -83,14 +102,14 @@ def _copied(path: Path, copier: Copier, redactor: Redactor) -> tuple[Entry, byte
     heading = next((found[1] for found in headings if found), path.parent.parent.name)
     name = redactor.clean(path.parent.parent.name)
     run = redactor.clean(path.parent.name)
-    file = f"{name} {run}.ipynb" if run != "once" else f"{name}.ipynb"
+    file = f"{name} {run}.ipynb" if run != ONCE else f"{name}.ipynb"
     return Entry(file, name, run, heading, kept, held), nbformat.writes(notebook).encode()
 
 
-def _require_nothing_survived(files: dict[str, bytes], redactor: Redactor) -> None:
-    """Read everything that would be written once more, as someone would who looks for it."""
+def _require_nothing_survived(contents: dict[str, bytes], redactor: Redactor) -> None:
+    """Search all that would be written, as a reader who looks for the terms."""
     problems = []
-    for name, body in files.items():
+    for name, body in contents.items():
         text = body.decode()
         if name.endswith(".ipynb"):
             text, pictures = _apart(json.loads(text))
@@ -103,7 +122,7 @@ def _require_nothing_survived(files: dict[str, bytes], redactor: Redactor) -> No
 
 
 def _apart(notebook: dict) -> tuple[str, list[bytes]]:
-    """A notebook's text without its pictures, and these."""
+    """A notebook's text without its pictures, and its pictures."""
     pictures = []
     for cell in notebook["cells"]:
         for output in cell.get("outputs", []):
@@ -123,21 +142,15 @@ def _extra(png: bytes) -> bool:
     return at != len(png)
 
 
-def _write(files: dict[str, bytes], target: Path) -> None:
-    """Into a hidden folder beside the target, which becomes it once it is complete."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    partial = Path(tempfile.mkdtemp(prefix=".share-", dir=target.parent))
+def _write(contents: dict[str, bytes], target: Path) -> None:
+    """Into a hidden folder beside the target, renamed to the target once it is complete."""
+    new = target.with_name(f".{target.name}.new")
+    shutil.rmtree(new, ignore_errors=True)
+    new.mkdir(parents=True)
     try:
-        for name, body in files.items():
-            (partial / name).write_bytes(body)
-        partial.chmod(0o777 & ~_umask())
-        partial.rename(target)
+        for name, body in contents.items():
+            (new / name).write_bytes(body)
+        new.rename(target)
     except BaseException:
-        shutil.rmtree(partial, ignore_errors=True)
+        shutil.rmtree(new, ignore_errors=True)
         raise
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

@@ -1,6 +1,5 @@
 """What must not leave: this machine's names, the study's ids, and the user's own terms."""
 
-import csv
 import getpass
 import itertools
 import os
@@ -13,6 +12,7 @@ import socket
 from collections.abc import Iterable
 from pathlib import Path
 
+from clipassistnet.data import csv_rows
 from clipassistnet.publish.redaction import SHORT, Term
 
 # Names that tell nothing of a person or a place: as single words they stay.
@@ -78,11 +78,11 @@ def studys_terms(videos: Path) -> list[Term]:
     Raises:
         TermError: an id is a bare number, which cannot be told from a result.
     """
-    rows = _rows(videos)
+    rows = csv_rows.read(videos)
     if not rows or "video" not in rows[0]:
         raise TermError(f"{videos}: expected a table with the column video")
     annotations = videos.with_name("annotations.csv")
-    annotators = _rows(annotations) if annotations.exists() else []
+    annotators = csv_rows.read(annotations) if annotations.exists() else []
     columns = (("video", rows), ("patient", rows), ("annotator", annotators))
     ids: dict[str, dict[str, None]] = {}
     seen: set[str] = set()
@@ -108,11 +108,6 @@ def _is_number(name: str) -> bool:
 
 def _is_common(name: str) -> bool:
     return set(re.findall(r"\w+", name.casefold())) <= COMMON
-
-
-def _rows(path: Path) -> list[dict[str, str]]:
-    with open(path, newline="", encoding="utf-8-sig") as file:
-        return list(csv.DictReader(file))
 
 
 def _pseudonyms(kind: str, names: list[str], ids: set[str]) -> list[Term]:

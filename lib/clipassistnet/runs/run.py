@@ -4,7 +4,6 @@ Kept small on purpose: every notebook imports it, so a change here reruns everyt
 executes notebooks (parameters, engine, execute, study, record) is imported by none of them.
 """
 
-import csv
 import json
 import os
 import warnings
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from clipassistnet import files
+from clipassistnet.data import csv_rows
 from clipassistnet.files import BATCH
 
 ONCE = "once"  # folder of a run that has no key
@@ -64,8 +64,8 @@ def frames_folder(study: str, size: int) -> Path:
 
 def is_simulated(study: str) -> bool:
     """Whether all videos of a study are simulated, by the column source of its videos.csv."""
-    with open(data_folder(study) / "videos.csv", newline="", encoding="utf-8-sig") as file:
-        return {row.get("source") for row in csv.DictReader(file)} == {"simulated"}
+    videos = csv_rows.read(data_folder(study) / "videos.csv")
+    return {row.get("source") for row in videos} == {"simulated"}
 
 
 @dataclass
