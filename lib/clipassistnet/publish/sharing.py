@@ -12,8 +12,8 @@ import nbformat
 
 from clipassistnet.publish.copying import Copier
 from clipassistnet.publish.finished_runs import read_notebook
-from clipassistnet.publish.redaction import REMOVED, Redactor, Term
 from clipassistnet.publish.page_templates import render
+from clipassistnet.publish.redaction import REMOVED, Redactor, Term
 from clipassistnet.runs.run import ONCE
 
 PNG_CHUNKS = {b"IHDR", b"PLTE", b"IDAT", b"IEND"}
