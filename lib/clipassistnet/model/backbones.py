@@ -184,6 +184,27 @@ def _complete(network: nn.Module) -> None:
             layer.register_buffer("k_bias", layer.k_bias)
 
 
+def trunk(name: str, image_size: int) -> nn.Module:
+    """A vision transformer of the registry with its published weights and without a head.
+
+    Its position embeddings are interpolated to pictures with sides of `image_size` pixels.
+    Raises ModelError for another kind of backbone, a side that does not suit its patches, or
+    weights that cannot be had.
+    """
+    row = REGISTRY.get(name)
+    if row is None or row.patch == 1:
+        transformers = ", ".join(key for key, each in REGISTRY.items() if each.patch > 1)
+        raise ModelError(f"backbone {name!r}: features need one of {transformers}")
+    require_side(name, image_size)
+    import timm
+
+    options = {**row.options, "img_size": image_size, "dynamic_img_size": False}
+    network = timm.create_model(row.architecture, num_classes=0, **options)
+    _complete(network)
+    network.load_state_dict(pretrained(name, network))
+    return network.eval()
+
+
 def pretrained(name: str, network: nn.Module) -> dict[str, Tensor]:
     """The published weights of a row of the registry, under the names of the network.
 

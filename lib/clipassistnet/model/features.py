@@ -1,0 +1,88 @@
+"""A frozen vision transformer whose patch maps a linear head reads: the recipe `features`.
+
+The maps of some blocks are averaged over the cells of a grid, standardised, and given to a linear
+layer with two logits. Only the head is trained, on features that are computed once. Python 3.8.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from clipassistnet.model import backbones
+from clipassistnet.model.weights import ModelError
+
+
+class FeatureNetwork(nn.Module):
+    """A frozen trunk, what is averaged of its maps, and a linear head.
+
+    `blocks` count from 0; the trunk ends after the last of them. `grid` cells a side divide the
+    picture. The head takes D = blocks x channels x grid x grid standardised features.
+    """
+
+    def __init__(self, trunk: nn.Module, blocks: Sequence[int], grid: int):
+        super().__init__()
+        self.trunk = trunk.requires_grad_(False).eval()
+        self.blocks, self.grid = tuple(blocks), grid
+        size = trunk.embed_dim * len(self.blocks) * grid * grid
+        self.register_buffer("mean", torch.zeros(size))
+        self.register_buffer("scale", torch.ones(size))
+        self.head = nn.Linear(size, 2)
+
+    def features(self, images: Tensor) -> Tensor:
+        """Features (N, D), not standardised, of preprocessed images (N, 3, S, S)."""
+        maps = self.trunk.forward_intermediates(
+            images, indices=list(self.blocks), norm=False, intermediates_only=True
+        )
+        cells = [F.adaptive_avg_pool2d(each, self.grid).flatten(1) for each in maps]
+        return torch.cat(cells, dim=1)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Logits (N, 2) of preprocessed images (N, 3, S, S)."""
+        return self.logits(self.features(images))
+
+    def logits(self, features: Tensor) -> Tensor:
+        """Logits (N, 2) of features (N, D)."""
+        return self.head((features - self.mean) * self.scale)
+
+    def train(self, mode: bool = True) -> FeatureNetwork:
+        """As nn.Module.train, but the frozen trunk stays in eval mode."""
+        super().train(mode)
+        self.trunk.eval()
+        return self
+
+
+def build(name: str, image_size: int, blocks: Sequence[int], grid: int) -> FeatureNetwork:
+    """The network of a backbone of the registry with its published weights, and a new head.
+
+    `image_size` is the side of the pictures: position embeddings are interpolated to it once.
+    Raises ModelError for a backbone without such blocks, a side that does not suit its patches, a
+    grid that does not divide the patches evenly, or weights that cannot be had.
+    """
+    trunk = backbones.trunk(name, image_size)
+    depth = len(getattr(trunk, "blocks", ()))
+    wrong = [block for block in blocks if not 0 <= block < depth]
+    if wrong or not blocks or sorted(set(blocks)) != list(blocks):
+        raise ModelError(
+            f"feature_blocks {list(blocks)}: {name} has "
+            + (f"blocks 0 to {depth - 1}: give some of them, ascending" if depth else "no blocks")
+        )
+    side = image_size // backbones.REGISTRY[name].patch
+    if grid < 1 or side % grid:
+        raise ModelError(f"feature_grid {grid}: expected a divisor of {side}, the patches a side")
+    trunk.blocks = trunk.blocks[: blocks[-1] + 1]
+    trunk.norm = nn.Identity()
+    return FeatureNetwork(trunk, blocks, grid)
+
+
+def digest(network: FeatureNetwork) -> str:
+    """SHA-256 of the frozen trunk: names, shapes and values of its tensors."""
+    sha = hashlib.sha256()
+    for name, tensor in sorted(network.trunk.state_dict().items()):
+        sha.update(f"{name} {tuple(tensor.shape)}\n".encode())
+        sha.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+    return sha.hexdigest()
