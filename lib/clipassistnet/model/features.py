@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from clipassistnet.model import backbones
+from clipassistnet.model import backbones, pretrained
 from clipassistnet.model.weights import ModelError
 
 
@@ -63,7 +63,7 @@ def build(name: str, image_size: int, blocks: Sequence[int], grid: int) -> Featu
     Raises ModelError for a backbone without such blocks, a side that does not suit its patches, a
     grid that does not divide the patches evenly, or weights that cannot be had.
     """
-    trunk = backbones.trunk(name, image_size)
+    trunk = _trunk(name, image_size)
     depth = len(getattr(trunk, "blocks", ()))
     wrong = [block for block in blocks if not 0 <= block < depth]
     if wrong or not blocks or sorted(set(blocks)) != list(blocks):
@@ -77,6 +77,27 @@ def build(name: str, image_size: int, blocks: Sequence[int], grid: int) -> Featu
     trunk.blocks = trunk.blocks[: blocks[-1] + 1]
     trunk.norm = nn.Identity()
     return FeatureNetwork(trunk, blocks, grid)
+
+
+def _trunk(name: str, image_size: int) -> nn.Module:
+    """A vision transformer of the registry with its published weights and without a head.
+
+    Its position embeddings are interpolated to pictures with sides of `image_size` pixels.
+    Raises ModelError for another kind of backbone, a side that does not suit its patches, or
+    weights that cannot be had.
+    """
+    row = backbones.REGISTRY.get(name)
+    if row is None or row.patch == 1:
+        transformers = ", ".join(key for key, each in backbones.REGISTRY.items() if each.patch > 1)
+        raise ModelError(f"backbone {name!r}: features need one of {transformers}")
+    backbones.require_side(name, image_size)
+    import timm
+
+    options = {**row.options, "img_size": image_size, "dynamic_img_size": False}
+    network = timm.create_model(row.architecture, num_classes=0, **options)
+    backbones.complete(network)
+    network.load_state_dict(pretrained.find(name, network)[0])
+    return network.eval()
 
 
 def digest(network: FeatureNetwork) -> str:
