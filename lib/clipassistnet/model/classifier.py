@@ -14,7 +14,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from clipassistnet import files
-from clipassistnet.model import backbones, pretrained
+from clipassistnet.model import backbones, features, pretrained
 from clipassistnet.model import weights as weight_files
 from clipassistnet.model.weights import NO_FILE, ModelError
 
@@ -28,7 +28,8 @@ class FrameClassifier(nn.Module):
     spec: predicts (what class 1 means, TIP_INVISIBLE or CLIP_APPLIER_PRESENT), backbone, image_size
     (pixels), mean, std (per channel, on the 0..1 scale), weights, weights_licence, early_stride;
     after training also cropped: 0 for a classifier of whole frames, else the edge in pixels of the
-    frames from which its crops are cut (see crop_ensemble.py).
+    frames from which its crops are cut (see crop_ensemble.py). A classifier on features (see
+    features.py) has feature_blocks, feature_grid and trunk_sha256 as well.
     """
 
     def __init__(self, network: nn.Module, spec: dict[str, Any]):
@@ -94,6 +95,31 @@ def build(
     return FrameClassifier(network, spec)
 
 
+def build_on_features(
+    backbone: str, image_size: int, blocks: list[int], grid: int, *, predicts: str = TIP_INVISIBLE
+) -> FrameClassifier:
+    """A classifier with a new linear head on features of a frozen backbone, see features.build.
+
+    Raises ModelError for what features.build refuses.
+    """
+    network = features.build(backbone, image_size, blocks, grid)
+    row = backbones.REGISTRY[backbone]
+    spec = {
+        "predicts": predicts,
+        "backbone": backbone,
+        "image_size": image_size,
+        "mean": list(row.mean),
+        "std": list(row.std),
+        "weights": "pretrained",
+        "weights_licence": row.licence,
+        "early_stride": False,
+        "feature_blocks": list(blocks),
+        "feature_grid": grid,
+        "trunk_sha256": features.digest(network),
+    }
+    return FrameClassifier(network, spec)
+
+
 def _starting_weights(
     backbone: str, weights: str, network: nn.Module
 ) -> tuple[dict[str, Tensor] | None, str, bool]:
@@ -155,23 +181,33 @@ def _freeze(network: nn.Module, trainable_stages: int, backbone: str) -> None:
 def save(model: FrameClassifier, path: files.PathLike, **metadata: Any) -> None:
     """Write weights, spec and metadata (anything JSON can hold) as one safetensors file.
 
-    The file is written whole or not at all.
+    The file is written whole or not at all. Of a classifier on features only the head is written,
+    with the digest of its frozen trunk.
     """
     notes = {"spec": json.dumps(model.spec), "metadata": json.dumps(metadata)}
-    weight_files.write(model.network, path, notes)
+    state = model.network.state_dict()
+    if "trunk_sha256" in model.spec:
+        state = {name: t for name, t in state.items() if not name.startswith(features.TRUNK)}
+    weight_files.write(state, path, notes)
 
 
 def load(path: files.PathLike) -> FrameClassifier:
     """The classifier that `save` wrote, in eval mode, with its metadata as `model.metadata`.
 
-    Raises ModelError, naming the file, where it is missing, broken or something else.
+    Raises ModelError, naming the file, where it is missing, broken or something else, or where its
+    backbone is not the one that its head was trained on.
     """
     state, notes = weight_files.read(str(path))
     if "spec" not in notes:
         raise ModelError(f"{path}: not a checkpoint of clipassistnet.model.save")
     # The first checkpoints do not say what they predict: it was the tip's visibility.
     spec = {"predicts": TIP_INVISIBLE, **json.loads(notes["spec"])}
-    model = build(spec["backbone"], "none")
+    if "trunk_sha256" in spec:
+        model = _with_its_trunk(spec, str(path))
+        frozen = model.network.state_dict(keep_vars=True)
+        state = {**{k: v for k, v in frozen.items() if k.startswith(features.TRUNK)}, **state}
+    else:
+        model = build(spec["backbone"], "none")
     if spec["early_stride"]:
         _stride_early(model.network)
     try:
@@ -180,6 +216,18 @@ def load(path: files.PathLike) -> FrameClassifier:
         raise ModelError(f"{path}: {error}") from error
     model.spec, model.metadata = spec, json.loads(notes["metadata"])
     return model.eval()
+
+
+def _with_its_trunk(spec: dict[str, Any], path: str) -> FrameClassifier:
+    """A classifier on features whose frozen trunk is the one that the spec names by its digest."""
+    names = "backbone", "image_size", "feature_blocks", "feature_grid"
+    model = build_on_features(*(spec[name] for name in names))
+    if model.spec["trunk_sha256"] != spec["trunk_sha256"]:
+        raise ModelError(
+            f"{path}: its head was trained on other weights of {spec['backbone']} (SHA-256 "
+            f"{spec['trunk_sha256'][:12]}..., here {model.spec['trunk_sha256'][:12]}...)"
+        )
+    return model
 
 
 def require_question(predicts: str, wanted: str, who: str) -> None:

@@ -16,6 +16,8 @@ from torch.nn import functional as F
 from clipassistnet.model import backbones, pretrained
 from clipassistnet.model.weights import ModelError
 
+TRUNK = "trunk."  # how the names of the frozen tensors begin
+
 
 class FeatureNetwork(nn.Module):
     """A frozen trunk, what is averaged of its maps, and a linear head.

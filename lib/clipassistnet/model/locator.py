@@ -136,7 +136,7 @@ def crop(frame: np.ndarray, box: np.ndarray, size: int) -> np.ndarray:
 
 def save(locator: Locator, path: files.PathLike) -> None:
     """Write weights and spec as one safetensors file, whole or not at all."""
-    pretrained.write(locator, path, {"locator": json.dumps(locator.spec)})
+    pretrained.write(locator.state_dict(), path, {"locator": json.dumps(locator.spec)})
 
 
 def load(path: files.PathLike) -> Locator:

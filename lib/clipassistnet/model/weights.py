@@ -7,6 +7,7 @@ it is needed.
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
@@ -29,13 +30,13 @@ def is_checkpoint(weights: str) -> bool:
     return weights not in NO_FILE and "spec" in read(weights)[1]
 
 
-def write(network: nn.Module, path: files.PathLike, notes: dict[str, str]) -> None:
-    """Write a network's tensors and notes as one safetensors file, whole or not at all."""
+def write(state: Mapping[str, Tensor], path: files.PathLike, notes: dict[str, str]) -> None:
+    """Write tensors and notes as one safetensors file, whole or not at all."""
     from safetensors.torch import save_file
 
-    state = {name: t.detach().cpu().contiguous() for name, t in network.state_dict().items()}
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}
     with files.whole(path) as part:
-        save_file(state, str(part), metadata=notes)
+        save_file(tensors, str(part), metadata=notes)
 
 
 def read(path: str) -> tuple[dict[str, Tensor], dict[str, str]]:
