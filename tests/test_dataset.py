@@ -1,5 +1,6 @@
 """The dataset contract: what is written is read back, what is wrong is named, all at once."""
 
+import os
 import shutil
 import warnings
 from pathlib import Path
@@ -8,8 +9,11 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
-from clipassistnet.data import dataset
+from clipassistnet.data import dataset, video_source
+from clipassistnet.data.schema import TABLES
+from tiny_videos import encode
 
 OPTIONAL = {"phases.csv", "actions.csv", "boxes.csv", "tips.csv", "truth.csv"}
 
@@ -101,14 +105,6 @@ def test_write_orders_columns_and_keeps_counts_whole(tmp_path):
         dataset.write(tmp_path, videos=videos, annotations=videos, boxs=videos)
 
 
-def test_digest_follows_the_tables_only(folder):
-    before = dataset.read(folder).digest()
-    (folder / "notes.txt").write_text("nothing to do with the data")
-    assert dataset.read(folder).digest() == before
-    edit(folder, "videos.csv", 2, "metal", "polymer")
-    assert dataset.read(folder).digest() != before
-
-
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-8"])
 @pytest.mark.parametrize("end", ["\n", "\r\n"])
 def test_byte_order_mark_line_ends_and_blank_lines_are_accepted(folder, encoding, end):
@@ -130,7 +126,6 @@ BAD_CELLS = [
     ("videos.csv", 2, ",25,", ",1e999,", "fps '1e999'"),
     ("videos.csv", 2, ",40,", ",40.0,", "frames '40.0'"),
     ("videos.csv", 2, ",40,", ",0,", "frames '0'"),
-    ("videos.csv", 2, ",40,", ",,", "frames '' (expected a video file's length"),
     ("videos.csv", 2, "metal", "Metal", "clipper 'Metal'"),
     ("videos.csv", 2, "v01.mp4", "v99.mp4", "v99.mp4': no such file"),
     ("videos.csv", 3, "v02.mp4", "v01.mp4", "each file once; first at line 2"),
@@ -185,7 +180,7 @@ def test_all_problems_come_at_once(folder):
 
 @pytest.mark.parametrize("name", ["videos", "annotations", "tips"])
 def test_a_missing_and_a_mistyped_column_are_named(folder, name):
-    column = {"videos": "fps", "annotations": "label", "tips": "x"}[name]
+    column = {"videos": "patient", "annotations": "label", "tips": "x"}[name]
     edit(folder, f"{name}.csv", 1, f",{column}", f",{column}_")
     found = problems(folder)
     assert any(f"unknown column '{column}_'" in problem for problem in found)
@@ -230,10 +225,181 @@ def test_files_that_are_no_table(folder):
     (folder / "videos" / "v05.mp4").write_bytes(b"")
     found = "\n".join(problems(folder))
     assert "annotations.csv:2: byte 0xe9 is not UTF-8" in found
-    assert "phases.csv:1: unknown column 'video;start;end;phase'" in found
+    assert "phases.csv:1: cells separated by semicolons (expected cells separated by comma" in found
     assert "boxes.csv:2: not CSV" in found
     assert "actions.csv:10: 3 cells (expected 4 as in the header)" in found
     assert "videos.csv:6: path 'videos/v05.mp4': the file is empty" in found
+
+
+# --- tables as spreadsheets save them -------------------------------------------------------------
+
+
+def rewrite(folder: Path, change, encoding: str = "utf-8") -> dataset.Dataset:
+    """Change the text of annotations.csv; returns the dataset as it was before."""
+    before, path = dataset.read(folder), folder / "annotations.csv"
+    path.write_bytes(change(path.read_text()).encode(encoding))
+    return before
+
+
+@pytest.mark.parametrize(
+    ("name", "change"),
+    {
+        "blank rows at the end": lambda text: text + ",,,,\r\n" * 30,
+        "blank rows between": lambda text: text.replace("\n", "\n, ,,,\n\n", 3),
+        "empty columns": lambda text: text.replace("\n", ",,\n"),
+        "a longer blank row": lambda text: text + ",,,,,,,\n",
+        "quotation marks": lambda text: text.replace("v01", '"v01"'),
+        "line ends of old Macs": lambda text: text.replace("\n", "\r"),
+    }.items(),
+)
+def test_what_cannot_be_mistaken_is_read(folder, name, change):
+    before = rewrite(folder, change)
+    pd.testing.assert_frame_equal(dataset.read(folder).annotations, before.annotations)
+
+
+@pytest.mark.parametrize(
+    ("change", "encoding", "cause"),
+    [
+        (lambda text: text.replace(",", ";"), "utf-8", "1: cells separated by semicolons"),
+        (lambda text: text.replace(",", ";"), "utf-8-sig", "1: cells separated by semicolons"),
+        (lambda text: "sep=;\n" + text.replace(",", ";"), "utf-8", "1: cells separated by semi"),
+        (lambda text: text.replace(",", "\t"), "utf-8", "1: cells separated by tabs"),
+        (lambda text: text, "utf-16", "1: the file is UTF-16"),
+        (lambda text: text, "utf-16-be", "1: the file is UTF-16 or no text"),
+        (lambda text: text, "utf-32", "1: the file is UTF-16"),
+        (lambda text: "PK\x03\x04" + text, "utf-8", "1: the file is a spreadsheet"),
+        (lambda text: text.replace("v01,0,A", "v01,0,Jörg"), "latin-1", "2: byte 0xf6 is not UTF"),
+    ],
+)
+def test_another_format_is_one_problem_that_names_the_cause(folder, change, encoding, cause):
+    rewrite(folder, change, encoding)
+    (found,) = problems(folder)
+    assert f"annotations.csv:{cause}" in found
+    assert "(expected " in found
+
+
+def test_shared_cases_of_tables(shared):
+    for name in ("trailing_rows", "trailing_columns"):
+        assert len(dataset.read(shared / "cases" / "tables" / name).annotations) >= 10
+    (found,) = problems(shared / "cases" / "tables" / "utf16")
+    assert "annotations.csv:1: the file is UTF-16" in found
+    for found in problems(shared / "cases" / "tables" / "semicolon"):
+        assert ".csv:1: cells separated by semicolons" in found
+
+
+# --- what videos.csv may leave out ----------------------------------------------------------------
+
+
+def keep_columns(folder: Path, columns: list[str], **changed) -> None:
+    videos = pd.read_csv(folder / "videos.csv", dtype="str")
+    videos.assign(**changed)[columns].to_csv(folder / "videos.csv", index=False)
+
+
+def test_videos_need_a_path_and_a_patient_only(folder):
+    before = dataset.read(folder)
+    keep_columns(folder, ["video", "path", "patient"])
+    read = dataset.read(folder)
+    expected = before.videos.assign(split="", clipper="", source="", licence="")
+    pd.testing.assert_frame_equal(read.videos, expected)
+
+
+def test_the_length_of_a_video_is_counted_once(folder, monkeypatch):
+    keep_columns(folder, ["video", "path", "patient"])
+    before = dataset.read(folder).videos
+    monkeypatch.setattr("clipassistnet.data.video_lengths.probe", None)
+    pd.testing.assert_frame_equal(dataset.read(folder).videos, before)
+    monkeypatch.undo()
+    encode(folder / "videos" / "v01.mp4", count=33)
+    found = problems(folder)
+    assert all("frame 34 (expected at most 32" in found[0] for _ in found)
+
+
+def test_a_stated_rate_counts_the_frames(folder):
+    keep_columns(folder, ["video", "path", "patient", "fps"], fps="50")
+    read = dataset.read(folder)
+    assert read.videos["frames"].tolist() == [79] * 8  # the last picture comes after 39 / 25 s
+    assert read.videos["fps"].tolist() == [50.0] * 8
+
+
+def test_a_variable_rate_must_be_stated(folder):
+    stamps = [*range(0, 60, 2), *range(60, 70)]
+    encode(folder / "videos" / "v01.mp4", pts=stamps)
+    keep_columns(folder, ["video", "path", "patient"])
+    (found,) = problems(folder)
+    assert "videos.csv:2: path 'videos/v01.mp4'" in found
+    assert "its frame rate varies" in found
+
+
+def test_a_file_that_cannot_be_probed_is_a_problem(folder):
+    keep_columns(folder, ["video", "path", "patient"])
+    (folder / "videos" / "v03.mp4").write_text("not a video")
+    (found,) = problems(folder)
+    assert "videos.csv:4: path 'videos/v03.mp4'" in found
+    assert "not a video" in found
+
+
+def test_image_files_without_a_rate_are_warned_of(folder):
+    (folder / "v01_000000.jpg").write_bytes(b"\xff\xd8")
+    (folder / "annotations.csv").write_text("video,frame,annotator,label\nv01,0,A,visible\n")
+    (folder / "videos.csv").write_text("video,path,patient\nv01,v01_{frame:06d}.jpg,p1\n")
+    for name in OPTIONAL:
+        (folder / name).unlink()
+    with pytest.warns(dataset.DatasetWarning, match="image files without fps: v01: 25 assumed"):
+        read = dataset.read(folder)
+    assert read.videos["fps"].tolist() == [25.0]
+    assert read.videos["frames"].isna().all()
+
+
+def test_read_text_needs_no_videos(folder):
+    shutil.rmtree(folder / "videos")
+    keep_columns(folder, ["video", "path", "patient", "licence"])
+    rows = dataset.read_text(folder, "videos")
+    assert list(rows) == list(TABLES["videos"].columns)
+    assert rows["licence"].tolist() == ["Apache-2.0"] * 8
+    assert rows["source"].tolist() == [""] * 8
+    keep_columns(folder, ["video", "path"])
+    with pytest.raises(dataset.DatasetError, match=r"videos.csv:1: no column 'patient'"):
+        dataset.read_text(folder, "videos")
+
+
+# --- names of files and people --------------------------------------------------------------------
+
+NFC, NFD = "Müller", "Mu\u0308ller"
+
+
+@pytest.mark.parametrize(("written", "named"), [(NFC, NFD), (NFD, NFC)])
+def test_umlauts_in_either_form_name_the_same_file(folder, written, named):
+    (folder / "videos" / "v01.mp4").rename(folder / "videos" / f"{named}.mp4")
+    (folder / "videos").rename(folder / "Fa\u0308lle")
+    text = (folder / "videos.csv").read_text().replace("videos/v01", f"videos/{written}")
+    (folder / "videos.csv").write_text(text.replace("videos/", "Fälle/"))
+    assert Path(dataset.read(folder).path("v01")).is_file()
+
+
+@pytest.mark.parametrize(("written", "named"), [(NFC, NFD), (NFD, NFC)])
+def test_umlauts_in_names_of_image_files(folder, written, named):
+    Image.new("RGB", (8, 6), (9, 0, 0)).save(folder / f"{named}_7.png")
+    (folder / "annotations.csv").write_text("video,frame,annotator,label\nv01,7,A,visible\n")
+    edit(folder, "videos.csv", 2, "videos/v01.mp4", f"{written}_{{frame}}.png")
+    edit(folder, "videos.csv", 2, ",40,", ",,")
+    with pytest.warns(dataset.DatasetWarning, match="no annotation"):
+        data = dataset.read(folder)
+    assert video_source.original(data, "v01", 7).shape == (6, 8, 3)
+
+
+def test_a_name_in_two_forms_is_one_person(folder):
+    for line, name in ((2, NFC), (3, NFD)):
+        edit(folder, "videos.csv", line, "p1", name)
+    edit(folder, "videos.csv", 3, "train", "test")
+    assert f"one split for all videos of patient '{NFC}'" in problems(folder)[0]
+
+
+def test_a_folder_whose_name_is_not_utf8(folder, tmp_path):
+    other = Path(os.fsdecode(os.fsencode(tmp_path) + b"/vid\xe9os"))
+    folder.rename(other)
+    assert Path(dataset.read(other).path("v01")).is_file()
+    edit(other, "videos.csv", 2, "v01.mp4", "v99.mp4")
+    assert "no such file" in problems(other)[0]
 
 
 def test_required_tables_must_be_there_and_hold_rows(folder):

@@ -253,9 +253,9 @@ def test_files_keep_what_was_written(tmp_path):
 @pytest.mark.parametrize(
     ("line", "text", "message"),
     [
-        (1, "video,patient,subset", r"folds.csv:1: video, patient, subset: expected the columns"),
-        (3, "v1,p0,five,0", r"folds.csv:3: v1, p0, five, 0: expected 4 values"),
-        (3, "v1,p0,5", r"folds.csv:3: v1, p0, 5: expected 4 values"),
+        (1, "video,patient,subset,x", r"folds.csv:1: the columns video, patient, subset, x"),
+        (3, "v1,p0,five,0", r"folds.csv:3: frames 'five' \(expected a whole number\)"),
+        (3, "v1,p0,5", r"folds.csv:3: 3 cells \(expected 4"),
         (3, "v1,p0,5,7", r"folds.csv:3: subset '7': expected one of 0, 1, 2, test"),
         (3, "v1,,5,0", r"folds.csv:3: video 'v1', patient '': expected names"),
         (3, "v0,p0,4,test", r"video v0: in the subsets"),
@@ -277,5 +277,5 @@ def test_a_file_of_other_folds_is_refused(tmp_path):
     with pytest.raises(LeakageError, match="fold 3: empty"):
         folds.read(path, 4)
     path.write_text("")
-    with pytest.raises(LeakageError, match="nothing: expected the columns"):
+    with pytest.raises(LeakageError, match="the file is empty"):
         folds.read(path, 3)

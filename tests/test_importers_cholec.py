@@ -1,6 +1,7 @@
 """Cholec80 and CholecT50, and the patients they share with each other and m2cai16."""
 
 import json
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -154,12 +155,15 @@ def test_the_real_tool_list_of_video03(shared, tmp_path):
         (lambda t: t.pop(3), "video70-tool.txt:4: Frame 75 (expected 50)"),
         (lambda t: t.insert(3, t[3]), "video70-tool.txt:5: Frame 50 (expected 75)"),
         (lambda t: t.pop(1), "video70-tool.txt:2: Frame 25 (expected 0)"),
-        (lambda t: t.pop(0), "video70-tool.txt:1: the columns 0, 1, 0"),
+        (lambda t: t.pop(0), "video70-tool.txt:1: header '0,1,0"),
         (
             lambda t: t.__setitem__(0, t[0].replace("Clipper\tIrrigator", "Irrigator\tClipper")),
             "(expected, in this order: Frame, Grasper, Bipolar, Hook, Scissors, Clipper, Irrigator",
         ),
-        (lambda t: t.__setitem__(5, "1\t" + t[5]), "video70-tool.txt:6: 9 cells (expected 8)"),
+        (
+            lambda t: t.__setitem__(5, "1\t" + t[5]),
+            "video70-tool.txt:6: 9 cells (expected 8 as in the header)",
+        ),
         (
             lambda t: t.__setitem__(5, "1\t0\t0\t0\t0\t0\t0\t100"),
             "video70-tool.txt:6: SpecimenBag '100'",
@@ -407,3 +411,28 @@ def test_pictures_of_unlike_sizes_give_boxes_in_their_own_pixels(pictures50):
     assert boxes.loc[1, tool_boxes.CORNERS].tolist() == [153, 86, 459, 258]
     path.write_bytes(b"no picture")
     assert "000000.png: unreadable picture" in problems(cholect50.read, pictures50)
+
+
+@pytest.mark.parametrize("kind", ["commas", "utf-16"])
+def test_another_format_of_a_tool_list_is_one_problem(videos80, kind):
+    path = videos80 / "tool_annotations" / "video70-tool.txt"
+    text = path.read_text()
+    path.write_bytes(text.replace("\t", ",").encode() if kind == "commas" else text.encode(kind))
+    with pytest.raises(dataset.DatasetError) as error:
+        cholec80.read(videos80)
+    (found,) = error.value.problems
+    cause = {"commas": "cells separated by commas", "utf-16": "the file is UTF-16"}[kind]
+    assert f"video70-tool.txt:1: {cause}" in found
+
+
+def test_a_folder_whose_name_is_not_utf8_is_named(videos80):
+    folder = Path(os.fsdecode(os.fsencode(videos80.parent) + b"/vid\xe9os"))
+    shutil.copytree(videos80, folder)
+    with pytest.raises(dataset.DatasetError, match=r"vid\\udce9os'.*not UTF-8"):
+        cholec80.read(folder)
+    inner = videos80 / "deep"
+    folder.rename(videos80.parent / "plain")
+    (videos80.parent / "plain").rename(Path(os.fsdecode(os.fsencode(inner) + b"\xe9")))
+    shutil.rmtree(videos80 / "videos")
+    with pytest.raises(dataset.DatasetError, match=r"deep\\udce9.*not UTF-8"):
+        cholec80.read(videos80)

@@ -9,8 +9,7 @@ import pandas as pd
 
 from clipassistnet import files
 from clipassistnet.annotate.order import Frame
-from clipassistnet.data.schema import TABLES
-from clipassistnet.data.validation import PATTERN
+from clipassistnet.data.schema import FRAME_FIELD, TABLES
 
 FOLDER = "annotation"  # of a dataset folder: journals, and which frames are labelled
 LISTED = Path("to_annotate", "clipper_frames.csv")  # written by the importers
@@ -59,7 +58,7 @@ def frames_of(
             new, why = _own(listed, video), f"listed by an importer in {LISTED.as_posix()}"
         elif (labelled["video"] == video).any():
             new, why = _own(labelled, video), "the frames that annotations.csv has already"
-        elif PATTERN.search(row["path"]) and pd.isna(row["frames"]):
+        elif FRAME_FIELD.search(row["path"]) and pd.isna(row["frames"]):
             new, why = _pictures(folder, row["path"]), "all pictures of the set"
         else:
             new, why = _sampled(row, per_second, (ranges or {}).get(video), scored, scores)
@@ -120,7 +119,7 @@ def _seconds(value: float | str) -> float:
 
 def _pictures(folder: Path, pattern: str) -> np.ndarray:
     """Frame numbers of the pictures that fit a pattern such as v01_{frame:06d}.jpg."""
-    before, _, after = PATTERN.split((folder / pattern).name)
+    before, _, after = FRAME_FIELD.split((folder / pattern).name)
     names = (folder / pattern).parent.glob(f"{before}*{after}")
     numbers = [name.name[len(before) : len(name.name) - len(after)] for name in names]
     return np.sort([int(number) for number in numbers if number.isdecimal()])

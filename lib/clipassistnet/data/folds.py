@@ -4,7 +4,6 @@ A table of folds has one row a video: video, patient, frames, subset ("0" to "k-
 A table of labels is that of `annotation.consensus`, one row a frame.
 """
 
-import csv
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -12,7 +11,9 @@ import numpy as np
 import pandas as pd
 
 from clipassistnet import files
+from clipassistnet.data.csv_tables import Problems, read_cells
 from clipassistnet.data.leakage import COLUMNS, LeakageError, check, structure
+from clipassistnet.data.schema import COUNT
 
 PROTOCOLS = "clipper", "all"  # which frames train and validate: those with a clipper, or all
 
@@ -99,22 +100,21 @@ def write(folds: pd.DataFrame, path: str | Path) -> None:
 
 def read(path: str | Path, k: int) -> pd.DataFrame:
     """Read folds.csv of k folds; LeakageError with every problem, by file and line."""
-    with open(path, newline="", encoding="utf-8") as file:
-        rows = list(csv.reader(file))
-    if not rows or rows[0] != COLUMNS:
-        found = ", ".join(rows[0]) if rows else "nothing"
-        raise LeakageError([f"{path}:1: {found}: expected the columns {', '.join(COLUMNS)}"])
-    problems = [
-        f"{path}:{line}: {', '.join(row)}: expected {len(COLUMNS)} values, frames a whole number"
-        for line, row in enumerate(rows[1:], start=2)
-        if len(row) != len(COLUMNS) or not (row[2].isascii() and row[2].isdigit())
-    ]
-    if problems:
-        raise LeakageError(problems)
-    folds = pd.DataFrame(rows[1:], columns=COLUMNS, dtype="str").astype({"frames": "int64"})
-    problems = structure(folds, k, str(path))
-    if problems:
-        raise LeakageError(problems)
+    problems = Problems(Path(path))
+    folds = read_cells(Path(path), problems, ",".join(COLUMNS))
+    if folds is None:
+        raise LeakageError(problems.sorted())
+    if list(folds.columns) != COLUMNS:
+        found = f"the columns {', '.join(folds.columns)}"
+        raise LeakageError([f"{path}:1: {found} (expected {', '.join(COLUMNS)})"])
+    counts = folds["frames"].str.fullmatch(COUNT)
+    problems.add_rows(folds[~counts], ["frames"], "a whole number")
+    if problems.found:
+        raise LeakageError(problems.sorted())
+    folds = folds.reset_index(drop=True).astype({"frames": "int64"})
+    found = structure(folds, k, str(path))
+    if found:
+        raise LeakageError(found)
     return folds
 
 

@@ -1,5 +1,6 @@
 """The tables of a dataset folder: their columns, and what a cell may hold."""
 
+import re
 from dataclasses import dataclass
 
 CLASSES = ("visible", "invisible")
@@ -19,20 +20,24 @@ CAUSES = (
 
 NUMBER = r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?"
 COUNT = r"[0-9]{1,15}"
+FRAME_FIELD = re.compile(r"\{frame(:0?[0-9]*d)?\}")  # of the pattern of image files
 
 
 @dataclass(frozen=True)
 class Column:
     """What a cell of this column may hold.
 
-    `expected` says it in words, `pattern` as a regular expression of the whole cell, `low` and
-    `high` bound a number, and `dtype` is the column's type once the table is read.
+    `expected` says it in words, `pattern` is a regular expression of the whole cell, `low` and
+    `high` bound a number, and `dtype` is the type of the column once the table is read. A file may
+    lack a column that is `optional`; the table that is read has it nevertheless, with empty cells,
+    if it is `filled` too.
     """
 
     expected: str
     pattern: str
     dtype: str = "str"
     optional: bool = False
+    filled: bool = False
     low: float = float("-inf")
     high: float = float("inf")
 
@@ -43,24 +48,38 @@ class Column:
 
 @dataclass(frozen=True)
 class Table:
-    """A table's columns, and the columns which together occur only once."""
+    """The columns of a table; `key` are those whose cells together occur only once."""
 
     columns: dict[str, Column]
     key: tuple[str, ...]
     required: bool = False
 
 
-def one_of(*choices: str, optional: bool = False) -> Column:
+def one_of(*choices: str, optional: bool = False, filled: bool = False) -> Column:
+    """A column that holds one of these words."""
     words = ", ".join(choice or "nothing" for choice in choices)
-    return Column(f"one of: {words}", "|".join(choices), optional=optional)
+    return Column(f"one of: {words}", "|".join(choices), optional=optional, filled=filled)
 
 
 def number(low: float, high: float, expected: str) -> Column:
+    """A column of numbers from `low` to `high`."""
     return Column(expected, NUMBER, "float64", low=low, high=high)
 
 
 NAME = Column("a name", ".+")
-FREE = Column("one line of text", ".*")
+TEXT = Column("one line of text", ".*", optional=True, filled=True)
+FPS = Column(
+    "frames per second, from 0.01 to 1000, or nothing",
+    f"|{NUMBER}",
+    "float64",
+    optional=True,
+    filled=True,
+    low=0.01,
+    high=1000,
+)
+LENGTH = Column(
+    "a whole number from 1, or nothing", f"|{COUNT}", "Int64", optional=True, filled=True, low=1
+)
 FRAME = Column("a whole number from 0", COUNT, "int64")
 ANY_NUMBER = number(float("-inf"), float("inf"), "a finite number")
 TRUTH = Column("true or false", "true|false|True|False|0|1", "bool")
@@ -76,12 +95,12 @@ TABLES = {
             "video": VIDEO,
             "path": Column("a video file, or a pattern such as v01_{frame:06d}.jpg", ".+"),
             "patient": Column("a patient's id (the video's own, where each is one patient)", ".+"),
-            "split": one_of("train", "test", ""),
-            "fps": number(0.01, 1000, "frames per second, from 0.01 to 1000"),
-            "frames": Column("a whole number from 1, or nothing", f"|{COUNT}", "Int64", low=1),
-            "clipper": one_of("metal", "polymer", ""),
-            "source": FREE,
-            "licence": FREE,
+            "split": one_of("train", "test", "", optional=True, filled=True),
+            "fps": FPS,
+            "frames": LENGTH,
+            "clipper": one_of("metal", "polymer", "", optional=True, filled=True),
+            "source": TEXT,
+            "licence": TEXT,
         },
         key=("video",),
         required=True,

@@ -91,6 +91,41 @@ def timeline(path: str, fps: float) -> Timeline:
     return _timeline(path, fps, status.st_size, status.st_mtime_ns)
 
 
+def probe(path: str, fps: float | None = None) -> tuple[float, int]:
+    """Rate (frames per second) and length (frames) of a video file; reads the whole file.
+
+    Args:
+        path: the video file.
+        fps: the rate on which frames are counted. None: that of the file.
+
+    Raises:
+        FrameError: as `timeline`; also where `fps` is None and the file has no constant rate, so
+            that nothing says what the number of a frame means.
+    """
+    if fps is not None:
+        return fps, timeline(path, fps).length
+    rate = _stated_rate(path)
+    line = timeline(path, rate)
+    if any(line.irregular().values()):
+        advice = "videos.csv must state fps: frame i is then the picture shown at i / fps seconds"
+        raise FrameError(f"{path}: its frame rate varies ({rate:g} on average); {advice}")
+    return rate, line.length
+
+
+def _stated_rate(path: str) -> float:
+    try:
+        with open_video(path) as container:
+            stream = container.streams.video[0]
+            rate = stream.average_rate or stream.guessed_rate
+    except IndexError as error:
+        raise FrameError(f"{path}: holds no video stream") from error
+    except av.FFmpegError as error:
+        raise FrameError(f"{path}: {_unreadable(path, 0, error)}") from error
+    if not rate:
+        raise FrameError(f"{path}: does not state its frame rate: videos.csv must state fps")
+    return float(rate)
+
+
 @lru_cache(maxsize=32)
 def _timeline(path: str, fps: float, size: int, _modified: int) -> Timeline:
     if size == 0:

@@ -11,6 +11,7 @@ from PIL import Image, ImageOps
 
 from clipassistnet import files
 from clipassistnet.data.dataset import Dataset
+from clipassistnet.data.file_names import existing
 from clipassistnet.data.frame_seeking import pictures
 from clipassistnet.data.timeline import FrameError, Timeline, timeline
 
@@ -40,13 +41,17 @@ class VideoSource:
             FrameError: naming the file and its last good frame.
         """
         if "{" in self.path:
-            yield from (_read_image(self.path.format(frame=frame)) for frame in frames)
+            yield from (_read_image(self._image(frame)) for frame in frames)
             return
         line = self.timeline()
         # A frame stays on the screen for several indices where the file is slower than its fps.
         stamps, times = np.unique(line.shown_at(np.array(frames)), return_counts=True)
         for picture, count in zip(pictures(line, stamps), times.tolist(), strict=True):
             yield from repeat(picture, count)
+
+    def _image(self, frame: int) -> str:
+        """Path of the image file of this frame."""
+        return str(existing(Path(self.path.format(frame=frame))))
 
     def timeline(self) -> Timeline:
         """Time stamps of the video file; FrameError where it is not as long as declared."""
@@ -67,7 +72,7 @@ class VideoSource:
         """Hash of the video file (see `quick_digest`), or of the image files of these frames."""
         if "{" not in self.path:
             return quick_digest(self.path)
-        each = [quick_digest(self.path.format(frame=frame)) for frame in frames]
+        each = [quick_digest(self._image(frame)) for frame in frames]
         return "sha256-list:" + hashlib.sha256("\n".join(each).encode()).hexdigest()
 
 

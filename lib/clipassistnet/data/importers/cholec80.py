@@ -12,8 +12,15 @@ import numpy as np
 import pandas as pd
 
 from clipassistnet.data.dataset import DatasetError
+from clipassistnet.data.file_names import is_utf8
 from clipassistnet.data.importers.imported import Imported
-from clipassistnet.data.importers.source_files import chosen, listing, read_table, skipped
+from clipassistnet.data.importers.source_files import (
+    checked_source,
+    chosen,
+    listing,
+    read_table,
+    skipped,
+)
 from clipassistnet.data.importers.tool_lists import (
     LICENCE,
     PHASES,
@@ -47,7 +54,7 @@ def read(source: str | Path, videos: Collection[str] = ()) -> Imported:
         DatasetError: with every problem. A list that does not end where the video ends (to the
             frame for phases, to the second for tools) is shifted or cut off, and is refused.
     """
-    source = Path(source)
+    source = checked_source(source, "Cholec80")
     files, notes = _files(source)
     names = chosen(files, videos, source)
     problems, parts = [], []
@@ -75,8 +82,6 @@ def read(source: str | Path, videos: Collection[str] = ()) -> Imported:
 
 def _files(source: Path) -> tuple[dict[str, dict[str, Path]], list[str]]:
     """Files by video and kind (".mp4", "-tool.txt", "-phase.txt"), and notes."""
-    if not source.is_dir():
-        raise DatasetError([f"{source}: no such folder (expected Cholec80's)"])
     found: dict[str, dict[str, Path]] = {}
     problems, others = [], []
     for path in sorted(source.rglob("video*")):
@@ -85,6 +90,8 @@ def _files(source: Path) -> tuple[dict[str, dict[str, Path]], list[str]]:
             kinds = found.setdefault(match["video"], {})
             if match["kind"] in kinds:
                 problems.append(f"{path}: found twice, also as {kinds[match['kind']]}")
+            elif not is_utf8(path):
+                problems.append(f"{str(path)!r}: a name that is not UTF-8 (expected UTF-8)")
             kinds[match["kind"]] = path
         elif path.is_file() and not re.fullmatch(UNUSED, path.name):
             others.append(path.name)

@@ -16,9 +16,16 @@ import pandas as pd
 from PIL import Image
 
 from clipassistnet.data.dataset import DatasetError
+from clipassistnet.data.file_names import is_utf8
 from clipassistnet.data.importers.boxes import CORNERS, clamp
 from clipassistnet.data.importers.imported import Imported
-from clipassistnet.data.importers.source_files import chosen, listing, named_files, skipped
+from clipassistnet.data.importers.source_files import (
+    checked_source,
+    chosen,
+    listing,
+    named_files,
+    skipped,
+)
 from clipassistnet.data.importers.tool_lists import (
     LICENCE,
     PHASES,
@@ -54,9 +61,7 @@ def read(source: str | Path, videos: Collection[str] = ()) -> Imported:
             or columns in a wrong order (the ids of triplet, instrument, verb and target of a row
             then contradict each other).
     """
-    source = Path(source)
-    if not source.is_dir():
-        raise DatasetError([f"{source}: no such folder (expected CholecT50's)"])
+    source = checked_source(source, "CholecT50")
     found = [path for path in source.rglob("VID*") if re.fullmatch("VID[0-9]+", path.stem)]
     labels = _by_video([path for path in found if path.suffix == ".json"])
     folders = _by_video([path for path in found if path.is_dir()])
@@ -91,6 +96,8 @@ def _by_video(paths: list[Path]) -> dict[str, Path]:
         first = found.setdefault(path.stem, path)
         if first != path:
             problems.append(f"{path}: found twice, also as {first}")
+        elif not is_utf8(path):
+            problems.append(f"{str(path)!r}: a name that is not UTF-8 (expected UTF-8)")
     if problems:
         raise DatasetError(problems)
     return found

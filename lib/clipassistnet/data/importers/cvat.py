@@ -15,6 +15,7 @@ from xml.etree.ElementTree import Element
 
 import pandas as pd
 
+from clipassistnet import files
 from clipassistnet.data import dataset
 from clipassistnet.data.dataset import Dataset, DatasetError
 from clipassistnet.data.importers import cholec80, cholect50
@@ -66,20 +67,20 @@ def merge(
     Raises:
         DatasetError: with every problem. The folder is then as it was before.
     """
-    folder = Path(folder)
-    videos = _cells(folder / "videos.csv")
+    folder = Path(folder).resolve()
+    videos = dataset.read_videos(folder)
     if video and video not in set(videos["video"]):
         raise DatasetError([f"{folder / 'videos.csv'}: no video {video!r}"])
     new, notes = _collected(folder, videos, exports, video, part)
     new["annotator"] = annotator
     path = folder / "annotations.csv"
-    old = _cells(path) if path.exists() else new.iloc[:0]
+    old = dataset.read_text(folder, "annotations") if path.exists() else new.iloc[:0]
     old = old.assign(**{column: "" for column in new if column not in old})
     old, absent = _by_list(old, new, annotator)
     if len(absent):
         notes.append(f"{len(absent)} frames absent, by the list of tools or boxes")
     _refuse_twice(path, old, new)
-    return _replace(folder, videos, pd.concat([old, new, absent])), notes
+    return _replace(path, pd.concat([old, new, absent])), notes
 
 
 def _collected(
@@ -123,31 +124,23 @@ def _by_list(
     return old[~(here & old["annotator"].isin(TOOL_LISTS))], absent
 
 
-def _replace(folder: Path, videos: pd.DataFrame, annotations: pd.DataFrame) -> Dataset:
-    """Write the tables and read them back; where that fails, the folder is as it was before."""
-    paths = [folder / "videos.csv", folder / "annotations.csv"]
-    before = {path: path.read_bytes() for path in paths if path.exists()}
+def _replace(path: Path, annotations: pd.DataFrame) -> Dataset:
+    """Write annotations.csv and read the dataset; where that fails, the file is as before."""
+    before = path.read_bytes() if path.exists() else None
 
     def order(column: pd.Series) -> pd.Series:
         return column.str.zfill(15) if column.name == "frame" else column
 
     annotations = annotations.sort_values([*KEY, "annotator"], key=order)
-    dataset.write(folder, videos=videos, annotations=annotations)
+    dataset.write(path.parent, annotations=annotations)
     try:
-        return dataset.read(folder)
+        return dataset.read(path.parent)
     except DatasetError:
-        for path in paths:
+        if before is None:
             path.unlink()
-            if path in before:
-                path.write_bytes(before[path])
+        else:
+            files.write(path, before)
         raise
-
-
-def _cells(path: Path) -> pd.DataFrame:
-    try:
-        return pd.read_csv(path, dtype="str", keep_default_na=False, encoding="utf-8-sig")
-    except (OSError, ValueError) as error:
-        raise DatasetError([f"{path}: cannot be read: {error}"]) from error
 
 
 def _place(

@@ -8,10 +8,10 @@ from xml.etree.ElementTree import Element
 import pandas as pd
 
 from clipassistnet.data.dataset import DatasetError
+from clipassistnet.data.file_names import existing
 from clipassistnet.data.importers.source_files import listing
-from clipassistnet.data.schema import COUNT
+from clipassistnet.data.schema import COUNT, FRAME_FIELD
 from clipassistnet.data.timeline import FrameError, timeline
-from clipassistnet.data.validation import PATTERN
 
 # Frame of a track, or name of a picture where CVAT exports the frames of a video as images.
 FRAME = rf"(?:frame_)?({COUNT})(?:\.[A-Za-z]+)?"
@@ -23,7 +23,7 @@ def in_images(videos: pd.DataFrame, video: str) -> Place:
     """For a task made of images, whose names fit the pattern of one video of the dataset.
 
     Args:
-        videos: the cells of videos.csv.
+        videos: the rows of videos.csv.
         video: the video that the images show. Empty: their names decide.
     """
     rows = videos[(videos["video"] == video) | (video == "")]
@@ -43,7 +43,7 @@ def in_images(videos: pd.DataFrame, video: str) -> Place:
 def _number(name: str, pattern: str) -> int | None:
     """Frame of a picture, from its name and as much of the pattern's path as the name has."""
     tail = "/".join(pattern.split("/")[-name.count("/") - 1 :])
-    parts = PATTERN.split(tail)
+    parts = FRAME_FIELD.split(tail)
     if len(parts) != 3:
         return None
     match = re.fullmatch(f"{re.escape(parts[0])}({COUNT}){re.escape(parts[2])}", name)
@@ -62,11 +62,11 @@ def in_video(task: Element, folder: Path, videos: pd.DataFrame, video: str, part
     row = _shown(task, videos, video)
     length, name = int(row["frames"]), row["video"]
     try:
-        peculiar = timeline(str((folder / row["path"]).resolve()), float(row["fps"])).irregular()
+        peculiar = timeline(str(existing(folder / row["path"])), row["fps"]).irregular()
     except FrameError as error:
         raise DatasetError([str(error)]) from error
     if any(peculiar.values()):
-        what = f"video {name}: not {row['fps']} frames a second throughout, CVAT counts pictures"
+        what = f"video {name}: not {row['fps']:g} frames a second throughout, CVAT counts pictures"
         raise DatasetError([f"{what} (expected a task made of image files)"])
     frames, size = _frames(task)
     what = (

@@ -17,6 +17,7 @@ from clipassistnet.data.importers import pascal_voc
 from clipassistnet.data.importers.boxes import CORNERS, clamp
 from clipassistnet.data.importers.imported import Imported
 from clipassistnet.data.importers.source_files import (
+    checked_source,
     chosen,
     listing,
     named_files,
@@ -82,7 +83,7 @@ def read(
         DatasetError: with every problem. Pictures, box files and labels must fit one to one;
             nothing is guessed.
     """
-    source = Path(source)
+    source = checked_source(source, NAME)
     found, notes = _pairs(source)
     names = chosen(set(found["video"]), videos, source)
     found = found[found["video"].isin(names)]

@@ -1,19 +1,34 @@
 """Reading a data set's own files: which ones there are, and strict tables of text."""
 
-import csv
 import re
 from collections.abc import Collection, Iterable
 from pathlib import Path
 
 import pandas as pd
 
+from clipassistnet.data.csv_tables import Problems, read_cells
 from clipassistnet.data.dataset import DatasetError
+from clipassistnet.data.file_names import is_utf8
 
 
 def listing(items: Collection, shown: int = 5) -> str:
     """The first few of many items as text, for a message."""
     head = ", ".join(str(item) for item in list(items)[:shown])
     return head if len(items) <= shown else f"{head}, ... ({len(items)} in all)"
+
+
+def checked_source(folder: str | Path, of: str) -> Path:
+    """The absolute path of a data set's folder.
+
+    Raises:
+        DatasetError: where it does not exist, or where its name cannot be written to a CSV file.
+    """
+    path = Path(folder).resolve()
+    if not path.is_dir():
+        raise DatasetError([f"{path}: no such folder (expected the folder of {of})"])
+    if not is_utf8(path):
+        raise DatasetError([f"{str(path)!r}: a name that is not UTF-8 (expected UTF-8: rename it)"])
+    return path
 
 
 def chosen(found: Iterable[str], videos: Collection[str], source: Path) -> list[str]:
@@ -62,32 +77,19 @@ def read_table(
     Raises:
         DatasetError: with every problem, by file and line.
     """
-    try:
-        with open(path, newline="", encoding="utf-8-sig") as file:
-            lines = enumerate(csv.reader(file, delimiter=separator, strict=True), 1)
-            rows = {line: row for line, row in lines if row}
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise DatasetError([f"{path}: cannot be read: {error}"]) from error
-    header = rows.pop(min(rows), []) if rows else []
+    problems = Problems(path)
     names = list(columns)
-    if header not in (names, names[:needed]):
-        what = f"the columns {', '.join(header) or '(none)'}"
+    table = read_cells(path, problems, ",".join(names), separator)
+    if table is None:
+        raise DatasetError(problems.sorted())
+    if list(table.columns) not in (names, names[:needed]):
+        what = f"the columns {', '.join(table.columns) or '(none)'}"
         raise DatasetError([f"{path}:1: {what} (expected, in this order: {', '.join(names)})"])
-    problems = [
-        f"{path}:{line}: {len(row)} cells (expected {len(header)})"
-        for line, row in rows.items()
-        if len(row) != len(header)
-    ]
-    if problems:
-        raise DatasetError(_first(problems, path))
-    table = pd.DataFrame([*rows.values()], index=[*rows], columns=header, dtype="str")
-    for column in header:
-        for line, cell in table.loc[~table[column].str.fullmatch(columns[column]), column].items():
-            problems.append(
-                f"{path}:{line}: {column} {cell!r} (expected {columns[column]}, as a pattern)"
-            )
-    if problems:
-        raise DatasetError(_first(problems, path))
+    for column in table.columns:
+        wrong = table[~table[column].str.fullmatch(columns[column])]
+        problems.add_rows(wrong, [column], f"{columns[column]}, as a pattern")
+    if problems.found:
+        raise DatasetError(_first(problems.sorted(), path))
     return table
 
 
