@@ -1,1 +1,6 @@
 """Labelling frames and reviewing predictions, in JupyterLab."""
+
+from clipassistnet.annotate.annotator import Annotator, annotate
+from clipassistnet.annotate.opening import Choice
+
+__all__ = ["Annotator", "Choice", "annotate"]

@@ -40,7 +40,7 @@ class PictureStore:
             ready: called from the thread when a frame can be had by `get`, or has failed.
             limit: bytes of all JPEGs together.
         """
-        self._sources, self._items, self._ready = sources, items, ready
+        self.sources, self._items, self._ready = sources, items, ready
         self._limit, self._bytes = limit, 0
         self.decoded = 0  # pictures so far
         self._place, self._closed = 0, False
@@ -121,7 +121,7 @@ class PictureStore:
         wanted = [urgent[1]]
         try:
             wanted = self._group(urgent)
-            pictures = self._sources[video].pictures(wanted)
+            pictures = self.sources[video].pictures(wanted)
             for index, (pixels, _) in enumerate(pictures):
                 self._keep((video, wanted[index]), _jpeg(pixels))
                 if self._is_elsewhere(video, wanted[index + 1 :]):
@@ -138,7 +138,7 @@ class PictureStore:
         video, frame = urgent
         if video not in self._groups:
             frames = np.unique([each for name, each in self._places if name == video])
-            groups = _groups(self._sources[video], frames)
+            groups = _groups(self.sources[video], frames)
             self._groups[video] = dict(zip(frames.tolist(), groups, strict=True))
         groups = self._groups[video]
         with self._changed:
