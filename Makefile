@@ -1,6 +1,7 @@
 # Everything a person types; `make` alone lists it. Each target makes the environment first, where it is missing or stale.
 STUDY ?= demo
 DATA  ?=
+ANNOTATOR ?=
 ARGS  ?=
 PYTHON3 ?= python3
 BIN   := .venv/bin
@@ -8,7 +9,7 @@ PY    := $(BIN)/python
 CLI   := $(PY) -m clipassistnet
 
 .DEFAULT_GOAL := help
-.PHONY: help demo study test test-all benchmark reliability lab record report summary lint lock clean
+.PHONY: help demo study test test-all benchmark reliability lab annotate record report summary lint lock clean
 .DELETE_ON_ERROR:
 
 help: ## list what can be made
@@ -37,6 +38,9 @@ lab: .venv/installed ## JupyterLab, once the smoke study is there
 	@$(CLI) study smoke
 	@$(BIN)/jupyter lab --ServerApp.root_dir=. \
 	  --LabApp.default_url=/lab/tree/notebooks/01_annotation_agreement.ipynb $(ARGS)
+
+annotate: .venv/installed ## label your own videos: DATA=<folder of videos> ANNOTATOR=<your name>
+	@$(CLI) annotate "$(DATA)" --annotator "$(ANNOTATOR)" $(ARGS)
 
 record: .venv/installed ## copy a study on simulated or published videos to the tracked record
 	@$(CLI) record $(STUDY)

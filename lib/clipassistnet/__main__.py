@@ -16,6 +16,7 @@ COMMANDS = {
     "share": ("share", "copy a study's notebooks without anything that could show a patient"),
     "check": ("check", "read a dataset folder and list every problem"),
     "import": ("import_data", "make a dataset folder from a public data set or from CVAT"),
+    "annotate": ("annotate", "label the frames of your own videos, in JupyterLab"),
     "simulate": ("simulate", "make a dataset folder of simulated videos"),
     "frames": ("frames", "decode the annotated frames of a dataset folder"),
     "deploy": ("deploy", "build an engine of trained networks, and check it"),

@@ -2,5 +2,6 @@
 
 from clipassistnet.annotate.annotator import Annotator, annotate
 from clipassistnet.annotate.opening import Choice
+from clipassistnet.annotate.tables import progress
 
-__all__ = ["Annotator", "Choice", "annotate"]
+__all__ = ["Annotator", "Choice", "annotate", "progress"]

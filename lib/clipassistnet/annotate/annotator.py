@@ -1,6 +1,7 @@
 """The annotator: frames of an operation labelled by keys, inside a notebook."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -94,17 +95,17 @@ class Annotator(PictureWidget):
 
     def _move(self, place: int) -> None:
         super()._move(place)
-        try:
+        with suppress(OSError):  # the next label says that the disk is full; a place is no loss
             self._pass.rest(self._place)
-        except OSError:
-            pass  # the next label says that the disk is full; the place alone is no loss
 
     def _close_pass(self) -> None:
         problem = ""
         try:
             tables.write(self._folder)
         except (DatasetError, OSError) as error:
-            problem = f"The labels are safe in the journal, but the tables were not written:\n{error}"
+            problem = (
+                f"The labels are safe in the journal, but the tables were not written:\n{error}"
+            )
         self.tell({"type": "closed", "lines": self._summary(), "problem": problem})
 
     def _summary(self) -> list[str]:
@@ -129,6 +130,8 @@ def annotate(folder: str | Path, annotator: str, choice: Choice | None = None) -
     Raises:
         PassError, ValueError, DatasetError: the message says what is wrong and what is expected.
     """
+    if not str(folder) or not annotator:
+        raise PassError("give the folder of your videos (data) and your name (annotator)")
     folder = Path(folder).expanduser().resolve()
     for path, widget in list(_open.items()):
         if path.is_relative_to(folder) and path.name.startswith(f"{annotator}."):
@@ -142,6 +145,8 @@ def guideline() -> tuple[str, list[str], list[bytes]]:
     text = (folder / "guideline.md").read_text("utf-8")
     lines = (folder / "pictures.txt").read_text("utf-8").splitlines()
     named = [line.split(": ", 1) for line in lines if line]
-    return mistune.html(text), [words for _, words in named], [
-        (folder / name).read_bytes() for name, _ in named
-    ]
+    return (
+        mistune.html(text),
+        [words for _, words in named],
+        [(folder / name).read_bytes() for name, _ in named],
+    )

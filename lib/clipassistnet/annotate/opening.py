@@ -52,16 +52,10 @@ def open_pass(
             those expected.
         ValueError, DatasetError: the folder cannot be used as it is; the message says why.
     """
-    if not NAME.fullmatch(annotator):
-        raise PassError(f"annotator {annotator!r} (expected letters, digits, '_', '-' and '.')")
+    check_name(annotator)
     if choice.task not in TASKS:
         raise PassError(f"task {choice.task!r} (expected one of {', '.join(TASKS)})")
-    table, problems = videos.update(
-        folder,
-        patients=choice.patients,
-        clipper=choice.clipper,
-        pictures_per_second=choice.pictures_per_second,
-    )
+    table, problems = _videos(folder, choice)
     sources = {row["video"]: _source(folder, row) for row in table.to_dict("records")}
     earlier = [path for path in journals(folder, choice.task) if _annotator(path) == annotator]
     states = [pass_state.read(path) for path in earlier if path.stat().st_size]
@@ -72,6 +66,37 @@ def open_pass(
     start = _start(annotator, choice, frames, notes)
     path = _folder(folder) / f"{annotator}.{choice.task}.{len(earlier) + 1}.jsonl"
     return Pass(path, start), sources, problems
+
+
+def check_name(annotator: str) -> None:
+    """PassError unless the name can be part of a file's name."""
+    if not NAME.fullmatch(annotator):
+        raise PassError(f"annotator {annotator!r} (expected letters, digits, '_', '-' and '.')")
+
+
+def frames_to_label(folder: Path, choice: Choice) -> tuple[int, int, list[str]]:
+    """Number of videos and of frames in a folder, which are chosen now, and problems.
+
+    Raises:
+        ValueError, DatasetError: as `open_pass`.
+    """
+    table, problems = _videos(folder, choice)
+    return len(table), len(_frames(folder, table, choice)), problems
+
+
+def _videos(folder: Path, choice: Choice) -> tuple[pd.DataFrame, list[str]]:
+    return videos.update(
+        folder,
+        patients=choice.patients,
+        clipper=choice.clipper,
+        pictures_per_second=choice.pictures_per_second,
+    )
+
+
+def _frames(folder: Path, table: pd.DataFrame, choice: Choice) -> list[Frame]:
+    return sampling.frames_of(
+        folder, table, per_second=choice.per_second, ranges=choice.ranges, scores=choice.scores
+    )
 
 
 def journals(folder: Path, task: str) -> list[Path]:
@@ -111,14 +136,8 @@ def _to_do(
     """The frames that this annotator has not judged yet, and what is shown beside them."""
     notes: dict[Frame, str] = {}
     if choice.task == "label":
-        frames = sampling.frames_of(
-            folder,
-            table,
-            per_second=choice.per_second,
-            ranges=choice.ranges,
-            scores=choice.scores,
-        )
-        everything, done = frames, _labelled(folder / "annotations.csv", annotator)
+        everything = _frames(folder, table, choice)
+        done = _labelled(folder / "annotations.csv", annotator)
     elif choice.task == "adjudicate":
         notes = disputed(folder)
         everything, done = sorted(notes), _labelled(folder / "adjudications.csv", annotator)

@@ -1,4 +1,4 @@
-"""What both widgets share: pictures pushed to the page before they are needed, one view at a time."""
+"""What both widgets share: pictures sent before they are needed, and one view at a time."""
 
 import threading
 import time

@@ -6,7 +6,7 @@ import pandas as pd
 
 from clipassistnet import files
 from clipassistnet.annotate import pass_state
-from clipassistnet.annotate.opening import cells, journals
+from clipassistnet.annotate.opening import TASKS, cells, journals
 from clipassistnet.annotate.pass_state import PassState
 from clipassistnet.annotate.sampling import FOLDER
 from clipassistnet.data import dataset
@@ -24,7 +24,7 @@ def write(folder: Path) -> Dataset:
     Raises:
         DatasetError: the folder would break the contract; its tables are as before then.
     """
-    closed = {task: _closed(folder, task) for task in ("label", "adjudicate", "audit")}
+    closed = {task: _closed(folder, task) for task in TASKS}
     new = {
         "annotations": _merged(folder / "annotations.csv", closed["label"]),
         "adjudications": _merged(folder / "adjudications.csv", closed["adjudicate"]),
@@ -44,6 +44,20 @@ def write(folder: Path) -> Dataset:
     _write_own(folder, "audit", _verdicts(closed["audit"]))
     _write_own(folder, "flagged", _flagged(closed["label"]))
     return result
+
+
+def progress(folder: str | Path) -> pd.DataFrame:
+    """One row a pass, closed or open: how far it is, and what `passes.csv` says of it.
+
+    No label is in it: those of others stay hidden from an annotator whose pass is open.
+    """
+    states = [
+        pass_state.read(path)
+        for task in TASKS
+        for path in journals(Path(folder), task)
+        if path.stat().st_size
+    ]
+    return _described(states).assign(closed=[state.closed for state in states])
 
 
 def self_agreement(state: PassState) -> tuple[int, int]:
