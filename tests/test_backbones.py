@@ -84,7 +84,8 @@ def test_the_authors_layout_is_read(name, tmp_path, monkeypatch):
         if tensor.is_floating_point():
             tensor.normal_()
     wanted = {k: v.clone() for k, v in network.state_dict().items()}
-    path = tmp_path / "checkpoints" / backbones.REGISTRY[name].source.rsplit("/", 1)[1]
+    address = pretrained.address(backbones.REGISTRY[name])
+    path = tmp_path / "checkpoints" / address.rsplit("/", 1)[1]
     path.parent.mkdir()
     torch.save(published(name, network), path)
     row = backbones.REGISTRY[name]._replace(sha256="")

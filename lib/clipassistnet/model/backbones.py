@@ -17,6 +17,7 @@ from clipassistnet.model.weights import LINEAR, LITE0, ModelError
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 HALF = (0.5, 0.5, 0.5)
+TORCHVISION = "torchvision "  # how the source of weights begins whose address torchvision knows
 PACKAGE = "package "  # how the source of weights begins that a package of the registry carries
 SURGENET = "huggingface.co/TimJaspersTue/SurgeNetModels/resolve/main"
 SURGENET_DINO = "huggingface.co/rlpddejong/SurgeNetXL_DINOv1-v3/resolve/main"
@@ -27,7 +28,7 @@ class Backbone(NamedTuple):
     """One row of the registry.
 
     `architecture` is timm's name or, with the prefix torchvision., torchvision's. `source` is the
-    address of a file, or "package <name>". `sha256` of the file, or its beginning,
+    address of a file, "package <name>" or "torchvision <weights>". `sha256` of the file, or its beginning,
     is "" where the authors give none.
     `layout` turns the authors' names of tensors into the network's. A picture's side is a multiple
     of `patch` pixels. `options` go to timm.create_model.
@@ -57,7 +58,7 @@ _DINOV2 = {"img_size": 518, "dynamic_img_size": True}
 REGISTRY = {
     "resnet50": Backbone(
         "torchvision.resnet50",
-        "https://download.pytorch.org/models/resnet50-0676ba61.pth",
+        TORCHVISION + "ResNet50_Weights.IMAGENET1K_V1",
         "BSD-3-Clause (torchvision IMAGENET1K_V1)",
         True,
         "0676ba61",

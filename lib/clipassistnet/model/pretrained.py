@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from clipassistnet import files
 from clipassistnet.model import checkpoint_layouts as layouts
 from clipassistnet.model import weights
-from clipassistnet.model.backbones import PACKAGE, REGISTRY, Backbone, notice
+from clipassistnet.model.backbones import PACKAGE, REGISTRY, TORCHVISION, Backbone, notice
 from clipassistnet.model.weights import ModelError
 
 INSIDE = {  # folder and file of the weights in such a package
@@ -82,16 +82,27 @@ def _in_package(row: Backbone) -> Path:
     return Path(next(iter(found.submodule_search_locations)), file)
 
 
+def address(row: Backbone) -> str:
+    """The address of the file of a row that is no package."""
+    if not row.source.startswith(TORCHVISION):
+        return row.source
+    import torchvision
+
+    weights_of, version = row.source[len(TORCHVISION) :].split(".")
+    return getattr(torchvision.models, weights_of)[version].url
+
+
 def _downloaded(row: Backbone) -> Path:
-    path = Path(torch.hub.get_dir(), "checkpoints", os.path.basename(row.source))
+    source = address(row)
+    path = Path(torch.hub.get_dir(), "checkpoints", os.path.basename(source))
     if path.is_file():
         return path
     path.parent.mkdir(parents=True, exist_ok=True)
-    print(f"downloading {row.source}", file=sys.stderr, flush=True)
+    print(f"downloading {source}", file=sys.stderr, flush=True)
     try:
         with files.whole(path) as part:
-            torch.hub.download_url_to_file(row.source, str(part), progress=True)
+            torch.hub.download_url_to_file(source, str(part), progress=True)
             weights.read(str(part))  # torch does not notice a download that breaks off
     except (OSError, RuntimeError, ModelError) as error:
-        raise ModelError(f"{_no_download(row.source, error)}; or save it as {path}") from error
+        raise ModelError(f"{_no_download(source, error)}; or save it as {path}") from error
     return path
