@@ -2,8 +2,10 @@
 
 import copy
 import dataclasses
+import functools
 import math
 import sys
+import types
 
 import numpy as np
 import pytest
@@ -11,8 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from clipassistnet import deploy
-from clipassistnet.deploy import backends, openvino_engine, predictor, torch2trt_engine
+from clipassistnet import deploy, hardware
+from clipassistnet.deploy import backends, engine_check, openvino_engine, torch2trt_engine
 from clipassistnet.model import TIP_INVISIBLE, EnsembleModule
 from clipassistnet.transforms import preprocess
 from tiny_ensembles import SIZE, blobs, member, tiny_ensemble
@@ -146,7 +148,7 @@ def test_another_image_size_is_refused():
 
 
 def test_openvino_float32_equals_pytorch(built, eager, frames):
-    result = deploy.parity(eager, built, frames, 0.5)
+    result = deploy.check_parity(eager, built, frames, 0.5)
     assert result["passed"]
     assert result["max_difference"] < 1e-4
     assert result["frames"] == 40
@@ -158,7 +160,7 @@ def test_openvino_bfloat16_is_real_or_refused(ensemble, eager, frames):
 
     if "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
         engine = deploy.load("openvino", ensemble, SIZE, precision="bfloat16")
-        assert deploy.parity(eager, engine, frames, 0.5)["max_difference"] > 1e-5
+        assert deploy.check_parity(eager, engine, frames, 0.5)["max_difference"] > 1e-5
     else:
         with pytest.raises(deploy.BackendError, match="this CPU has no bfloat16"):
             deploy.load("openvino", ensemble, SIZE, precision="bfloat16")
@@ -203,6 +205,62 @@ def test_convertible_computes_the_same():
     assert "torch.nn.functional.relu6" in deploy.operations(replaced, SIZE)
 
 
+class Pooled(nn.Module):
+    """Applies one layer to the input."""
+
+    def __init__(self, layer) -> None:
+        super().__init__()
+        self.layer = layer
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.layer(x)
+
+
+@pytest.mark.parametrize(
+    ("layer", "refused"),
+    [
+        (lambda x: F.relu(x.data), "torch.Tensor.data.__get__"),
+        (lambda x: F.relu(x.mT), "torch.Tensor.mT.__get__"),
+        (lambda x: F.relu(x * x.mean().item()), "torch.Tensor.item"),
+        (nn.AdaptiveAvgPool2d(3), "torch.nn.functional.adaptive_avg_pool2d from 8 x 8 to 3 x 3"),
+        (
+            nn.AdaptiveAvgPool2d((2, 3)),
+            "torch.nn.functional.adaptive_avg_pool2d from 8 x 8 to 2 x 3",
+        ),
+        (nn.MaxPool2d(2, dilation=2), "torch.nn.functional.max_pool2d with dilation"),
+        (
+            nn.AvgPool2d(2, divisor_override=3),
+            "torch.nn.functional.avg_pool2d with divisor_override",
+        ),
+        (
+            nn.AvgPool2d(3, padding=1, ceil_mode=True),
+            "torch.nn.functional.avg_pool2d with ceil_mode and padding",
+        ),
+        (nn.Dropout(0.5), "torch.nn.functional.dropout while training"),
+        (nn.Dropout2d(0.5), "torch.nn.functional.dropout2d while training"),
+    ],
+)
+def test_what_torch2trt_would_convert_wrongly_is_no_known_operation(layer, refused):
+    assert deploy.operations(Pooled(layer), 8) - deploy.CONVERTERS == {refused}
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        nn.AdaptiveAvgPool2d(1),
+        nn.AdaptiveAvgPool2d(4),
+        nn.MaxPool2d(3, 2, 1, ceil_mode=True),
+        nn.AvgPool2d(2),
+        nn.AvgPool2d(2, ceil_mode=True, count_include_pad=False),
+        nn.Dropout(0.5).eval(),
+        nn.Dropout2d(0.5).eval(),
+        lambda x: x.flatten(x.dim() - 3) if x.shape[0] and x.dtype.is_floating_point else x,
+    ],
+)
+def test_what_torch2trt_converts_is_allowed(layer):
+    assert deploy.operations(Pooled(layer), 8) <= deploy.CONVERTERS
+
+
 def test_unsupported_methods_are_read_from_the_warning():
     printed = (
         "Warning: Encountered known unsupported method torch.softmax\nsomething else\n"
@@ -215,16 +273,65 @@ def test_unsupported_methods_are_read_from_the_warning():
 def test_a_constant_output_is_refused():
     constant = lambda batch: np.full(len(batch), 0.25, np.float32)  # noqa: E731
     with pytest.raises(deploy.BackendError, match=r"does not depend on the input: always 0\.25"):
-        torch2trt_engine.require_dependence(constant, Brightness(), 8)
-    torch2trt_engine.require_dependence(brightness().run, Brightness(), 8)
+        engine_check.require_agreement(constant, Brightness(), 8, "float16")
+    engine_check.require_agreement(brightness().run, Brightness(), 8, "float16")
 
     class Sure(nn.Module):
         def forward(self, images: torch.Tensor) -> torch.Tensor:
-            return torch.ones(len(images))
+            return torch.sigmoid(1000 + images.mean(dim=(1, 2, 3)))
 
-    torch2trt_engine.require_dependence(
-        constant, Sure(), 8
-    )  # the network's fault, not the engine's
+    # Saturated: the network gives every picture this score, and so may the engine.
+    engine_check.require_agreement(constant, Sure(), 8, "float16")
+
+
+def test_a_float32_engine_must_agree_with_its_module():
+    """The live loop takes one that is built from checkpoints, without parity on real frames."""
+    engine_check.require_agreement(brightness(0.0005).run, Brightness(), 8, "float32")
+    for offset in (0.05, math.nan):
+        with pytest.raises(deploy.BackendError, match="float32 differs from PyTorch by"):
+            engine_check.require_agreement(brightness(offset).run, Brightness(), 8, "float32")
+    engine_check.require_agreement(brightness(0.05).run, Brightness(), 8, "int8")
+
+
+@pytest.mark.parametrize("cut", [lambda x: torch.ones_like(x), lambda x: x.data, torch.detach])
+def test_a_network_that_ignores_its_input_becomes_no_engine(cut):
+    class Deaf(Brightness):
+        models = ()
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return super().forward(cut(x))
+
+    with pytest.raises(deploy.BackendError, match="output does not depend on its input"):
+        engine_check.require_connection(Deaf(), 8)
+    with pytest.raises(deploy.BackendError, match="output does not depend on its input"):
+        deploy.load("openvino", Deaf(), 8)
+    engine_check.require_connection(Brightness(), 8)
+
+
+@pytest.mark.parametrize(("capability", "tf32"), [((7, 2), False), ((8, 7), True), ((9, 0), True)])
+def test_torch2trt_does_not_pass_off_tf32_as_float32(monkeypatch, tmp_path, capability, tf32):
+    """A Xavier has capability 7.2, an Orin 8.7."""
+    converted = []
+    fake = types.ModuleType("torch2trt")
+    fake.torch2trt = lambda *_, **options: converted.append(options) or Stopped()
+    monkeypatch.setitem(sys.modules, "torch2trt", fake)
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda: capability)
+    monkeypatch.setattr(nn.Module, "cuda", lambda self: self)
+    monkeypatch.setattr(torch, "rand", functools.partial(_rand_on_cpu, torch.rand))
+    reason = "float32 would be TF32" if tf32 else "built no engine"
+    with pytest.raises(deploy.BackendError, match=reason):
+        torch2trt_engine.build(nn.Conv2d(3, 1, 3), 8, "float32", None, tmp_path)
+    assert bool(converted) != tf32
+
+
+class Stopped:
+    """What torch2trt returns after a failed build."""
+
+    engine = None
+
+
+def _rand_on_cpu(rand, *sizes, **options):
+    return rand(*sizes)
 
 
 def test_torch2trt_that_breaks_on_import_is_absent(tmp_path, monkeypatch):
@@ -244,7 +351,7 @@ def test_torch2trt_that_breaks_on_import_is_absent(tmp_path, monkeypatch):
 def test_cuda_float32_equals_cpu(ensemble, eager, frames):
     if not STATES["torch-cuda"][0]:
         pytest.skip(STATES["torch-cuda"][1])
-    result = deploy.parity(eager, deploy.load("torch-cuda", ensemble, SIZE), frames, 0.5)
+    result = deploy.check_parity(eager, deploy.load("torch-cuda", ensemble, SIZE), frames, 0.5)
     assert result["max_difference"] < 1e-4  # TF32 would not reach this
 
 
@@ -253,50 +360,50 @@ def test_cuda_float32_equals_cpu(ensemble, eager, frames):
 
 def test_parity_by_hand(greys):
     # Greys of 5 k / 255: those from 0.45 up to below 0.5 are 115, 120 and 125 (0.451 to 0.490).
-    result = deploy.parity(brightness(), brightness(0.05), greys, 0.5)
+    result = deploy.check_parity(brightness(), brightness(0.05), greys, 0.5)
     assert result["max_difference"] == pytest.approx(0.05, abs=1e-6)
     assert result["flips"] == 3
     assert result["frames"] == 51
     assert not result["passed"]
-    assert deploy.parity(brightness(), brightness(0.0005), greys, 0.5)["passed"]
-    assert deploy.parity(brightness(), brightness(), greys, 0.5)["flips"] == 0
+    assert deploy.check_parity(brightness(), brightness(0.0005), greys, 0.5)["passed"]
+    assert deploy.check_parity(brightness(), brightness(), greys, 0.5)["flips"] == 0
 
 
 def test_a_score_that_is_no_number_fails_parity(greys):
-    assert not deploy.parity(brightness(), brightness(math.nan), greys, 0.5)["passed"]
+    assert not deploy.check_parity(brightness(), brightness(math.nan), greys, 0.5)["passed"]
     with pytest.raises(ValueError, match="the reference's scores are not finite"):
-        deploy.parity(brightness(math.nan), brightness(), greys, 0.5)
+        deploy.check_parity(brightness(math.nan), brightness(), greys, 0.5)
 
 
 def test_parity_needs_frames_and_float32_pytorch(built, eager, greys, frames):
     with pytest.raises(ValueError, match="31 frames, expected at least 32"):
-        deploy.parity(brightness(), brightness(), greys[:31], 0.5)
+        deploy.check_parity(brightness(), brightness(), greys[:31], 0.5)
     with pytest.raises(ValueError, match="the reference is openvino float32"):
-        deploy.parity(built, eager, frames, 0.5)
+        deploy.check_parity(built, eager, frames, 0.5)
 
 
-def test_several_ensembles_judge_their_own_frames_against_their_own_thresholds(greys):
-    # The frames take turns between two ensembles, whose second rungs are 0.01 and 0.03 too bright.
+def test_several_ensembles_score_their_own_frames_against_their_own_thresholds(greys):
+    # Two ensembles in turn. The scores of their second variants are 0.01 and 0.03 too high.
     held_out = np.where(np.arange(51) % 2, "b", "a")
-    rungs = {n: [brightness(), brightness(by)] for n, by in (("a", 0.01), ("b", 0.03))}
-    scores = deploy.judge(rungs, greys, held_out)
+    variants = {n: [brightness(), brightness(by)] for n, by in (("a", 0.01), ("b", 0.03))}
+    scores = deploy.score_held_out(variants, greys, held_out)
     np.testing.assert_allclose(scores[0], np.arange(0, 255, 5) / 255, atol=1e-6)
     np.testing.assert_allclose((scores[1] - scores[0])[:4], [0.01, 0.03, 0.01, 0.03], atol=1e-6)
     # Below 0.5 by 0.03 at most: 125 / 255 (odd, so of b); below 0.2 by 0.01 at most: 50 / 255.
     own = np.where(held_out == "b", 0.5, 0.2)
-    row = deploy.compare(rungs["a"], scores, own)[1]
+    row = deploy.compare_scores(variants["a"], scores, own)[1]
     assert row["max_difference"] == pytest.approx(0.03, abs=1e-6)
     assert row["flips"] == 2
 
 
-def test_ensembles_on_different_rungs_are_not_judged(greys):
+def test_ensembles_on_different_variants_are_refused(greys):
     held_out = np.where(np.arange(51) % 2, "b", "a")
-    rungs = {"a": [brightness(), brightness()], "b": [brightness()]}
-    with pytest.raises(ValueError, match="other rungs than each other"):
-        deploy.judge(rungs, greys, held_out)
+    variants = {"a": [brightness(), brightness()], "b": [brightness()]}
+    with pytest.raises(ValueError, match="run on different variants"):
+        deploy.score_held_out(variants, greys, held_out)
 
 
-def test_a_rung_that_one_ensemble_cannot_take_is_refused_for_all(ensemble, frames, monkeypatch):
+def test_a_variant_that_one_ensemble_cannot_take_is_refused_for_all(ensemble, frames, monkeypatch):
     other, build = tiny_ensemble(seed=1), openvino_engine.build
 
     def failing(module, size, precision, *rest):
@@ -306,28 +413,28 @@ def test_a_rung_that_one_ensemble_cannot_take_is_refused_for_all(ensemble, frame
 
     monkeypatch.setattr(openvino_engine, "build", failing)
     ensembles = {"a": ensemble, "b": other}
-    rungs, refused = deploy.ladders(ensembles, SIZE, {"a": frames, "b": frames})
+    variants, refused = deploy.load_common_variants(ensembles, SIZE, {"a": frames, "b": frames})
     assert refused["openvino", "float32"] == "out of memory"
-    names = [[rung.name for rung in own] for own in rungs.values()]
+    names = [[variant.name for variant in own] for own in variants.values()]
     assert names[0] == names[1]
     assert "openvino float32" not in names[0]
 
 
-def test_ladders_climb_the_same_rungs(ensemble, frames):
-    rungs, refused = deploy.ladders(
+def test_several_ensembles_have_the_same_variants(ensemble, frames):
+    variants, refused = deploy.load_common_variants(
         {"a": ensemble, "b": ensemble}, SIZE, {"a": frames, "b": frames}
     )
-    names = [[rung.name for rung in own] for own in rungs.values()]
+    names = [[variant.name for variant in own] for own in variants.values()]
     assert names[0] == names[1]
     assert len(names[0]) + len(refused) == sum(map(len, backends.PRECISIONS.values()))
 
 
-def test_timing_of_proven_predictors_only(greys):
+def test_timing_of_predictors_that_passed_parity(greys):
     predictors = [brightness(), brightness(0.0001), brightness(0.2)]
-    rows, scores = deploy.prove(predictors, greys, 0.5)
+    rows, scores = deploy.compare_with_pytorch(predictors, greys, 0.5)
     assert [row["passed"] for row in rows] == [True, True, False]
     np.testing.assert_allclose(scores[2] - scores[0], 0.2, atol=1e-6)
-    rows = deploy.timing(predictors, rows, greys, repeats=20)
+    rows = deploy.time_predictors(predictors, rows, greys, repeats=20)
     assert rows[0]["ratio"] == 1.0
     for row in rows[:2]:
         assert 0 < row["p50_ms"] <= row["p95_ms"] <= row["p99_ms"]
@@ -352,8 +459,8 @@ def test_timing_interleaves_calls_of_a_batch(greys):
         return dataclasses.replace(plain, run=run, batch=batch)
 
     predictors = [recorded("a", 32), recorded("b", 4), recorded("c", 1)]
-    rows, _ = deploy.prove(predictors, greys, 0.5)
-    timed = deploy.timing(predictors, rows, greys, repeats=3, batch=4)
+    rows, _ = deploy.compare_with_pytorch(predictors, greys, 0.5)
+    timed = deploy.time_predictors(predictors, rows, greys, repeats=3, batch=4)
     assert calls[-6:] == [("a", 4), ("b", 4)] * 3
     assert math.isnan(timed[2]["p50_ms"])  # takes one frame at a time
     assert timed[0]["frames_per_second"] == pytest.approx(4000 / timed[0]["p50_ms"])
@@ -363,7 +470,7 @@ def test_a_changed_metric_fails_parity(greys):
     # By hand: 51 greys, the 25 darker ones visible. One offset for all frames changes no ranking;
     # scores that fall with the brightness turn an AUROC of 1 into 0.
     targets = (np.arange(51) >= 25).astype(int)
-    same = deploy.parity(brightness(), brightness(0.0005), greys, 0.5, targets)
+    same = deploy.check_parity(brightness(), brightness(0.0005), greys, 0.5, targets)
     assert (same["auroc"], same["auroc_change"], same["passed"]) == (1.0, 0.0, True)
     plain = brightness()
     noisy = dataclasses.replace(
@@ -371,7 +478,7 @@ def test_a_changed_metric_fails_parity(greys):
         precision="int8",
         run=lambda x: plain.run(x) + np.float32(0.15) * (plain.run(x) < 0.5),
     )
-    changed = deploy.parity(plain, noisy, greys, 0.5, targets)
+    changed = deploy.check_parity(plain, noisy, greys, 0.5, targets)
     # Greys from 0.35 to 0.49 now lie in 0.50 to 0.64: 24 of 25 visible ones, of 0, 5 .. 120, that
     # is those from 90 on (7), outrank invisible ones.
     assert changed["max_difference"] == pytest.approx(0.15, abs=1e-6)
@@ -385,14 +492,14 @@ def test_a_changed_metric_fails_parity(greys):
 def test_device_name_tells_processor_and_threads():
     threads = torch.get_num_threads()
     assert deploy.device_name().endswith(f", {threads} thread" + "s" * (threads > 1))
-    if not predictor.BOARD.is_file():
+    if not hardware.BOARD.is_file():
         assert "Jetson" not in deploy.device_name()
 
 
 def test_device_name_keeps_a_jetsons_cpu_apart_from_its_gpu(tmp_path, monkeypatch):
     board = tmp_path / "model"
     board.write_text("NVIDIA Jetson AGX Xavier Developer Kit\0")
-    monkeypatch.setattr(predictor, "BOARD", board)
+    monkeypatch.setattr(hardware, "BOARD", board)
     assert deploy.device_name("cuda") == "NVIDIA Jetson AGX Xavier Developer Kit"
     cpu = deploy.device_name("cpu")
     assert "thread" in cpu

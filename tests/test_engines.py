@@ -9,8 +9,14 @@ import numpy as np
 import pytest
 import torch
 
-from clipassistnet import deploy, model
-from clipassistnet.deploy import backends, openvino_engine, predictor, saved_engine, tensorrt_engine
+from clipassistnet import deploy, hardware, model
+from clipassistnet.deploy import (
+    backends,
+    openvino_engine,
+    saved_engine,
+    tensorrt_engine,
+    torch2trt_engine,
+)
 from clipassistnet.transforms import preprocess
 from tiny_ensembles import SIZE, blobs, tiny_ensemble
 
@@ -19,7 +25,7 @@ from tiny_ensembles import SIZE, blobs, tiny_ensemble
 def engine(eager, built, tmp_path_factory):
     """Folder of a saved float32 engine, and its sidecar."""
     folder = tmp_path_factory.mktemp("engines") / "openvino"
-    return folder, deploy.save(folder, built, deploy.parity(eager, built, blobs(), 0.5))
+    return folder, deploy.save(folder, built, deploy.check_parity(eager, built, blobs(), 0.5))
 
 
 @pytest.fixture
@@ -29,7 +35,7 @@ def processor(tmp_path, monkeypatch):
     def pretend(flags: str) -> None:
         path = tmp_path / "cpuinfo"
         path.write_text(f"model name\t: Some CPU\nflags\t\t: {flags}\n")
-        monkeypatch.setattr(predictor, "CPU_INFO", path)
+        monkeypatch.setattr(hardware, "CPU_INFO", path)
 
     return pretend
 
@@ -40,7 +46,7 @@ def processor(tmp_path, monkeypatch):
 def test_int8_is_close_to_pytorch_and_really_int8(ensemble, eager):
     pytest.importorskip("nncf", reason="NNCF is not installed")
     engine = deploy.load("openvino", ensemble, SIZE, precision="int8", calibration=blobs(64)[40:])
-    result = deploy.parity(eager, engine, blobs(), 0.5)
+    result = deploy.check_parity(eager, engine, blobs(), 0.5)
     assert result["passed"]
     assert result["max_difference"] > 1e-4  # float32 would be closer
     assert engine.precision == "int8"
@@ -233,17 +239,17 @@ def test_a_damaged_engine_is_refused(engine, tmp_path):
 
 
 def test_only_a_proven_engine_is_saved(eager, built, engine, tmp_path):
-    parity = deploy.parity(eager, built, blobs(), 0.5)
+    parity = deploy.check_parity(eager, built, blobs(), 0.5)
     for wrong, message in [
-        ({"passed": False}, "does not give PyTorch's scores"),
-        ({"precision": "int8"}, "this parity is another's"),
+        ({"passed": False}, "did not pass parity with PyTorch"),
+        ({"precision": "int8"}, "this parity belongs to another predictor"),
     ]:
         with pytest.raises(deploy.EngineError, match=message):
             deploy.save(tmp_path / "engine", built, {**parity, **wrong})
     with pytest.raises(deploy.EngineError, match="torch float32: no engine was built"):
         deploy.save(tmp_path / "engine", eager, parity)
     assert list(tmp_path.iterdir()) == []
-    with pytest.raises(deploy.EngineError, match="is there already, and is no engine"):
+    with pytest.raises(deploy.EngineError, match="exists already and is not an engine"):
         deploy.save(tmp_path, built, parity)
     deploy.save(engine[0], built, parity)  # replaces an engine
 
@@ -257,6 +263,20 @@ def test_an_engine_lives_as_long_as_its_predictor(ensemble):
     assert not folder.exists()
 
 
+def test_the_ensemble_of_these_tests_converts(ensemble):
+    assert deploy.used_operations(ensemble) <= deploy.CONVERTERS
+
+
+def test_an_engine_that_did_not_pass_parity_is_not_opened(engine, tmp_path):
+    folder, sidecar = engine
+    for file in sidecar["files"]:
+        (tmp_path / file).symlink_to(folder / file)
+    sidecar = saved_engine.sealed({**sidecar, "parity": {**sidecar["parity"], "passed": False}})
+    (tmp_path / saved_engine.SIDECAR).write_text(json.dumps(sidecar))
+    with pytest.raises(deploy.EngineError, match="did not pass parity"):
+        deploy.open_engine(tmp_path)
+
+
 @pytest.mark.gpu
 @pytest.mark.tensorrt
 @pytest.mark.parametrize("backend", ["torch2trt", "tensorrt"])
@@ -265,8 +285,12 @@ def test_tensorrt_equals_pytorch(ensemble, eager, backend):
     if not here:
         pytest.skip(note)
     for precision in backends.PRECISIONS[backend]:
+        if (backend, precision) == ("torch2trt", "float32") and torch2trt_engine.has_tf32():
+            with pytest.raises(deploy.BackendError, match="would be TF32"):
+                deploy.load(backend, ensemble, SIZE, precision=precision)
+            continue
         engine = deploy.load(backend, ensemble, SIZE, precision=precision)
-        assert deploy.parity(eager, engine, blobs(), 0.5)["passed"]
+        assert deploy.check_parity(eager, engine, blobs(), 0.5)["passed"]
 
 
 @pytest.mark.parametrize(("flags", "halved"), [("sse avx2", True), ("avx2 avx512_vnni", False)])

@@ -1,10 +1,9 @@
-"""Five ResNet-50 at 224 px on this CPU: each rung against eager PyTorch, and against the peak.
+"""Five ResNet-50 at 224 px on this CPU: each variant against eager PyTorch and against the peak.
 
     python tools/benchmark_cpu.py [--model CHECKPOINT ...]
 
-Everything is timed in turn in one run, so that a machine's slow spells fall on all rows alike. The
-peak is the best rate, in multiplications a second, of plain convolutions in the same runtime: what
-the processor gives where nothing but convolution is asked of it.
+Calls are interleaved in one run: a slow moment of the machine affects all rows. The peak is the
+best rate, in multiplications a second, of a network of plain convolutions alone in the same runtime.
 """
 
 from __future__ import annotations
@@ -19,10 +18,12 @@ from tempfile import TemporaryDirectory
 import numpy as np
 import torch
 from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
 
 from clipassistnet import model
-from clipassistnet.deploy import backends, frame_files, measure, openvino_engine
-from clipassistnet.deploy.predictor import BackendError, device_name
+from clipassistnet.deploy import backends, frame_files, openvino_engine, timing, variants
+from clipassistnet.deploy.device import device_name
+from clipassistnet.deploy.predictor import BackendError
 
 _SIZE, _MEMBERS = 224, 5
 _CALIBRATION = 16  # frames: the speed of int8 does not depend on its ranges
@@ -45,13 +46,13 @@ def main(arguments: list[str] | None = None) -> None:
     frames = np.random.default_rng(0).integers(0, 256, (_CALIBRATION, size, size, 3), np.uint8)
     if options.frames:
         frames = frame_files.read(options.frames, len(frames), size)
-    rungs, refused = backends.ladder(ensemble, size, frames)
-    calls = {rung.name: rung.predict for rung in rungs if rung.device == "cpu"}
+    predictors, refused = variants.load_variants(ensemble, size, frames)
+    calls = {p.name: p.predict for p in predictors if p.device == "cpu"}
     macs = dict.fromkeys(calls, multiplications(ensemble, size))
     peaks = {f"peak {name}": peak for name, peak in _peaks().items()}
     calls.update({name: call for name, (call, _) in peaks.items()})
     macs.update({name: count for name, (_, count) in peaks.items()})
-    seconds = measure.interleaved(calls, [frames[:1]], options.repeats)
+    seconds = timing.time_interleaved(calls, [frames[:1]], options.repeats)
     print(report(ensemble, bool(options.model), refused, seconds, macs))
 
 
@@ -70,18 +71,9 @@ def random_ensemble(members: int = _MEMBERS, size: int = _SIZE) -> model.Ensembl
 
 def multiplications(module: nn.Module, size: int) -> int:
     """Multiply-accumulates of convolutions and linear layers for one frame (3, size, size)."""
-    counts = []
-
-    def count(layer: nn.Module, inputs: tuple, output: torch.Tensor) -> None:
-        counts.append(output.numel() * layer.weight[0].numel())
-
-    layers = [m for m in module.modules() if isinstance(m, (nn.Conv2d, nn.Linear))]
-    hooks = [layer.register_forward_hook(count) for layer in layers]
-    with torch.no_grad():
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
         module(torch.zeros(1, 3, size, size))
-    for hook in hooks:
-        hook.remove()
-    return sum(counts)
+    return counter.get_total_flops() // 2  # one multiplication and one addition each
 
 
 def _peaks() -> dict[str, tuple[Callable, int]]:
@@ -108,7 +100,14 @@ def _peaks() -> dict[str, tuple[Callable, int]]:
 def report(
     ensemble: nn.Module, trained: bool, refused: dict, seconds: dict, macs: dict[str, int]
 ) -> str:
-    """The whole of it as text; `seconds` and `macs` (multiply-accumulates) by row."""
+    """The benchmark as text.
+
+    Args:
+        ensemble: what was timed; `trained`: whether its weights were given.
+        refused: why each (backend, precision) is missing.
+        seconds: of the calls of each row, eager PyTorch first; peaks are called "peak <precision>".
+        macs: multiply-accumulates of each row.
+    """
     import pandas as pd  # of the study extra, as OpenVINO and NNCF are
 
     peaks = {

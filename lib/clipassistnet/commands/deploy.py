@@ -8,10 +8,10 @@ from __future__ import annotations
 import argparse
 import json
 
-from clipassistnet import model
 from clipassistnet.commands.parsing import command_parser
-from clipassistnet.deploy import backends, frame_files, measure, predictor, saved_engine
-from clipassistnet.model import crop_ensemble
+from clipassistnet.deploy import backends, frame_files, parity, saved_engine, timing
+from clipassistnet.deploy.predictor import Predictor
+from clipassistnet.model import classifier, crop_ensemble
 
 _FRAMES = 64  # of parity
 _REPEATS = 20
@@ -76,8 +76,9 @@ def _convert(options: argparse.Namespace) -> int:
         options.backend, ensemble, size, precision=options.precision, calibration=calibration
     )
     print(engine.reason)
-    parity = measure.parity(_reference(engine, ensemble), engine, frames, options.threshold)
-    print(json.dumps(saved_engine.save(options.out, engine, parity), indent=1))
+    reference = _reference(engine, ensemble)
+    row = parity.check_parity(reference, engine, frames, options.threshold)
+    print(json.dumps(saved_engine.save(options.out, engine, row), indent=1))
     return 0
 
 
@@ -85,20 +86,20 @@ def _check(options: argparse.Namespace) -> int:
     ensemble, frames = _given(options)
     engine = saved_engine.open_engine(options.engine, ensemble)
     both = [_reference(engine, ensemble), engine]
-    proofs, _ = measure.prove(both, frames, options.threshold)
-    timing = measure.timing(both, proofs, frames, repeats=_REPEATS)
-    print(json.dumps({"parity": proofs[1], "timing": timing}, indent=1))
-    return 0 if proofs[1]["passed"] else 1
+    rows, _ = parity.compare_with_pytorch(both, frames, options.threshold)
+    times = timing.time_predictors(both, rows, frames, repeats=_REPEATS)
+    print(json.dumps({"parity": rows[1], "timing": times}, indent=1))
+    return 0 if rows[1]["passed"] else 1
 
 
 def _given(options: argparse.Namespace):
     # Either question can become an engine: its sidecar says which, and live asks.
-    predicts = model.load(options.model[0]).spec["predicts"]
+    predicts = classifier.load(options.model[0]).spec["predicts"]
     ensemble = crop_ensemble.load(options.model, predicts=predicts)
     return ensemble, frame_files.read(options.frames, _FRAMES, ensemble.spec["image_size"])
 
 
-def _reference(engine: predictor.Predictor, ensemble) -> predictor.Predictor:
+def _reference(engine: Predictor, ensemble) -> Predictor:
     """Float32 PyTorch on the engine's own device: a Jetson's CPU would take minutes."""
     backend = "torch" if engine.device == "cpu" else "torch-cuda"
     return backends.load(backend, ensemble, engine.image_size)

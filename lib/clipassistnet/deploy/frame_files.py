@@ -1,4 +1,4 @@
-"""Frames from files, for parity and calibration on a device that has OpenCV and no more."""
+"""Frames from files, for parity and calibration, read with OpenCV alone as on a Jetson."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def read(paths: Sequence[str], number: int, size: int) -> np.ndarray:
     """At most `number` frames, evenly spread over the files: uint8 RGB (N, size, size, 3).
 
     A file is a .npy of the frame cache (uint8 RGB (N, H, W, 3)), a picture or a video. Raises
-    ValueError, naming the file, where it is none of these.
+    ValueError, naming the file, for any other.
     """
     counts = _shares([_length(path) for path in paths], number)
     found = [
@@ -29,9 +29,9 @@ def read(paths: Sequence[str], number: int, size: int) -> np.ndarray:
 
 
 def _shares(lengths: list[int], number: int) -> list[int]:
-    """How many of `number` frames each file gives: the same of all, as far as it has them.
+    """How many of `number` frames each file gives: equal numbers, as far as each has them.
 
-    Where there are more files than frames, those that give one are spread over the files.
+    Where there are more files than frames, the files that give one are evenly spread.
     """
     shares = [0] * len(lengths)
     while number > 0:
@@ -64,10 +64,10 @@ def _array(path: str) -> np.ndarray:
 
 
 def _count(path: str) -> int:
-    """How many frames a video holds; counted where it does not say so."""
+    """How many frames a video holds; they are counted where its header does not say."""
     capture = _opened(path)
     stated = int(capture.get(cv2.CAP_PROP_FRAME_COUNT))
-    if stated < 1:  # a recording that was cut off
+    if stated < 1:  # the header of a recording that was cut off
         stated = 0
         while capture.grab():
             stated += 1
@@ -102,7 +102,7 @@ def _video(path: str, number: int) -> Iterator[np.ndarray]:
     wanted, capture = set(_spread(_count(path), number).tolist()), _opened(path)
     for index in range(max(wanted) + 1):
         if not capture.grab():
-            raise ValueError(f"{path}: ends at frame {index}, says that it is longer")
+            raise ValueError(f"{path}: ends at frame {index}, but its header gives more")
         if index in wanted:
             yield cv2.cvtColor(capture.retrieve()[1], cv2.COLOR_BGR2RGB)
     capture.release()

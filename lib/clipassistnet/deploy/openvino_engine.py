@@ -1,7 +1,7 @@
 """OpenVINO, the runtime of a plain CPU: float32, bfloat16 where the CPU has it, int8.
 
-Nothing here reports to anybody. Left alone, `import openvino`, its convert_model and NNCF send
-every call to an analytics service, unasked, which no library may do in a hospital.
+By default `import openvino`, its convert_model and NNCF report every call to an analytics service,
+which is unacceptable in a hospital. `silent` prevents it.
 """
 
 from __future__ import annotations
@@ -12,13 +12,14 @@ import logging
 import sys
 import warnings
 from pathlib import Path
-from typing import Callable
+from typing import Any, Callable
 
 import numpy as np
 import torch
 from torch import nn
 
-from clipassistnet.deploy.predictor import BackendError, cpu_flags, has_vnni
+from clipassistnet import hardware
+from clipassistnet.deploy.predictor import BackendError
 
 NETWORK = "network.xml"  # OpenVINO puts the weights beside it, as network.bin
 CALIBRATION_FRAMES = 300  # NNCF's own default: more do not move the ranges of activations
@@ -26,10 +27,11 @@ _HINTS = {"float32": "f32", "bfloat16": "bf16"}
 _RUNNING = {"float32": {"f32"}, "bfloat16": {"bf16"}, "int8": {"i8", "u8"}}
 
 
-def silent(name: str):
-    """The module `openvino` or `nncf`, imported so that it reports to nobody.
+def silent(name: str) -> Any:
+    """The module `openvino` or `nncf`, imported so that it reports nothing.
 
-    Without this package both fall back to a stub of their own. Raises BackendError if absent.
+    Both use a stub where the package openvino_telemetry cannot be imported. Raises BackendError
+    where the module is missing.
     """
     sys.modules["openvino_telemetry"] = None
     try:
@@ -60,15 +62,14 @@ def build(
 
 
 def start(folder: Path, precision: str) -> Callable[[torch.Tensor], np.ndarray]:
-    """What runs the network that `build` wrote, on as many threads as PyTorch takes.
+    """The function that runs the network of `build`, on as many threads as PyTorch uses.
 
-    Raises BackendError where it would run in another precision than the one named.
+    Raises BackendError where it would run in another precision.
     """
-    # Of int8, what is not quantised: in bfloat16 it takes half the time, and errs far less than
-    # 8 bits do.
+    # Layers that int8 leaves out: bfloat16 takes half the time, and its error is far below int8's.
     unquantised = "bf16" if _has_bfloat16() else "f32"
     settings = {
-        # Left unnamed, OpenVINO takes bfloat16 wherever the CPU has it.
+        # By default OpenVINO takes bfloat16 wherever the CPU has it.
         "INFERENCE_PRECISION_HINT": _HINTS.get(precision, unquantised),
         "PERFORMANCE_HINT": "LATENCY",
         "INFERENCE_NUM_THREADS": torch.get_num_threads(),  # as PyTorch: a fair comparison
@@ -86,7 +87,7 @@ def _has_bfloat16() -> bool:
 def _traced(module: nn.Module, image_size: int):
     """The module as an OpenVINO model of one frame, batch normalisation folded into convolutions.
 
-    By the frontend that openvino.convert_model wraps, then the same common transformations.
+    This uses the frontend and the transformations of openvino.convert_model, without its report.
     """
     from openvino._offline_transformations import apply_moc_transformations
     from openvino.frontend import FrontEndManager
@@ -94,10 +95,10 @@ def _traced(module: nn.Module, image_size: int):
 
     example = torch.rand(1, 3, image_size, image_size)
     with warnings.catch_warnings(), torch.no_grad():
-        # torch has deprecated tracing, OpenVINO still builds on it: no affair of our caller's.
+        # torch has deprecated tracing, which OpenVINO still needs; a user cannot change that.
         warnings.simplefilter("ignore")
         traced = torch.jit.trace(module, example, check_trace=False)
-        decoder = TorchScriptPythonDecoder(traced)  # a name of its own: the frontend borrows it
+        decoder = TorchScriptPythonDecoder(traced)  # must outlive the frontend's use of it
         frontend = FrontEndManager().load_by_framework("pytorch")
         model = frontend.convert(frontend.load(decoder))
     model.reshape(list(example.shape))
@@ -109,17 +110,17 @@ def _quantised(network, calibration: torch.Tensor | None):
     """Weights and activations in 8 bits, their ranges taken from the calibration frames."""
     if calibration is None or not len(calibration):
         raise BackendError("openvino int8: no training frames were given to calibrate with")
-    # It would tell, through torch, that there is no CUDA.
+    # NNCF makes torch warn that there is no CUDA.
     logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)
     nncf = silent("nncf")
     nncf.set_log_level("ERROR")
-    import rich  # NNCF's own bars: widgets in a notebook, which a batch run cannot show
+    import rich  # draws NNCF's progress bars, by widgets that a batch run cannot show
 
     rich.reconfigure(force_jupyter=False, quiet=not sys.stderr.isatty())
     frames = [frame[None].numpy() for frame in calibration[:CALIBRATION_FRAMES]]
-    # Without VNNI instructions pairs of products are added in 16 bits, which overflow unless
-    # weights keep to half their range: errors were 1.8 times as large without this.
-    halved = "avx2" in cpu_flags() and not has_vnni()
+    # Without VNNI instructions pairs of products are added in 16 bits. They overflow unless the
+    # weights use half their range: errors were 1.8 times as large without this.
+    halved = "avx2" in hardware.cpu_flags() and not hardware.has_vnni()
     fix = nncf.OverflowFix.ENABLE if halved else nncf.OverflowFix.DISABLE
     ranges = nncf.quantization.range_estimator.RangeEstimatorParametersSet
     advanced = nncf.AdvancedQuantizationParameters(
@@ -135,18 +136,19 @@ def _quantised(network, calibration: torch.Tensor | None):
 
 
 def _kept_in_float(network) -> list[str]:
-    """Names of the operations that int8 would harm most, for what they cost.
+    """Names of the operations that int8 would harm most for the time they save.
 
-    What follows the last convolution, from pooling to the mean of the members: NNCF would quantise
-    scores to the range they had on the training frames and clip one above it. Convolutions whose
-    output is a quarter of the frame's side or wider: their errors pass through all that follow. And
-    with VNNI the sums of residual blocks, which cost nothing there: rounded, each would err on top
-    of the one before.
+    These are, first, all operations after the last convolution, from pooling to the mean of the
+    members: NNCF would quantise scores to their range on the training frames and clip those above.
+    Second, convolutions whose output is a quarter of the frame's side or wider: their errors pass
+    through all later layers. Third, with VNNI, the sums of residual blocks, which cost no time in
+    floating point there: in int8 their rounding errors add up.
 
-    Five ResNet-50 whose last stage was trained, on 1,977 simulated frames, with VNNI and bfloat16:
-    the error of logits was 0.049 of their spread with what follows alone, 0.045 with the first
-    convolution (1.04 times as long), 0.041 with the sums as well (no longer). Of six on 316 real
-    frames 0.059 so, 0.050 with the wide convolutions too (1.3 times as long), 0.018 in bfloat16.
+    Measured with VNNI and bfloat16 on five ResNet-50 whose last stage was trained, on 1,977
+    simulated frames: the error of the logits was 0.049 of their spread with the first group in
+    float, 0.045 with the first convolution as well (1.04 times the time), 0.041 with the sums as
+    well (the same time). Of six such networks on 316 real frames the last error was 0.059, then
+    0.050 with all wide convolutions (1.3 times the time), and 0.018 in bfloat16.
     """
     operations = network.get_ordered_ops()
     side = network.inputs[0].shape[-1]
@@ -165,7 +167,7 @@ def _kept_in_float(network) -> list[str]:
         for op in operations
         if op.get_friendly_name() not in before and op.get_type_name() not in plain
     ]
-    return [op.get_friendly_name() for op in wide + after + (sums if has_vnni() else [])]
+    return [op.get_friendly_name() for op in wide + after + (sums if hardware.has_vnni() else [])]
 
 
 def _sources(operation) -> list:
@@ -177,7 +179,10 @@ def _is_bias(addition) -> bool:
 
 
 def _require_precision(compiled, precision: str) -> None:
-    """The hint is a wish: what the convolutions of the compiled network really run in decides."""
+    """Raise BackendError unless the convolutions really run in this precision.
+
+    OpenVINO takes the setting as a hint, so the compiled network is read.
+    """
     operations = [node.get_rt_info() for node in compiled.get_runtime_model().get_ops()]
     running = {
         info["runtimePrecision"].astype(str)

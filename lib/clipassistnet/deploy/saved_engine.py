@@ -1,52 +1,58 @@
-"""Saved engines: a folder with the engine and a sidecar, which says what it may run on."""
+"""Saved engines: a folder with the engine and a sidecar, which says where it may run."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-import os
 import platform
 import shutil
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
 
 from clipassistnet import files
 from clipassistnet.deploy import backends
-from clipassistnet.deploy.predictor import Predictor, device_name, weights_digest
+from clipassistnet.deploy.device import device_name
+from clipassistnet.deploy.predictor import Predictor, weights_digest
 from clipassistnet.model.classifier import TIP_INVISIBLE
 
 SIDECAR = files.ENGINE_SIDECAR
 SEAL = "seal"  # SHA-256 of the rest of the sidecar: one edited by hand is refused
 _SPEC = ("predicts", "image_size", "mean", "std", "located")
-_NEEDED = {"backend", "precision", "image_size", "mean", "std"}  # the rest is compared, or optional
+_NEEDED = {"backend", "precision", "image_size", "mean", "std", "parity"}  # others are compared
 
 
 class EngineError(ValueError):
     """A saved engine that may not be used here, and why."""
 
 
-def save(
-    folder: str | os.PathLike, predictor: Predictor, parity: dict[str, object]
-) -> dict[str, object]:
-    """Write an engine that `load` built and that gives PyTorch's scores; return its sidecar.
+def save(folder: files.PathLike, predictor: Predictor, parity: dict[str, Any]) -> dict[str, Any]:
+    """Write an engine that `backends.load` built and that passed parity; return its sidecar.
 
-    `parity`: what `parity` or `prove` said of it. The sidecar: backend, precision, device, version,
-    weights (their digest), members, predicts, image_size, mean, std, located (None, or what the
-    parts of an ensemble of crops are shown), files, parity, made_with and a seal over all of it.
-    An engine that is there is replaced. Raises EngineError where `folder` is something else, there
-    is nothing to save, or parity failed.
+    Args:
+        folder: of the engine; one that is an engine already is replaced.
+        predictor: with an engine.
+        parity: its row of `parity.check_parity` or the like.
+
+    Returns:
+        backend, precision, device, version, weights (their digest), members, predicts, image_size,
+        mean, std, located (None, or as in the spec of an ensemble of crops), files (their digests),
+        parity, made_with, and a seal over all of it.
+
+    Raises:
+        EngineError: `folder` is something else, there is no engine to save, or parity failed.
     """
     folder, engine = Path(folder), predictor.engine
     if folder.exists() and not (folder / SIDECAR).is_file():
-        raise EngineError(f"{folder}: is there already, and is no engine to be replaced")
+        raise EngineError(f"{folder}: exists already and is not an engine, so it is not replaced")
     if engine is None:
         raise EngineError(f"{predictor.name}: no engine was built, so there is none to save")
     if (parity["backend"], parity["precision"]) != (predictor.backend, predictor.precision):
-        raise EngineError(f"{predictor.name}: this parity is another's: {parity}")
+        raise EngineError(f"{predictor.name}: this parity belongs to another predictor: {parity}")
     if not parity["passed"]:
-        raise EngineError(f"{predictor.name}: does not give PyTorch's scores: {parity}")
+        raise EngineError(f"{predictor.name}: did not pass parity with PyTorch: {parity}")
     sidecar = {
         **_identity(predictor.backend, predictor.precision),
         **{name: getattr(predictor, name) for name in _SPEC},
@@ -54,23 +60,22 @@ def save(
         "parity": parity,
         "made_with": {"python": platform.python_version(), "torch": torch.__version__},
     }
-    partial = folder.with_name(folder.name + ".partial")
-    shutil.rmtree(partial, ignore_errors=True)
+    part = folder.with_name(f".{folder.name}.part")
+    shutil.rmtree(part, ignore_errors=True)
     try:
-        shutil.copytree(engine.folder, partial)
-        (partial / SIDECAR).write_text(json.dumps(sealed(sidecar), indent=1))
-        shutil.rmtree(folder, ignore_errors=True)
-        os.replace(partial, folder)
+        shutil.copytree(engine.folder, part)
+        files.write(part / SIDECAR, json.dumps(sealed(sidecar), indent=1))
+        files.replace_folder(folder, part)
     finally:
-        shutil.rmtree(partial, ignore_errors=True)
+        shutil.rmtree(part, ignore_errors=True)
     return read_sidecar(folder)
 
 
-def open_engine(folder: str | os.PathLike, ensemble: nn.Module | None = None) -> Predictor:
+def open_engine(folder: files.PathLike, ensemble: nn.Module | None = None) -> Predictor:
     """The engine that `save` wrote, ready to score frames.
 
-    With an `ensemble`, the engine must have been made of its weights. Raises EngineError, with all
-    that differs, where device, version, files or weights are not those of the sidecar.
+    With an `ensemble`, the engine must have been built of its weights. Raises EngineError, naming
+    every difference, where device, version, files or weights are not those of the sidecar.
     """
     folder = Path(folder)
     sidecar = read_sidecar(folder)
@@ -87,15 +92,15 @@ def open_engine(folder: str | os.PathLike, ensemble: nn.Module | None = None) ->
     return backends.start(sidecar["backend"], sidecar["precision"], sidecar, folder)
 
 
-def sealed(sidecar: dict[str, object]) -> dict[str, object]:
-    """The sidecar with its seal: mean, std or parity edited later would change what is shown."""
+def sealed(sidecar: dict[str, Any]) -> dict[str, Any]:
+    """The sidecar with its seal, because an edited mean, std or parity would give wrong states."""
     content = {name: value for name, value in sidecar.items() if name != SEAL}
     digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
     return {**json.loads(json.dumps(content)), SEAL: digest}
 
 
-def read_sidecar(folder: str | os.PathLike) -> dict:
-    """What is known of a saved engine. Raises EngineError where there is none, or a broken one."""
+def read_sidecar(folder: files.PathLike) -> dict[str, Any]:
+    """The sidecar of a saved engine. Raises EngineError where it is missing or broken."""
     path = Path(folder) / SIDECAR
     try:
         sidecar = {"predicts": TIP_INVISIBLE, **json.loads(path.read_text())}
@@ -104,6 +109,8 @@ def read_sidecar(folder: str | os.PathLike) -> dict:
             raise KeyError(", ".join(missing))
         if sealed(sidecar) != sidecar:
             raise ValueError("it was edited, or is older than its seal; convert again")
+        if not sidecar["parity"]["passed"]:
+            raise ValueError("it did not pass parity")
         backends.check(sidecar["backend"], sidecar["precision"])
     except FileNotFoundError:
         raise EngineError(f"{path}: no such file, so no saved engine") from None
@@ -114,8 +121,8 @@ def read_sidecar(folder: str | os.PathLike) -> dict:
     return sidecar
 
 
-def _identity(backend: str, precision: str) -> dict[str, object]:
-    """What an engine and its parity hold for. The number of threads changes neither."""
+def _identity(backend: str, precision: str) -> dict[str, Any]:
+    """Where an engine and its parity are valid. The number of threads changes neither."""
     device = "cpu" if backend == "openvino" else "cuda"
     return {
         "backend": backend,
@@ -128,7 +135,4 @@ def _identity(backend: str, precision: str) -> dict[str, object]:
 def _files(folder: Path) -> dict[str, str]:
     """SHA-256 of each file of an engine."""
     paths = sorted(path for path in folder.rglob("*") if path.is_file() and path.name != SIDECAR)
-    return {
-        path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in paths
-    }
+    return {path.relative_to(folder).as_posix(): files.digest(path) for path in paths}

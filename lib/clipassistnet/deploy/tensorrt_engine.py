@@ -1,6 +1,6 @@
-"""TensorRT without torch2trt: by way of ONNX and NVIDIA's own parser and builder.
+"""TensorRT without torch2trt: through ONNX, with NVIDIA's own parser and builder.
 
-The way on where torch2trt stops (TensorRT 11), and what runs the engines of both ways.
+It works where torch2trt does not (TensorRT 11). `start` runs the engines of both.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import io
 import math
 import warnings
 from pathlib import Path
-from typing import Callable
+from typing import Any, Callable
 
 import numpy as np
 import torch
@@ -50,9 +50,9 @@ class _Half(nn.Module):
 
 
 def onnx_network(ensemble: nn.Module, image_size: int, precision: str = "float32") -> bytes:
-    """The ensemble as an ONNX model of one frame: `frames` (1, 3, S, S) to `scores` (1,), float32.
+    """The ensemble as an ONNX model: `frames` (1, 3, S, S) to `scores` (1,), both float32.
 
-    float16 is part of the model, since TensorRT from version 11 on chooses no precision by itself.
+    float16 is part of the model, because TensorRT from version 11 on keeps the model's types.
     Needs the package onnx.
     """
     # Old releases of PyTorch convolve in half precision on the GPU alone.
@@ -60,8 +60,8 @@ def onnx_network(ensemble: nn.Module, image_size: int, precision: str = "float32
     module = copy.deepcopy(ensemble).eval()
     module = (_Half(module) if precision == "float16" else module).to(device)
     file = io.BytesIO()
-    # The exporter that traces: the one by torch.export takes ten times as long and onnxscript, and
-    # a JetPack's PyTorch may not have it.
+    # The exporter that traces. The other one, by torch.export, takes ten times as long and needs
+    # onnxscript, and the PyTorch of a JetPack may not have it.
     chosen = (
         {"dynamo": False} if "dynamo" in inspect.signature(torch.onnx.export).parameters else {}
     )
@@ -79,15 +79,15 @@ def onnx_network(ensemble: nn.Module, image_size: int, precision: str = "float32
     return file.getvalue()
 
 
-def compiled(tensorrt, network: bytes, precision: str) -> bytes:
-    """An ONNX model as a serialised engine, by a `tensorrt` module (or its kin, tensorrt_rtx).
+def compiled(tensorrt: Any, network: bytes, precision: str) -> bytes:
+    """An ONNX model as a serialised engine, by the module `tensorrt` or `tensorrt_rtx`.
 
-    Raises BackendError, with the parser's own words, where the model cannot be read or built.
+    Raises BackendError, with the parser's message, where the model cannot be read or built.
     """
     logger = tensorrt.Logger(tensorrt.Logger.ERROR)
     builder = tensorrt.Builder(logger)
     kinds = tensorrt.NetworkDefinitionCreationFlag
-    # From TensorRT 10 on the model's own types hold; before, float16 is allowed by a flag.
+    # From TensorRT 10 on the model's own types hold; before it, a flag allows float16.
     typed = hasattr(kinds, "STRONGLY_TYPED")
     kind = kinds.STRONGLY_TYPED if typed else kinds.EXPLICIT_BATCH
     definition = builder.create_network(1 << int(kind))
@@ -97,7 +97,7 @@ def compiled(tensorrt, network: bytes, precision: str) -> bytes:
         raise BackendError(f"tensorrt: the ONNX model cannot be read ({errors})")
     config = builder.create_builder_config()
     config.set_memory_pool_limit(tensorrt.MemoryPoolType.WORKSPACE, WORKSPACE)
-    config.clear_flag(tensorrt.BuilderFlag.TF32)  # on by default: float32 would be in name only
+    config.clear_flag(tensorrt.BuilderFlag.TF32)  # on by default, and it is not float32
     if precision == "float16" and not typed:
         config.set_flag(tensorrt.BuilderFlag.FP16)
     plan = builder.build_serialized_network(definition, config)
@@ -107,7 +107,10 @@ def compiled(tensorrt, network: bytes, precision: str) -> bytes:
 
 
 def start(folder: Path, precision: str) -> Callable[[torch.Tensor], np.ndarray]:
-    """What runs the engine in `folder` on the GPU. Raises BackendError where it cannot be read."""
+    """The function that runs the engine in `folder` on the GPU.
+
+    Raises BackendError where the engine cannot be read.
+    """
     import tensorrt
 
     runtime = tensorrt.Runtime(tensorrt.Logger(tensorrt.Logger.ERROR))
@@ -120,7 +123,7 @@ def start(folder: Path, precision: str) -> Callable[[torch.Tensor], np.ndarray]:
 
     def run(batch: torch.Tensor) -> np.ndarray:
         images = batch.cuda().float().contiguous()
-        # Memory that is used again would hold the last score, should the engine write nothing.
+        # Reused memory would hold the last score if the engine wrote nothing.
         output = torch.full(tuple(engine.get_tensor_shape(scores)), math.nan, device="cuda")
         context.set_tensor_address(frames, images.data_ptr())
         context.set_tensor_address(scores, output.data_ptr())
