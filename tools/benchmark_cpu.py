@@ -3,7 +3,7 @@
     python tools/benchmark_cpu.py [--model CHECKPOINT ...]
 
 Calls are interleaved in one run: a slow moment of the machine affects all rows. The peak is the
-best rate, in multiplications a second, of a network of plain convolutions alone in the same runtime.
+best rate, in multiplications a second, of plain convolutions alone in the same runtime.
 """
 
 from __future__ import annotations

@@ -5,11 +5,12 @@ import hashlib
 import json
 import os
 import platform
-import re
 import subprocess
 from importlib import metadata
 from pathlib import Path
 from typing import Any
+
+from clipassistnet import hardware as machine
 
 LIBRARY = Path(__file__).resolve().parents[1]
 PACKAGE = LIBRARY.name
@@ -76,12 +77,8 @@ def environment() -> dict[str, Any]:
 
 def hardware() -> str:
     """Processor, its usable cores, and the GPUs, in words."""
-    processor = platform.processor() or platform.machine()
-    info = Path("/proc/cpuinfo")
-    if info.exists() and (match := re.search(r"model name\s*: (.+)", info.read_text())):
-        processor = match[1]
     usable = getattr(os, "sched_getaffinity", lambda _: range(os.cpu_count() or 1))
-    return "; ".join([f"{processor}, {len(usable(0))} cores", *gpus()])
+    return "; ".join([f"{machine.processor()}, {len(usable(0))} cores", *gpus()])
 
 
 def gpus() -> list[str]:
