@@ -51,7 +51,10 @@ def server(folder: Path):
     }
     settings = own / "settings"
     news = settings / "@jupyterlab" / "apputils-extension"
-    news.mkdir(parents=True)
+    widgets = settings / "@jupyter-widgets" / "jupyterlab-manager"
+    for folder_of in (news, widgets):
+        folder_of.mkdir(parents=True)
+    (widgets / "plugin.jupyterlab-settings").write_text('{"saveState": true}')
     (news / "notification.jupyterlab-settings").write_text('{"fetchNews": "false"}')
     command = [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root"]
     command += [f"--port={port}", "--ServerApp.port_retries=0", f"--IdentityProvider.token={TOKEN}"]
@@ -128,6 +131,11 @@ def wait_for_picture(page, place: int | None = None) -> None:
         arg=place,
         timeout=60_000,
     )
+
+
+def settle(page) -> None:
+    """Wait until the widget shows its picture and no label waits for the disk."""
+    page.wait_for_selector(".can-root[data-settled='true']", timeout=30_000)
 
 
 # Set before the page loads: notes what the widgets paint.

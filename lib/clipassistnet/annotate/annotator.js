@@ -206,6 +206,12 @@ class Annotator {
     this.number += 1;
     this.unsaved = { number: this.number, since: performance.now(), place: this.place };
     this.link.send({ ...message, number: this.number });
+    this.settle();
+  }
+
+  // Whether the picture of this place is shown and nothing waits for the disk (tests look at it).
+  settle() {
+    this.root.dataset.settled = this.painted === this.place && !this.unsaved;
   }
 
   saved(message) {
@@ -277,6 +283,7 @@ class Annotator {
       this.painted = this.place;
       this.since = performance.now();
       const detail = { place: this.place, key: this.pressed, painted: this.since };
+      this.settle();
       this.root.dispatchEvent(new CustomEvent("painted", { detail, bubbles: true }));
     });
   }
@@ -297,6 +304,7 @@ class Annotator {
     this.mark.textContent = words + (confidence ? ` · confidence ${confidence}` : "") + flag;
     this.mark.dataset.label = mark?.[0] ?? "";
     this.drawStrip();
+    this.settle();
   }
 
   // The pass as a line: what is labelled, flagged, and where one is.
