@@ -83,8 +83,16 @@ def test_the_guarantee_holds_on_exchangeable_videos():
     assert np.mean(missed) > 0.05  # not by never missing anything
 
 
-def test_the_whole_pipeline_keeps_its_word_for_the_right_scorers_only():
+def test_in_the_whole_pipeline_the_guarantee_holds_for_the_right_scorers_only():
     table = threshold_guarantee.simulate(50, 0.1, studies=24).set_index("scheme")
     assert table.loc["one member, its own fold, stopped elsewhere", "kept"]
     assert table.loc["the ensemble, videos of its own", "kept"]
     assert not table.loc["the ensemble, the videos it trained on", "kept"]
+
+
+def test_the_simulation_is_a_command(tmp_path, monkeypatch):
+    monkeypatch.setattr(threshold_guarantee, "STUDIES", ((50, 0.1),))
+    threshold_guarantee.main(["--studies", "2", "--out", str(tmp_path)])
+    table = pd.read_csv(tmp_path / "guarantee.csv")
+    assert len(table) == 6
+    assert set(table["studies"]) == {2}

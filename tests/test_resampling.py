@@ -20,6 +20,7 @@ from clipassistnet.evaluation.intervals import (
     t_interval,
 )
 from clipassistnet.evaluation.resampling import bootstrap, paired_bootstrap
+from interval_coverage import STATISTICS
 
 FAST = [discrimination.auroc, discrimination.specificity_at_sensitivity]
 
@@ -328,3 +329,12 @@ def test_a_paper_sized_study_takes_seconds():
         start = time.perf_counter()
         bootstrap(table, statistic, resamples=2000)
         assert time.perf_counter() - start < 20
+
+
+def test_the_simulation_of_coverage_is_a_command(tmp_path, monkeypatch):
+    monkeypatch.setattr(interval_coverage, "VIDEOS", (6,))
+    monkeypatch.setattr(interval_coverage, "truth", lambda: dict.fromkeys(STATISTICS, 0.5))
+    interval_coverage.main(["--studies", "2", "--out", str(tmp_path)])
+    table = pd.read_csv(tmp_path / "coverage.csv")
+    assert table["statistic"].tolist() == [*STATISTICS]
+    assert set(table["studies"]) == {2}

@@ -1,5 +1,6 @@
 """The benchmark of scale runs every step on a small stand-in and measures what it says."""
 
+import pandas as pd
 import pytest
 
 import scale
@@ -34,3 +35,11 @@ def test_every_step_runs_and_is_measured(stand_in):
         assert found["cpu_s"] > 0
         assert found["peak_mib"] >= 0
     assert len(list((stand_in / "cache").glob("*.npy"))) == 10
+
+
+def test_it_is_a_command_that_measures_in_a_process_of_its_own(tmp_path):
+    # The child process is the script itself, which does not see what a test has patched.
+    scale.main(["--videos", "2", "--steps", "read", "--out", str(tmp_path)])
+    [row] = pd.read_csv(tmp_path / "scale.csv").to_dict("records")
+    assert (row["videos"], row["frames"]) == (2, 2 * scale.FRAMES)
+    assert row["data"] == "SIMULATED"

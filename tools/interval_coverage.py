@@ -1,10 +1,10 @@
-"""How often the 95 % intervals hold the truth, with few and with many videos: a simulation.
-
-    python tools/interval_coverage.py [--studies 1000] [--out figures/statistics]
+"""How often the 95 % intervals hold the true value, with few and with many videos: a simulation.
 
 Videos differ in length (as in the paper, standard deviation 0.93 of the mean), in the share of
-invisible frames, in how high all their scores are and in how well they can be told apart; frames
-of one video share all that. The truth is the statistic over very many videos. SIMULATED.
+invisible frames, in the level of their scores and in how well the scores separate the classes. All
+frames of one video share these. The true value is the statistic over very many videos. SIMULATED.
+
+    python tools/interval_coverage.py [--studies 1000] [--out figures/statistics]
 """
 
 import argparse
@@ -15,12 +15,13 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
+from clipassistnet import files
 from clipassistnet.evaluation.discrimination import auroc, ratio, specificity_at_sensitivity
 from clipassistnet.evaluation.intervals import Difference, Interval
 from clipassistnet.evaluation.resampling import bootstrap, paired_bootstrap
 
 VIDEOS = 6, 10, 30, 300
-FRAMES = 40  # of a video, on average: more change little, for they are alike
+FRAMES = 40  # of a video, on average: more of them change little, because they are alike
 THRESHOLD = 0.0  # of the sensitivity
 
 
@@ -51,7 +52,8 @@ def _sensitivity(table: pd.DataFrame, **options: int) -> Interval:
     return bootstrap(table, ratio, columns=("found", "target"), **options)
 
 
-STATISTICS: dict[str, tuple[Callable, Callable]] = {  # name: value of a table, its interval
+# Name: the statistic's value of a table, and its interval.
+STATISTICS: dict[str, tuple[Callable[..., float], Callable[..., Interval | Difference]]] = {
     "auroc": (lambda t: auroc(t["target"], t["score"]), lambda t, **o: bootstrap(t, auroc, **o)),
     "specificity_at_95": (
         lambda t: specificity_at_sensitivity(t["target"], t["score"]),
@@ -76,7 +78,7 @@ def truth(draws: int = 10) -> dict[str, float]:
 def coverage(
     videos: int, studies: int, known: dict[str, float], *, resamples: int = 400, seed: int = 0
 ) -> pd.DataFrame:
-    """One row a statistic: videos, statistic, studies, coverage, se, width (mean), bias."""
+    """One row per statistic: videos, statistic, studies, coverage, se, width (mean), bias."""
     children = np.random.SeedSequence([seed, videos]).spawn(studies)
     rows = []
     for child in tqdm(children, f"{videos} videos", mininterval=5):
@@ -96,16 +98,20 @@ def coverage(
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Write coverage.csv, how often a nominal 95 % interval holds the truth (SIMULATED)."""
-    parser = argparse.ArgumentParser(description=main.__doc__)
-    parser.add_argument("--studies", type=int, default=1000, help="of 300 videos: a fifth of it")
-    parser.add_argument("--out", type=Path, default=Path("figures/statistics"))
+    """Write coverage.csv: how often a nominal 95 % interval holds the true value (SIMULATED)."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--studies", type=int, default=1000, help="simulated studies; a fifth of it for 300 videos"
+    )
+    parser.add_argument("--out", type=Path, default=Path("figures/statistics"), help="folder")
     given = parser.parse_args(arguments)
     known = truth()
     counts = {videos: given.studies // (5 if videos > 100 else 1) for videos in VIDEOS}
     table = pd.concat([coverage(videos, count, known) for videos, count in counts.items()])
     given.out.mkdir(parents=True, exist_ok=True)
-    table.round(4).to_csv(given.out / "coverage.csv", index=False)
+    files.write(given.out / "coverage.csv", table.round(4).to_csv(index=False))
     print(table.round(3).to_string(index=False))
 
 

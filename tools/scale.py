@@ -1,11 +1,11 @@
 """How time and memory grow up to a study of the paper's size, 300 videos and 122,000 frames.
 
-    python tools/scale.py [--videos 10 100 300] [--out figures/statistics]
+The data are a stand-in: one tiny video under many names, with random labels and scores. Each step
+runs in its own process, which reports its processor time and its peak memory beyond what its
+imports took (on Linux). Training is not measured: it takes one batch at a time from the cache,
+which is mapped into memory, not read.
 
-Stand-ins only: one tiny video under many names, random labels and scores. Each step runs in a
-process of its own, which reports its processor time and its peak memory beyond what its imports
-left (on Linux). Training is not measured: it takes a batch at a time from the cache, which is
-mapped, not read.
+    python tools/scale.py [--videos 10 100 300] [--out figures/statistics]
 """
 
 import argparse
@@ -22,6 +22,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from clipassistnet import files
 from clipassistnet.data import annotation, dataset, folds, frame_cache, frame_extraction
 from clipassistnet.evaluation import alarm_choice, discrimination, events, paper_tables, resampling
 from clipassistnet.runs.provenance import hardware
@@ -132,7 +133,7 @@ STEPS: dict[str, tuple[str, Callable[[Path, int], None]]] = {
 def measure(step: str, folder: Path, videos: int) -> dict[str, float]:
     """Seconds of processor time and MiB of peak memory beyond the imports, of this process."""
     importlib.import_module("clipassistnet.transforms")  # the cache imports it, and torch, late
-    Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew: imports have one, too
+    Path("/proc/self/clear_refs").write_text("5")  # resets the peak, which imports have raised
     before, start = _memory("VmRSS"), time.process_time()
     STEPS[step][1](folder, videos)
     return {"cpu_s": time.process_time() - start, "peak_mib": max(_memory("VmHWM") - before, 0.0)}
@@ -145,11 +146,13 @@ def _memory(field: str) -> float:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Write scale.csv: processor time and memory of each step, on SIMULATED stand-ins."""
-    parser = argparse.ArgumentParser(description=main.__doc__)
-    parser.add_argument("--videos", type=int, nargs="+", default=[10, 100, 300])
+    """Write scale.csv: processor time and memory of each step, on a SIMULATED stand-in."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--videos", type=int, nargs="+", default=[10, 100, 300], help="how many")
     parser.add_argument("--steps", nargs="+", choices=STEPS, default=list(STEPS))
-    parser.add_argument("--out", type=Path, default=Path("figures/statistics"))
+    parser.add_argument("--out", type=Path, default=Path("figures/statistics"), help="folder")
     parser.add_argument("--within", type=Path, help=argparse.SUPPRESS)  # of the child process
     given = parser.parse_args(arguments)
     if given.within:
@@ -167,7 +170,8 @@ def main(arguments: list[str] | None = None) -> None:
     given.out.mkdir(parents=True, exist_ok=True)
     table = pd.DataFrame(rows).sort_values(["step", "videos"], kind="stable")
     table = table.assign(hardware=hardware(), data="SIMULATED")
-    table.round({"cpu_s": 2, "peak_mib": 0}).to_csv(given.out / "scale.csv", index=False)
+    rounded = table.round({"cpu_s": 2, "peak_mib": 0})
+    files.write(given.out / "scale.csv", rounded.to_csv(index=False))
 
 
 def _child(step: str, folder: str, videos: int) -> dict[str, float]:

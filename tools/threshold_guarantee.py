@@ -1,12 +1,12 @@
-"""For which scorer a guaranteed threshold keeps its word: the whole pipeline, simulated.
+"""For which scorer a guaranteed threshold holds: the whole pipeline, simulated.
+
+Each simulated study draws videos and trains one linear classifier for each fold, on the other
+folds. The member that did not train on a video scores it. `conformal` sets a threshold for an
+expected miss of alpha, and the miss is measured on new videos. The members overfit the videos they
+train on, and out-of-fold scores come from single members: the theorem does not cover this
+dependence. SIMULATED: it shows which schemes can be trusted, not how large a real miss is.
 
     python tools/threshold_guarantee.py [--studies 1000] [--out figures/statistics]
-
-Each simulated study draws videos, trains a linear classifier a fold on the other folds, scores
-every video with the member that did not train on it, sets a threshold for an expected miss of
-alpha with `conformal`, and measures the miss on new videos. The members overfit the videos they
-train on, and out-of-fold scores come from single members: the dependence the theorem does not
-cover. SIMULATED: it tells which schemes can be trusted, not how large a miss on real videos is.
 """
 
 import argparse
@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from clipassistnet import files
 from clipassistnet.evaluation.conformal import missed, threshold_with_guarantee
 from clipassistnet.evaluation.discrimination import auroc
 
@@ -31,7 +32,7 @@ class Videos:
         frames = rng.integers(8, 40, count)
         self.video = np.repeat(np.arange(count), frames)
         self.target = rng.random(len(self.video)) < rng.beta(3, 2, count)[self.video]
-        # A video's look (light, tissue, clipper) shifts all its frames, the signal varies too.
+        # A video's look (light, tissue, clipper) shifts all its frames; its signal varies, too.
         look = rng.normal(0, 0.7, (count, FEATURES))
         signal = rng.normal(1, 0.5, count)[self.video] * (self.target - 0.5)
         self.x = rng.normal(size=(len(self.video), FEATURES)) + look[self.video]
@@ -88,9 +89,9 @@ def study(videos: int, alpha: float, rng: np.random.Generator) -> dict[str, floa
 
 
 def simulate(videos: int, alpha: float, studies: int, seed: int = 0) -> pd.DataFrame:
-    """One row a scheme: videos, alpha, scheme, missed (mean over studies), se, kept.
+    """One row per scheme: videos, alpha, scheme, missed (mean over studies), se, kept.
 
-    `kept` says whether the miss is at most alpha, give or take two standard errors.
+    `kept`: the miss is at most alpha plus two standard errors.
     """
     children = np.random.SeedSequence(seed).spawn(studies)
     results = pd.DataFrame(
@@ -105,9 +106,9 @@ def simulate(videos: int, alpha: float, studies: int, seed: int = 0) -> pd.DataF
 
 
 def _stopped(videos: Videos, rows: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Of many checkpoints the one that does best on the very videos that calibrate it."""
+    """Of many checkpoints the one that is best on the videos that calibrate its threshold."""
     x, target, best = videos.x, videos.target, (-1.0, np.empty(0))
-    for _ in range(CHECKPOINTS):  # as epochs do, each weighs the training videos differently
+    for _ in range(CHECKPOINTS):  # like an epoch, each weighs the training videos differently
         seen = ~rows & rng.integers(0, 2, videos.video.max() + 1).astype(bool)[videos.video]
         weights = train(x[seen], target[seen])
         best = max(best, (auroc(target[rows], score(weights, x[rows])), weights), key=itemgetter(0))
@@ -120,14 +121,17 @@ def _missed(calibration: pd.DataFrame, alpha: float, new: Videos, scores: np.nda
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Write guarantee.csv, whether each scheme keeps its alpha in SIMULATED studies."""
-    parser = argparse.ArgumentParser(description=main.__doc__)
-    parser.add_argument("--studies", type=int, default=1000)
-    parser.add_argument("--out", type=Path, default=Path("figures/statistics"))
+    """Write guarantee.csv: whether each scheme misses at most alpha in SIMULATED studies."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--studies", type=int, default=1000, help="simulated studies")
+    parser.add_argument("--out", type=Path, default=Path("figures/statistics"), help="folder")
     given = parser.parse_args(arguments)
     table = pd.concat([simulate(*setting, given.studies) for setting in STUDIES])
     given.out.mkdir(parents=True, exist_ok=True)
-    table.assign(studies=given.studies).round(4).to_csv(given.out / "guarantee.csv", index=False)
+    rounded = table.assign(studies=given.studies).round(4)
+    files.write(given.out / "guarantee.csv", rounded.to_csv(index=False))
     print(table.round(4).to_string(index=False))
 
 
