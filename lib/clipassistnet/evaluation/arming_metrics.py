@@ -1,9 +1,9 @@
-"""Is a clip applier in the picture? How well a network tells, and how well `live` arms by it.
+"""How well a network finds the clip applier in the picture, and how well `live` arms by it.
 
-Here, and only here, `target` is 1 where there is a clip applier, and `score` is p(clip applier). An
-event is a stretch, an unbroken run of frames with one. Arming and disarming take a while by design
-(ARMING_DURATION), so a run of armed frames without a clip applier is a false arming unless it
-adjoins a stretch and lasts no longer than that and `events.GRACE`.
+Only in this module `target` is 1 where a clip applier is in the picture, and `score` is p(clip
+applier). An event is a stretch: an unbroken run of frames with a clip applier. A run of armed
+frames without one is a false arming. A run next to a stretch is none if it lasts at most
+ARMING_DURATION + `events.GRACE`, because arming and disarming take that long.
 """
 
 from typing import Unpack
@@ -33,12 +33,16 @@ MEASURES = {
 
 
 def table(predictions: pd.DataFrame, fps: pd.Series, **sampling: Unpack[Sampling]) -> pd.DataFrame:
-    """How well it tells frames apart, and how well it arms: judged, measure, estimate, low, high.
+    """How well a network classifies frames and arms.
 
-    `predictions`: those of a network for arming, as `predictions.read` has them; the frames of
-    split "test" are judged. `fps`: index video. AUROC and rates of single frames are over all of
-    them. Arming is judged in the clips of annotated frames (see `events`) that last as long as it
-    takes, `clips_to_arm`; without any there are no such rows.
+    One row per way of judging and measure: judged, measure, estimate, low, high, left_out.
+
+    AUROC and the rates of single frames are over all frames of the split "test". Arming is judged
+    in the clips that last long enough for it (`clips_to_arm`); without such a clip it has no rows.
+
+    Args:
+        predictions: of a network for arming, as from `predictions.read`.
+        fps: frames per second, index video.
     """
     frames = events.timed(with_arming_target(predictions[predictions["split"] == "test"]), fps)
     ranked = {"measure": "AUROC", **bootstrap(frames, discrimination.auroc, **sampling)._asdict()}

@@ -1,4 +1,4 @@
-"""Figures of all patients together, of each, and what the one with the most frames does to them."""
+"""Metrics of all patients together, of each, and without the patient with the most frames."""
 
 import numpy as np
 import pandas as pd
@@ -15,10 +15,10 @@ def metrics_by_patient(
     """AUROC and specificity at 95 % sensitivity, pooled and by patient.
 
     `predictions`: patient, video, frame, target, score, each frame once. The rows, indexed by
-    `judged`: all frames pooled; the mean over patients; all but the patient with the most frames
-    (many frames of one patient are few independent ones); then every patient. Columns: frames,
-    auroc, low, high (the 95 % interval of the AUROC over patients), left_out, specificity_at_95. A
-    patient with one class only is nan there, and left out of the mean.
+    `judged`: all frames pooled; the mean over patients; all frames without the patient who has the
+    most (frames of one patient are not independent); then every patient. Columns: frames, auroc,
+    low, high (the 95 % interval of the AUROC over patients), left_out, specificity_at_95. A patient
+    with one class only has nan and is left out of the mean.
     """
     counts = predictions["patient"].value_counts()
     options = {"resamples": resamples, "seed": seed}
@@ -63,7 +63,7 @@ def _limits(frames: pd.DataFrame, options: dict) -> dict[str, float]:
 
 
 def _mean(patients: pd.DataFrame, resamples: int, seed: int) -> dict[str, float]:
-    """The mean over patients, its interval by resampling their values."""
+    """The mean over patients, with an interval from resampling the patients' values."""
     known = patients.dropna(subset="auroc")
     row = {"frames": known["frames"].sum(), **known.mean()[["auroc", "specificity_at_95"]]}
     if len(known) > 1:

@@ -2,9 +2,9 @@
 
 Conformal risk control (Angelopoulos, Bates, Fisch, Lei & Schuster, ICLR 2024) with the video, or
 the patient, as the unit: the frames of one video are not exchangeable with those of another. The
-guarantee holds for the very scorer that scored the calibration videos, on videos exchangeable with
-them that no part of the scorer was trained, stopped or chosen on. `guarantee` measures what
-happens otherwise.
+guarantee holds only for the scorer that scored the calibration videos, and only on videos that are
+exchangeable with them; no part of the scorer may be trained, stopped or chosen on any of these.
+`tools/threshold_guarantee.py` measures what happens otherwise.
 """
 
 import math
@@ -22,15 +22,15 @@ class Guarantee(NamedTuple):
 
     threshold: float
     alpha: float
-    videos: int  # that calibrate it: those with an invisible frame
-    needed: int  # fewest that can support this alpha
+    videos: int  # calibration videos that have an invisible frame
+    needed: int  # smallest number of videos that supports this alpha
 
 
 def videos_needed(alpha: float) -> int:
-    """Fewest calibration videos that can support `alpha`: 1 / alpha - 1, rounded up.
+    """The smallest number of calibration videos that supports `alpha`: 1 / alpha - 1, rounded up.
 
-    With n videos and not one frame missed among them, the bound on the expected miss of the next
-    video is still 1 / (n + 1).
+    Even where no frame of n videos is missed, the bound on the expected miss of the next video is
+    1 / (n + 1). Raises ValueError unless 0 < alpha < 1.
     """
     if not 0 < alpha < 1:
         raise ValueError(f"alpha {alpha}: expected a share between 0 and 1")
@@ -40,7 +40,7 @@ def videos_needed(alpha: float) -> int:
 def missed(predictions: pd.DataFrame, threshold: float, *, by: str = "video") -> pd.Series:
     """Share of each video's invisible frames that score below the threshold, index video.
 
-    Videos without an invisible frame, where nothing can be missed, are not in it.
+    Videos without an invisible frame are left out: nothing can be missed there.
     """
     invisible = _invisible(predictions, by)
     return (invisible["score"] < threshold).groupby(invisible[by]).mean().rename("missed")
@@ -51,14 +51,17 @@ def threshold_with_guarantee(
 ) -> Guarantee:
     """Largest threshold whose expected share of missed invisible frames is at most alpha.
 
-    The expectation is over calibration videos and a new video (with an invisible frame) alike. The
-    share missed grows with the threshold and is at most 1, so with n videos of mean share R(t) the
-    largest t with (n R(t) + 1) / (n + 1) <= alpha has it (theorem 1 of the paper).
+    The expectation is over the calibration videos and a new video with an invisible frame. The
+    share missed grows with the threshold and is at most 1. So with n videos and mean share R(t),
+    the largest t with (n R(t) + 1) / (n + 1) <= alpha is guaranteed (theorem 1 of the paper).
 
     Args:
         predictions: of the calibration videos: video, label or target, score.
         alpha: the share that may be missed.
         by: the unit, "video" or "patient".
+
+    Raises:
+        ValueError: no frame is invisible, or alpha is not between 0 and 1.
     """
     invisible = _invisible(predictions, by)
     sizes = invisible.groupby(by)["score"].transform("size").to_numpy()

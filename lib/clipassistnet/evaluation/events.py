@@ -1,11 +1,13 @@
-"""Warnings as a surgeon meets them: events of invisibility, not frames.
+"""Warnings as a surgeon sees them: events of invisibility instead of single frames.
 
-An event is an unbroken run of invisible frames. Time is frame / fps; frames further apart than
-`GAP` belong to different clips, across which nothing is carried over, and a frame stands for the
-time until the next one of its clip (the last one for its video's usual step). A false alarm is an
-unbroken run of frames that warn while the tip is visible, unless it adjoins an event and lasts no
-longer than `GRACE`: nobody minds a warning that comes or ends a little off. An alarm that is always
-on makes one false alarm for each time the tip comes into view, so look at the share of time too.
+An event is an unbroken run of invisible frames. Time is frame / fps. Frames further apart than
+`GAP` belong to different clips, and each clip is judged on its own. A frame stands for the time
+until the next frame of its clip, the last one for its video's usual step.
+
+A false alarm is an unbroken run of frames that warn while the tip is visible. A run next to an
+event is none if it lasts at most `GRACE`: a warning may begin or end a little off. An alarm that is
+always on makes only one false alarm each time the tip comes into view, so the share of time under a
+false alarm is a measure of its own.
 """
 
 from collections.abc import Mapping
@@ -24,7 +26,7 @@ GRACE = 0.5  # seconds by which a warning may begin before an event, or outlast 
 
 
 class Setting(NamedTuple):
-    """What `live.Alarm` takes: threshold, hysteresis below it, seconds it must last."""
+    """The arguments of `Alarm`: threshold, hysteresis below it, minimum duration in seconds."""
 
     threshold: float
     hysteresis: float = 0.0
@@ -35,8 +37,8 @@ def timed(predictions: pd.DataFrame, fps: pd.Series, *, gap: float = GAP) -> pd.
     """Frames in order of time, with target and the columns time, clip and seconds.
 
     `predictions`: video, frame, label or target, score; `fps`, index video: the rate at which
-    `frame` counts; `gap`: seconds between neighbours that end a clip. ValueError where a video has
-    no rate or a frame is there twice.
+    `frame` counts; `gap`: seconds between neighbours that end a clip. Raises ValueError where a
+    video has no rate or a frame is there twice.
     """
     table = ensure_target(predictions)
     table = table.sort_values(["video", "frame"], ignore_index=True)
@@ -46,7 +48,9 @@ def timed(predictions: pd.DataFrame, fps: pd.Series, *, gap: float = GAP) -> pd.
         raise ValueError("the same video and frame twice")
     time = table["frame"] / table["video"].map(fps)
     step = time.groupby(table["video"]).diff()
-    first = step.isna() | (step > gap + 1e-6)  # a gap of just this much may not be it in binary
+    first = step.isna() | (
+        step > gap + 1e-6
+    )  # 1e-6: a gap of exactly this length may be longer in binary
     clip, within = first.cumsum(), step.mask(first)
     usual = within.groupby(table["video"]).transform("median").fillna(0.0)
     until_next = within.shift(-1).where(clip == clip.shift(-1))
@@ -69,15 +73,15 @@ def alarms(frames: pd.DataFrame, setting: Setting) -> np.ndarray:
 
 
 def raw(frames: pd.DataFrame, threshold: float) -> np.ndarray:
-    """Whether the score of each frame by itself reaches the threshold, bool (frames,)."""
+    """Whether each frame's own score reaches the threshold, bool (frames,)."""
     return (frames["score"] >= threshold).to_numpy()
 
 
 def events(frames: pd.DataFrame, alarm: np.ndarray) -> pd.DataFrame:
-    """One row an event of invisibility: video, clip, start, seconds, found, delay.
+    """One row per event of invisibility: video, clip, start, seconds, found, delay.
 
-    `found`: the alarm was on at one of its frames. `delay`: seconds from its first frame to the
-    first with the alarm on, 0 where it was on already, nan where it was not found.
+    `found`: the alarm was on at one of its frames. `delay`: seconds from its first frame to its
+    first frame with the alarm on; nan where it was not found.
     """
     target, time = frames["target"].to_numpy() == 1, frames["time"].to_numpy()
     run = _runs(frames, target)
@@ -103,10 +107,10 @@ def events(frames: pd.DataFrame, alarm: np.ndarray) -> pd.DataFrame:
 def per_video_events(
     frames: pd.DataFrame, alarm: np.ndarray, *, grace: float = GRACE
 ) -> pd.DataFrame:
-    """One row a video: video, minutes, events, found, delay, false_alarms, changes, false_minutes.
+    """Counts of each video: minutes, events, found, delay, false_alarms, changes, false_minutes.
 
-    `minutes` of clipper time, `delay` summed over the events found, `changes` of the alarm within
-    clips, `false_minutes` of warning while the tip is visible, `grace` as GRACE in seconds.
+    `minutes` of clipper time, `delay` in seconds, summed over the events found, `changes` of the
+    alarm within clips, `false_minutes` of warning while the tip is visible. `grace`: see GRACE.
     """
     code, names = pd.factorize(frames["video"])
     visible, seconds = frames["target"].to_numpy() == 0, frames["seconds"].to_numpy()
@@ -152,7 +156,7 @@ def event_table(
     by: str = "video",
     **sampling: Unpack[Sampling],
 ) -> pd.DataFrame:
-    """One row an alarm and measure: alarm, measure, estimate, low, high, left_out.
+    """One row per alarm and measure: alarm, measure, estimate, low, high, left_out.
 
     Intervals are 95 % over videos, or over patients by="patient". `shown` names what is compared:
     {name: alarm (frames,)}.
@@ -163,7 +167,7 @@ def event_table(
         for name, alarm in shown.items()
     }
     table = ratio_table(counted, MEASURES, ("alarm", "measure"), by=by, **sampling)
-    return table.assign(low=table["low"].clip(lower=0))  # seconds, too, begin at 0
+    return table.assign(low=table["low"].clip(lower=0))  # no measure is below 0
 
 
 def _false(frames: pd.DataFrame, alarm: np.ndarray, grace: float) -> np.ndarray:

@@ -1,8 +1,9 @@
-"""From resampled values to an interval that also holds with few videos, and tests one can name.
+"""Intervals from resampled values that also hold with few videos, and tests.
 
-Percentile limits of a bootstrap over few videos are too narrow. Used instead: the t interval with
-the bootstrap's standard error, on a scale on which the statistic is roughly normal, with as many
-degrees of freedom as the videos are worth. `tools/interval_coverage.py` measures it.
+Percentile limits of a bootstrap over few videos are too narrow. This module uses the t interval
+with the bootstrap's standard error, on a scale on which the statistic is roughly normal. Its
+degrees of freedom come from the effective number of videos. `tools/interval_coverage.py` measures
+how often such an interval holds the true value.
 """
 
 from collections.abc import Sequence
@@ -13,13 +14,13 @@ from scipy.special import expit, logit
 from scipy.stats import t as student
 
 LEVEL = 0.975  # of Student's t: two-sided 95 %
-LEAST = 1e-3  # under "logit" and "log" a smaller value counts as this, and 1 - LEAST is the most
-# Scales: of a share between 0 and 1, of a positive number, of any number.
+LEAST = 1e-3  # on "logit" and "log" the least value; 1 - LEAST is the largest on "logit"
+# Scales for a share between 0 and 1, for a positive number, for any number.
 LINKS = {"logit": (logit, expit), "log": (np.log, np.exp), "identity": (np.array, np.array)}
 
 
 class Interval(NamedTuple):
-    """An estimate and its 95 % interval; the share of resamples left out: undefined in them."""
+    """An estimate, its 95 % interval, and the share of resamples in which it is undefined."""
 
     estimate: float
     low: float
@@ -38,7 +39,7 @@ class Difference(NamedTuple):
 
 
 class Evidence(NamedTuple):
-    """What a study's clusters are worth: how much a bootstrap's variance falls short, and df.
+    """How much a bootstrap underestimates the variance over these clusters, and degrees of freedom.
 
     With G clusters in k folds the variance is multiplied by G / (G - k). Clusters of unequal size
     n count as (sum n)^2 / sum n^2, less k, degrees of freedom, and as 1 at least: the effective
@@ -51,7 +52,7 @@ class Evidence(NamedTuple):
 
     @classmethod
     def of(cls, parts: Sequence[np.ndarray]) -> "Evidence":
-        """From the frames of each cluster, an array a fold; every cluster lies in one fold."""
+        """From the number of frames of each cluster, one array per fold."""
         clusters, folds = sum(map(len, parts)), len(parts)
         effective = sum(sizes.sum() ** 2 / (sizes**2).sum() for sizes in map(np.asarray, parts))
         return cls(clusters / (clusters - folds), max(effective - folds, 1.0))
@@ -62,9 +63,9 @@ def t_interval(
 ) -> Interval:
     """The estimate with its t interval from resampled values (n,), on the scale of `link`.
 
-    Values that are nan are left out; nan limits where fewer than two others are there. Where all
-    values agree they tell no width: a share of 0 or 1 gets the exact binomial limit (Clopper &
-    Pearson) for as many clusters as there are degrees of freedom and one, others nan limits.
+    nan values are left out; the limits are nan where fewer than two values remain. Where all values
+    are equal they give no width: a share of 0 or 1 then gets the exact binomial limit (Clopper &
+    Pearson) for df + 1 clusters, and other values get nan limits.
     """
     values, left_out = _known(values)
     if len(values) < 2:
@@ -83,14 +84,15 @@ def t_interval(
 def _without_width(estimate: float, evidence: Evidence, link: str) -> tuple[float, float]:
     if link != "logit" or estimate not in (0, 1):
         return np.nan, np.nan
-    least = (1 - LEVEL) ** (1 / (evidence.df + 1))  # that often all of them come out alike
+    least = (1 - LEVEL) ** (1 / (evidence.df + 1))
     return (least, 1.0) if estimate == 1 else (0.0, 1 - least)
 
 
 def t_difference(difference: float, values: np.ndarray, evidence: Evidence) -> Difference:
     """A difference of two shares with its t interval and p, from resampled differences (n,).
 
-    p is 2 / (n + 1) at least: that many resamples cannot tell less. nan values as of `t_interval`.
+    p is at least 2 / (n + 1), the smallest value that n resamples support. nan values are treated
+    as in `t_interval`.
     """
     values, left_out = _known(values)
     if len(values) < 2:
@@ -115,10 +117,10 @@ def _known(values: np.ndarray) -> tuple[np.ndarray, float]:
 def corrected_resampled_ttest(
     differences: Sequence[float], train_sizes: Sequence[int], test_sizes: Sequence[int]
 ) -> tuple[float, float]:
-    """(t, two-sided p) of one difference a fold: Nadeau & Bengio, Mach Learn 52 (2003).
+    """(t, two-sided p) of one difference per fold: Nadeau & Bengio, Mach Learn 52 (2003).
 
     The training sets of the folds overlap, so their variance is multiplied by 1/k + test/train
-    (the mean ratio over folds) in place of 1/k. (0, 1) where every difference is zero.
+    (the mean ratio over folds) instead of 1/k. (0, 1) where every difference is zero.
     """
     differences = np.asarray(differences, dtype=float)
     train, test = np.asarray(train_sizes, dtype=float), np.asarray(test_sizes, dtype=float)

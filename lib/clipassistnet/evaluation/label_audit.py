@@ -1,9 +1,9 @@
-"""Which labels are probably wrong, from scores of networks that did not train on them.
+"""Labels that are probably wrong, found by scores of networks that did not train on them.
 
-Two published methods, written out: confident learning (Northcutt, Jiang & Chuang, J Artif Intell
-Res 70, 2021) ranks frames; CROWDLAB (Goh, Tkachenko & Mueller, 2022) weighs several annotators and
-the network against each other. The package that offers both, cleanlab, is licensed under the AGPL,
-unlike this project; what is needed of it is short.
+Two published methods: confident learning (Northcutt, Jiang & Chuang, J Artif Intell Res 70, 2021)
+ranks frames; CROWDLAB (Goh, Tkachenko & Mueller, 2022) weighs several annotators and the network
+against each other. The package cleanlab has both, but its licence is the AGPL, unlike this
+project's; the parts that are needed here are short.
 """
 
 import numpy as np
@@ -15,7 +15,7 @@ FRAME = ["video", "frame"]
 
 
 def out_of_sample(predictions: pd.DataFrame) -> pd.DataFrame:
-    """One row a frame, video, frame, score: mean score of the members that did not train on it.
+    """One row per frame: video, frame, score (mean of the members that did not train on it).
 
     `predictions` holds validation and test rows of all folds; validation frames have one member.
     """
@@ -24,17 +24,17 @@ def out_of_sample(predictions: pd.DataFrame) -> pd.DataFrame:
 
 
 def rank(frames: pd.DataFrame) -> pd.DataFrame:
-    """Frames with the label most probably wrong first.
+    """The frames, sorted: those whose label is most probably wrong come first.
 
     Args:
         frames: video, frame, label (visible, invisible), score: p(invisible) out of sample.
 
     Returns:
         video, frame, label, suggested (the other label), quality, issue, score. `quality` is the
-        probability of the given label; both classes are brought to the same mean first, for a
-        network that is timid about a rare class doubts all its labels. `issue`: confident
-        learning counts the label as wrong: the other class is as probable as it is on average for
-        frames that carry its label, and the more probable of the two once both are so measured.
+        probability of the given label, after both classes were brought to the same mean: a network
+        with low scores for a rare class would doubt all its labels. `issue`: confident learning
+        counts the label as wrong. That is, the other class is at least as probable as it is on
+        average for frames with its label, and by this measure the more probable of the two.
     """
     label = frames["label"]
     unknown = sorted(set(label) - set(CLASSES))
@@ -61,7 +61,7 @@ def rank(frames: pd.DataFrame) -> pd.DataFrame:
 
 
 def success(ranking: pd.DataFrame, truth: pd.DataFrame, first: int = 100) -> dict[str, float]:
-    """What the audit finds where the truth is known (simulated data).
+    """How many wrong labels the audit finds where the truth is known (simulated data).
 
     frames, errors (labels that differ from truth), chance (their share), first, found (errors
     among the first), precision, lift (precision over chance; nan where no label is wrong), issues
@@ -70,7 +70,7 @@ def success(ranking: pd.DataFrame, truth: pd.DataFrame, first: int = 100) -> dic
     Args:
         ranking: as from `rank`.
         truth: video, frame, label of at least these frames.
-        first: how many of the ranking are looked at.
+        first: how many frames at the top of the ranking are checked.
     """
     known = ranking.merge(truth[[*FRAME, "label"]], on=FRAME, suffixes=("", "_true"), how="left")
     if known["label_true"].isna().any():
@@ -91,10 +91,10 @@ def success(ranking: pd.DataFrame, truth: pd.DataFrame, first: int = 100) -> dic
 
 
 def crowd(annotations: pd.DataFrame, scores: pd.DataFrame) -> pd.DataFrame:
-    """CROWDLAB beside the majority: one row a frame of several annotators and a score.
+    """CROWDLAB beside the majority: one row per frame with several annotators and a score.
 
-    Every annotator and the network give a probability for each class; their weights say how much
-    better each is than always naming the commoner class, where all are measured by the majority.
+    Every annotator and the network give a probability for each class. The weight of each says how
+    much better it agrees with the majority than a constant answer, the more frequent class, does.
 
     Args:
         annotations: video, frame, annotator, label; frames with the label absent are left out.
@@ -115,7 +115,7 @@ def crowd(annotations: pd.DataFrame, scores: pd.DataFrame) -> pd.DataFrame:
     count = given.sum(axis=1)
     majority = 2 * says.sum(axis=1) >= count
     agreement = _agreement(given, says)
-    # How good each is beside the constant answer: 1 is perfect, 0 no better.
+    # Skill over the constant answer: 1 is perfect, 0 is no better.
     constant = 1 - max(majority.mean(), 1 - majority.mean())
     floor = max(constant, 0.5 / len(table))
     skill = np.clip(
@@ -153,7 +153,7 @@ def report(
     scores: pd.DataFrame,
     truth: pd.DataFrame | None = None,
 ) -> dict[str, float]:
-    """What the audit says in figures: of the ranking, and of frames with several annotators.
+    """The audit in figures: of the ranking, and of frames with several annotators.
 
     With `truth` (simulated data) also `success` and `accuracy`, the latter as "right: ...".
     """

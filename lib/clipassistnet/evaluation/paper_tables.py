@@ -1,6 +1,6 @@
-"""Tables 2 and 3, and what differs between their rows, paired over the same videos.
+"""The paper's Tables 2 and 3, and differences between their rows, paired over the same videos.
 
-Metrics are those of `METRICS`; every interval resamples videos, or patients by="patient".
+The metrics are those of `METRICS`; every interval resamples videos, or patients with by="patient".
 """
 
 from collections.abc import Callable, Mapping
@@ -16,7 +16,7 @@ from clipassistnet.evaluation.targets import require_each_once, with_target
 
 
 def fold_metrics(predictions: pd.DataFrame, column: str = "loss") -> pd.DataFrame:
-    """One row a loss, fold and metric: loss, fold, frames, metric, value."""
+    """One row per loss, fold and metric: loss, fold, frames, metric, value."""
     rows = []
     for (name, fold), frames in require_each_once(predictions, column).groupby(
         [column, "fold"], sort=False
@@ -37,12 +37,12 @@ def table2(
     resamples: int = 2000,
     seed: int = 0,
 ) -> pd.DataFrame:
-    """Table 2: one row a loss and metric: loss, metric, folds, mean, sd, low, high, left_out.
+    """Table 2: one row per loss and metric: loss, metric, folds, mean, sd, low, high, left_out.
 
     `predictions` holds the frames of all folds once for each value of `column` (loss, or recipe):
-    that column, fold, video, frame, label or target, score. Mean and standard deviation (n - 1) run
-    over folds; the interval of the mean resamples videos within their fold. With `within=None`,
-    for folds that are too small for that, `pooled` is the metric of all frames together, and low
+    that column, fold, video, frame, label or target, score. Mean and standard deviation (n - 1) are
+    over folds; the interval of the mean resamples videos within their fold. `within=None` is for
+    folds that are too small for that: `pooled` is then the metric of all frames together, and low
     and high are its interval.
     """
     predictions = require_each_once(predictions, column)
@@ -62,7 +62,7 @@ def table2(
 
 
 def table3(predictions: pd.DataFrame, **sampling: Unpack[Sampling]) -> pd.DataFrame:
-    """Table 3: one row a model (members, ensemble) and metric.
+    """Table 3: one row per model (members, ensemble) and metric.
 
     model, metric, estimate, low, high, left_out. `predictions` holds the test frames once for each
     model: model, video, frame, label or target, score.
@@ -105,10 +105,10 @@ def compare(
 ) -> pd.DataFrame:
     """Every other value of `column` minus the reference, paired over the same videos.
 
-    One row (none where there is no other) a value and metric: difference, low, high, p (paired
-    bootstrap), left_out. With `within="fold"` the differences are means over folds, and t and p_t
-    of the corrected resampled t-test stand beside them, its sizes counted in frames: the fold
-    against all the others.
+    One row per value and metric (no row where there is no other value): difference, low, high, p
+    (paired bootstrap), left_out. With `within="fold"` the differences are means over folds, and t
+    and p_t are those of the corrected resampled t-test; its training and test sizes are the frames
+    of the other folds and of the fold. Raises ValueError for an unknown reference.
     """
     predictions = require_each_once(predictions, column)
     names = [str(name) for name in predictions[column].unique()]

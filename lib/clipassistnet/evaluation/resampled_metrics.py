@@ -1,4 +1,4 @@
-"""Statistics of very many resamples of clusters at once; each gives what the plain way gives.
+"""Statistics of many resamples of clusters at once; each has the values of the plain way.
 
 Every function takes the statistic's arrays (N,), the cluster of each frame, code (N,), and how
 often each cluster is drawn, counts (resamples, clusters); it returns the values (resamples,), nan
@@ -21,7 +21,7 @@ from clipassistnet.evaluation.targets import checked
 
 
 def repeated(statistic, arrays, code, counts) -> np.ndarray:
-    """Any statistic, the plain way: the frames of a video drawn twice are there twice."""
+    """Any statistic, the plain way: a video that is drawn twice has its frames in twice."""
     values = np.full(len(counts), np.nan)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UndefinedMetricWarning)
@@ -32,7 +32,7 @@ def repeated(statistic, arrays, code, counts) -> np.ndarray:
 
 
 def _auroc(arrays, code, counts) -> np.ndarray:
-    """AUROC from pairs of clusters, counted once: pairs won (c, d) weigh count_c * count_d."""
+    """AUROC from pairs of clusters (c, d), compared once; the pairs won weigh count_c * count_d."""
     target, score = checked(*arrays)
     size = counts.shape[1]
     invisible = np.bincount(code[target], minlength=size)
@@ -50,7 +50,7 @@ def _auroc(arrays, code, counts) -> np.ndarray:
 
 
 def _specificity(arrays, code, counts) -> np.ndarray:
-    """Specificity at 95 % sensitivity: frames are sorted once, each resample only weighs them."""
+    """Specificity at 95 % sensitivity: frames are sorted once, and each resample weighs them."""
     target, score = checked(*arrays)
     falling = np.flatnonzero(target)[np.argsort(-score[target])]
     rising = np.flatnonzero(~target)[np.argsort(score[~target])]
@@ -66,10 +66,11 @@ def _specificity(arrays, code, counts) -> np.ndarray:
 
 
 def _ratio(arrays, code, counts) -> np.ndarray:
-    """A ratio of two sums over frames: the sums of each cluster are all that is needed."""
+    """A ratio of two sums over frames: it needs only the sums of each cluster."""
     parts, wholes = (counts @ np.bincount(code, a, counts.shape[1]) for a in arrays)
     with np.errstate(invalid="ignore", divide="ignore"):
         return np.where(wholes == 0, np.nan, parts / wholes)
 
 
+# The statistics that need not be repeated for each resample.
 FAST = {auroc: _auroc, specificity_at_sensitivity: _specificity, ratio: _ratio}

@@ -1,6 +1,7 @@
-"""Intervals and tests that know the frames of one video are not independent.
+"""Intervals and tests for frames that are not independent within a video.
 
-Videos (patients where known) are resampled, never frames: Field & Welsh, J R Stat Soc B 69 (2007).
+Whole videos (patients where known) are resampled, never frames: Field & Welsh, J R Stat Soc B 69
+(2007).
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -44,15 +45,23 @@ def bootstrap(
 ) -> Interval:
     """A statistic with its 95 % interval over videos: whole videos are drawn with replacement.
 
-    `statistic` takes the arrays of `columns` and gives a number; every function of scikit-learn
-    does. `auroc`, `specificity_at_sensitivity` and `ratio` take a fast way to the same values
-    (seconds for 300 videos and 110,000 frames). `by="patient"` resamples patients. `within="fold"`
-    computes the statistic fold by fold and averages, videos being drawn within their fold.
-    `link` is the scale on which the interval is made (see `intervals`): "logit" for shares,
-    "log" for positive numbers, else "identity".
     The interval holds for the trained networks as they are: it covers the choice of videos, not
-    the luck of training. Resamples in which the statistic is undefined are left out; their share
-    is told (`left_out`). One video alone supports no interval (nan).
+    the randomness of training. Resamples in which the statistic is undefined are left out;
+    `left_out` is their share. One video alone supports no interval (nan).
+
+    Args:
+        predictions: video, the columns `columns`, `by` and `within`; label may replace target.
+        statistic: takes the arrays of `columns` and returns a number, as scikit-learn's metrics do.
+            `auroc`, `specificity_at_sensitivity` and `ratio` have a fast way to the same values
+            (seconds for 300 videos and 110,000 frames).
+        by: what is resampled, "video" or "patient".
+        within: "fold" computes the statistic for each fold and averages; videos are drawn within
+            their fold.
+        link: the scale on which the interval is made (see `intervals`): "logit" for shares, "log"
+            for positive numbers, else "identity".
+
+    Raises:
+        ValueError: a column is missing or has missing values, or a video is in two folds.
     """
     table = _ready(predictions, [*columns, by, *([within] if within else [])])
     clusters = _Clusters(table, by, within)
@@ -77,7 +86,7 @@ def paired_bootstrap(
     """Statistic of A minus that of B, both on the same resampled videos; see `bootstrap`.
 
     The statistic is a share; p is the level at which the interval would touch zero.
-    ValueError where A and B hold other frames.
+    Raises ValueError where A and B do not hold the same frames.
     """
     needed = [*columns, by, *([within] if within else [])]
     judged = [column for column in (by, within, "target") if column in needed]
@@ -98,7 +107,7 @@ def ratio_table(
     heads: tuple[str, str],
     **sampling: Unpack[Sampling],
 ) -> pd.DataFrame:
-    """One row a table and measure, named in the two columns `heads`: estimate, low, high, left_out.
+    """One row per table and measure: the two columns `heads`, estimate, low, high, left_out.
 
     A measure {name: (part, whole, link)} is the ratio of the sums of two columns; `link` is the
     scale of its interval (see `bootstrap`).
@@ -112,7 +121,7 @@ def ratio_table(
 
 
 class _Clusters:
-    """The videos (or patients) of a table, the folds they lie in, and draws of them."""
+    """The videos (or patients) of a table, their folds, and draws of them."""
 
     def __init__(self, table: pd.DataFrame, by: str, within: str | None):
         self.by = by
@@ -121,7 +130,7 @@ class _Clusters:
         self.rows = [np.flatnonzero(parts == part) for part in range(parts.max() + 1)]
         self.members = [np.unique(self.code[rows]) for rows in self.rows]
         self.size = len(names)
-        self.alone = self.size == len(self.members)  # one a fold: nothing varies
+        self.alone = self.size == len(self.members)  # one in each fold: nothing varies
         if sum(map(len, self.members)) > self.size:
             shared = table.groupby(by)[within].nunique().loc[lambda parts: parts > 1].index
             raise ValueError(f"{by} {', '.join(map(str, shared[:5]))}: in more than one {within}")

@@ -1,4 +1,4 @@
-"""For whom it works: clipper, cause of invisibility, patient, length of the video, agreement."""
+"""Metrics of subgroups: clipper, cause of invisibility, patient, length of the video, agreement."""
 
 from typing import Unpack
 
@@ -20,12 +20,12 @@ def describe(
     annotations: pd.DataFrame,
     labels: pd.DataFrame,
 ) -> pd.DataFrame:
-    """Predictions with a target and the columns of GROUPINGS, "" where one is not known.
+    """Predictions with a target and the columns of GROUPINGS; "" where a group is not known.
 
     - clipper, patient: of the video (videos.csv)
-    - cause: of an invisible frame, named by most of those who called it invisible (ties: the first
-      by name); "not given" where they named none; "" of a visible frame
-    - length: tertile of the video's judged frames, by videos
+    - cause: of an invisible frame, the cause that most annotators gave who called it invisible
+      (ties: the first by name); "not given" where none gave one; "" of a visible frame
+    - length: third of the videos by their number of judged frames
     - agreement: "unanimous", "disputed", or "one annotator" (labels of notebook 01)
     """
     table = ensure_target(predictions)
@@ -55,13 +55,13 @@ def subgroups(
     by: str = "video",
     **sampling: Unpack[Sampling],
 ) -> pd.DataFrame:
-    """One row a subgroup, "all" first.
+    """One row per subgroup, "all" first.
 
     grouping, group, frames, videos, auroc, low, high, left_out, sensitivity, specificity.
 
-    `frames` as from `describe`. A cause has invisible frames only: its AUROC is that against all
-    visible frames, and it has no specificity. Intervals are over videos, nan where there is one
-    alone; sensitivity and specificity are those of `alarm`, bool (frames,): who is warned.
+    `frames` as from `describe`. A cause has invisible frames only: its AUROC compares them with all
+    visible frames, and it has no specificity. Intervals are over videos, nan where there is only
+    one. Sensitivity and specificity are those of `alarm`, bool (frames,): which frames warn.
     """
     frames, options = frames.assign(alarm=np.asarray(alarm)), {"by": by, **sampling}
     rows = [{"grouping": "all", "group": "all", **_judge(frames, **options)}]
@@ -75,7 +75,9 @@ def subgroups(
             if grouping == "cause":
                 row |= {"frames": len(part), "videos": part["video"].nunique()}
                 row["specificity"] = np.nan
-                if part[by].nunique() == 1:  # the visible frames' patients do not vary the cause
+                if (
+                    part[by].nunique() == 1
+                ):  # other patients' visible frames say nothing about the cause
                     row |= {"low": np.nan, "high": np.nan, "left_out": np.nan}
             rows.append({"grouping": grouping, "group": group, **row})
     return pd.DataFrame(rows)
@@ -102,7 +104,7 @@ def _causes(annotations: pd.DataFrame) -> pd.DataFrame:
 
 
 def _tertiles(frames: pd.Series) -> pd.Series:
-    """ "shortest", "middle" or "longest" third of the videos (index) by their frames."""
+    """The shortest, middle or longest third of the videos (index) by their frames."""
     rank = frames.rank(method="first") - 1
     third = (rank * 3 // len(frames)).astype(int)
     return third.map({0: "1 shortest third", 1: "2 middle third", 2: "3 longest third"})
