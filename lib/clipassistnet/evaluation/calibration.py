@@ -14,7 +14,7 @@ from scipy.special import expit, logit
 from sklearn.metrics import brier_score_loss, log_loss
 
 from clipassistnet.evaluation.discrimination import ratio
-from clipassistnet.evaluation.resampling import Sampling, bootstrap
+from clipassistnet.evaluation.resampling import Draws, Sampling, bootstrap
 from clipassistnet.evaluation.targets import checked, ensure_target
 
 BINS = 10
@@ -36,7 +36,7 @@ def reliability(
     *,
     bins: int = BINS,
     by: str = "video",
-    **sampling: Unpack[Sampling],
+    **sampling: Unpack[Draws],
 ) -> pd.DataFrame:
     """One row per bin that holds frames: frames, videos, score (mean), invisible, low, high.
 

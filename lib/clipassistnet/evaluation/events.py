@@ -18,7 +18,7 @@ import pandas as pd
 
 from clipassistnet.alarm import Alarm
 from clipassistnet.evaluation.discrimination import ratio
-from clipassistnet.evaluation.resampling import Sampling, ratio_table
+from clipassistnet.evaluation.resampling import Draws, ratio_table
 from clipassistnet.evaluation.targets import ensure_target
 
 GAP = 1.0  # seconds between annotated frames that end a clip: five times the paper's sampling
@@ -154,7 +154,7 @@ def event_table(
     shown: Mapping[str, np.ndarray],
     *,
     by: str = "video",
-    **sampling: Unpack[Sampling],
+    **sampling: Unpack[Draws],
 ) -> pd.DataFrame:
     """One row per alarm and measure: alarm, measure, estimate, low, high, left_out.
 

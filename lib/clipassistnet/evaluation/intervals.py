@@ -122,18 +122,16 @@ def corrected_resampled_ttest(
     The training sets of the folds overlap, so their variance is multiplied by 1/k + test/train
     (the mean ratio over folds) instead of 1/k. (0, 1) where every difference is zero.
     """
-    differences = np.asarray(differences, dtype=float)
+    values = np.asarray(differences, dtype=float)
     train, test = np.asarray(train_sizes, dtype=float), np.asarray(test_sizes, dtype=float)
-    if differences.ndim != 1 or len(differences) < 2:
-        raise ValueError(
-            f"differences {differences.shape}: expected one for each of 2 or more folds"
-        )
-    if not differences.shape == train.shape == test.shape or min(train.min(), test.min()) <= 0:
+    if values.ndim != 1 or len(values) < 2:
+        raise ValueError(f"differences {values.shape}: expected one for each of 2 or more folds")
+    if not values.shape == train.shape == test.shape or min(train.min(), test.min()) <= 0:
         raise ValueError("expected a positive training and test size for every fold")
-    if not differences.any():
+    if not values.any():
         return 0.0, 1.0
-    k = len(differences)
-    variance = (1 / k + np.mean(test / train)) * differences.var(ddof=1)
+    k = len(values)
+    variance = (1 / k + np.mean(test / train)) * values.var(ddof=1)
     with np.errstate(divide="ignore"):
-        t = float(differences.mean() / np.sqrt(variance))
+        t = float(values.mean() / np.sqrt(variance))
     return t, float(2 * student.sf(abs(t), k - 1))

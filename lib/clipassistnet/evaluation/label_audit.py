@@ -157,7 +157,7 @@ def report(
 
     With `truth` (simulated data) also `success` and `accuracy`, the latter as "right: ...".
     """
-    figures = {"frames": len(ranking), "issues": int(ranking["issue"].sum())}
+    figures: dict[str, float] = {"frames": len(ranking), "issues": int(ranking["issue"].sum())}
     if truth is not None:
         figures |= success(ranking, truth)
     if annotations.groupby(FRAME)["annotator"].nunique().max() == 1:

@@ -1,11 +1,13 @@
 """Figures of the notebooks (seaborn): each function draws one and returns it. And their tables."""
 
 from collections.abc import Iterable, Sequence
+from typing import cast
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import seaborn as sns
+from matplotlib.container import BarContainer
 from matplotlib.figure import Figure
 from sklearn.metrics import RocCurveDisplay
 
@@ -39,7 +41,7 @@ def bars(values: pd.Series, xlabel: str, reference: tuple[float, str] | None = N
     """Horizontal bars, one per entry of a Series; `reference` (value, name) draws a line."""
     figure, axes = plt.subplots(figsize=(6.5, 0.45 * len(values) + 1.2))
     sns.barplot(x=values.to_numpy(), y=[str(name) for name in values.index], ax=axes, color=VISIBLE)
-    axes.bar_label(axes.containers[0], fmt="%.3g", padding=3)
+    axes.bar_label(cast(BarContainer, axes.containers[0]), fmt="%.3g", padding=3)
     if reference:
         axes.axvline(reference[0], color="black", linestyle="--", label=reference[1])
         axes.legend(bbox_to_anchor=(1, 1), loc="upper left")
@@ -154,8 +156,8 @@ def per_video(table: pd.DataFrame, threshold: float) -> Figure:
     measures = ["sensitivity", "specificity"]
     shown = table.melt(["video", "frames"], measures, "measure", "value")
     figure, axes = plt.subplots(figsize=(6, 3.6))
-    boxes = {"positions": range(2), "widths": 0.5, "showfliers": False, "manage_ticks": False}
-    axes.boxplot([table[name].dropna() for name in measures], **boxes)
+    values = [table[name].dropna() for name in measures]
+    axes.boxplot(values, positions=range(2), widths=0.5, showfliers=False, manage_ticks=False)
     sns.stripplot(
         shown, x="measure", y="value", hue="measure", size=7, alpha=0.7, legend=False, ax=axes
     )

@@ -6,6 +6,7 @@ where the statistic is undefined.
 """
 
 import warnings
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from sklearn.exceptions import UndefinedMetricWarning
@@ -19,8 +20,13 @@ from clipassistnet.evaluation.discrimination import (
 )
 from clipassistnet.evaluation.targets import checked
 
+Statistic = Callable[..., float]
+Arrays = Sequence[np.ndarray]
 
-def repeated(statistic, arrays, code, counts) -> np.ndarray:
+
+def repeated(
+    statistic: Statistic, arrays: Arrays, code: np.ndarray, counts: np.ndarray
+) -> np.ndarray:
     """Any statistic, the plain way: a video that is drawn twice has its frames in twice."""
     values = np.full(len(counts), np.nan)
     with warnings.catch_warnings():
@@ -31,7 +37,7 @@ def repeated(statistic, arrays, code, counts) -> np.ndarray:
     return values
 
 
-def _auroc(arrays, code, counts) -> np.ndarray:
+def _auroc(arrays: Arrays, code: np.ndarray, counts: np.ndarray) -> np.ndarray:
     """AUROC from pairs of clusters (c, d), compared once; the pairs won weigh count_c * count_d."""
     target, score = checked(*arrays)
     size = counts.shape[1]
@@ -49,7 +55,7 @@ def _auroc(arrays, code, counts) -> np.ndarray:
         return ((counts @ won) * counts).sum(axis=1) / pairs
 
 
-def _specificity(arrays, code, counts) -> np.ndarray:
+def _specificity(arrays: Arrays, code: np.ndarray, counts: np.ndarray) -> np.ndarray:
     """Specificity at 95 % sensitivity: frames are sorted once, and each resample weighs them."""
     target, score = checked(*arrays)
     falling = np.flatnonzero(target)[np.argsort(-score[target])]
@@ -65,7 +71,7 @@ def _specificity(arrays, code, counts) -> np.ndarray:
     return values
 
 
-def _ratio(arrays, code, counts) -> np.ndarray:
+def _ratio(arrays: Arrays, code: np.ndarray, counts: np.ndarray) -> np.ndarray:
     """A ratio of two sums over frames: it needs only the sums of each cluster."""
     parts, wholes = (counts @ np.bincount(code, a, counts.shape[1]) for a in arrays)
     with np.errstate(invalid="ignore", divide="ignore"):
@@ -73,4 +79,8 @@ def _ratio(arrays, code, counts) -> np.ndarray:
 
 
 # The statistics that need not be repeated for each resample.
-FAST = {auroc: _auroc, specificity_at_sensitivity: _specificity, ratio: _ratio}
+FAST: dict[Statistic, Callable[[Arrays, np.ndarray, np.ndarray], np.ndarray]] = {
+    auroc: _auroc,
+    specificity_at_sensitivity: _specificity,
+    ratio: _ratio,
+}

@@ -4,7 +4,7 @@ Whole videos (patients where known) are resampled, never frames: Field & Welsh, 
 (2007).
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TypedDict, Unpack
 
 import numpy as np
@@ -18,18 +18,21 @@ from clipassistnet.evaluation.intervals import (
     t_difference,
     t_interval,
 )
-from clipassistnet.evaluation.resampled_metrics import FAST, repeated
+from clipassistnet.evaluation.resampled_metrics import FAST, Statistic, repeated
 from clipassistnet.evaluation.targets import ensure_target
 
-Statistic = Callable[..., float]
 
+class Draws(TypedDict, total=False):
+    """How often `bootstrap` resamples, from which seed."""
 
-class Sampling(TypedDict, total=False):
-    """How `bootstrap` resamples: by "video" or "patient", how often, from which seed."""
-
-    by: str
     resamples: int
     seed: int
+
+
+class Sampling(Draws, total=False):
+    """How `bootstrap` resamples: `by` "video" or "patient"."""
+
+    by: str
 
 
 def bootstrap(
@@ -144,7 +147,13 @@ class _Clusters:
             counts[:, members] = rng.multinomial(n, np.full(n, 1 / n), size=resamples)
         return counts
 
-    def values(self, table, statistic, columns, counts) -> np.ndarray:
+    def values(
+        self,
+        table: pd.DataFrame,
+        statistic: Statistic,
+        columns: Sequence[str],
+        counts: np.ndarray,
+    ) -> np.ndarray:
         """The statistic under each row of counts, averaged over folds: (resamples,)."""
         arrays = [table[column].to_numpy() for column in columns]
         values = []
@@ -154,11 +163,13 @@ class _Clusters:
             values.append(compute(*given) if compute else repeated(statistic, *given))
         return np.mean(values, axis=0)
 
-    def estimate(self, table, statistic, columns) -> float:
+    def estimate(self, table: pd.DataFrame, statistic: Statistic, columns: Sequence[str]) -> float:
+        """The statistic of the table itself, averaged over folds."""
         once = np.ones((1, self.size), dtype=np.int64)
         return float(self.values(table, statistic, columns, once)[0])
 
     def evidence(self) -> Evidence:
+        """What these clusters are worth (see `Evidence`)."""
         frames = np.bincount(self.code)
         return Evidence.of([frames[members] for members in self.members])
 
@@ -177,7 +188,9 @@ def _ready(predictions: pd.DataFrame, needed: list[str]) -> pd.DataFrame:
     return predictions
 
 
-def _aligned(a: pd.DataFrame, b: pd.DataFrame, judged: list[str]):
+def _aligned(
+    a: pd.DataFrame, b: pd.DataFrame, judged: list[str]
+) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Both tables in the same order; their frames and the columns `judged` must agree."""
     keys = [key for key in ("video", "frame") if key in a and key in b]
     a, b = (table.sort_values(keys).reset_index(drop=True) for table in (a, b))

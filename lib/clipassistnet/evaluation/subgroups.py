@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike
 
 from clipassistnet.evaluation.discrimination import auroc, rates
 from clipassistnet.evaluation.intervals import Interval
-from clipassistnet.evaluation.resampling import Sampling, bootstrap
+from clipassistnet.evaluation.resampling import Draws, Sampling, bootstrap
 from clipassistnet.evaluation.targets import ensure_target, one_class
 
 GROUPINGS = "clipper", "cause", "length", "agreement", "patient"
@@ -53,7 +53,7 @@ def subgroups(
     alarm: ArrayLike,
     *,
     by: str = "video",
-    **sampling: Unpack[Sampling],
+    **sampling: Unpack[Draws],
 ) -> pd.DataFrame:
     """One row per subgroup, "all" first.
 
@@ -63,15 +63,15 @@ def subgroups(
     visible frames, and it has no specificity. Intervals are over videos, nan where there is only
     one. Sensitivity and specificity are those of `alarm`, bool (frames,): which frames warn.
     """
-    frames, options = frames.assign(alarm=np.asarray(alarm)), {"by": by, **sampling}
-    rows = [{"grouping": "all", "group": "all", **_judge(frames, **options)}]
+    frames = frames.assign(alarm=np.asarray(alarm))
+    rows = [{"grouping": "all", "group": "all", **_judge(frames, by=by, **sampling)}]
     for grouping in GROUPINGS:
         for group in sorted(set(frames[grouping]) - {""}):
             part = frames[frames[grouping] == group]
             judged = part
             if grouping == "cause":
                 judged = pd.concat([part, frames[frames["target"] == 0]])
-            row = _judge(judged, **options)
+            row = _judge(judged, by=by, **sampling)
             if grouping == "cause":
                 row |= {"frames": len(part), "videos": part["video"].nunique()}
                 row["specificity"] = np.nan

@@ -16,7 +16,7 @@ from clipassistnet.evaluation.discrimination import auroc, rates, ratio
 from clipassistnet.evaluation.events import Setting, alarms, per_video_events, rates_of_events, raw
 from clipassistnet.evaluation.intervals import Interval
 from clipassistnet.evaluation.per_video import metrics_per_video, paper_threshold, rates_per_video
-from clipassistnet.evaluation.resampling import Sampling, bootstrap, ratio_table
+from clipassistnet.evaluation.resampling import Draws, Sampling, bootstrap, ratio_table
 from clipassistnet.evaluation.targets import with_target
 
 GRID = np.linspace(0.01, 1, 100)
@@ -70,7 +70,7 @@ def rate_table(
     shown: Mapping[str, np.ndarray],
     *,
     by: str = "video",
-    **sampling: Unpack[Sampling],
+    **sampling: Unpack[Draws],
 ) -> pd.DataFrame:
     """One row per choice and rate: threshold from, rate, estimate, low, high, left_out.
 

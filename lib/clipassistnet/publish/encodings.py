@@ -3,6 +3,7 @@
 import base64
 import binascii
 import html
+import html.entities
 import re
 import unicodedata
 from collections.abc import Iterator

@@ -16,11 +16,14 @@ from clipassistnet import files
 from clipassistnet.data import csv_rows
 from clipassistnet.publish.finished_runs import FinishedRun, Rows
 
-SETTINGS = ("backbone", "weights", "image_size", "trainable_stages", "batch_size", "accumulate")
-SETTINGS += ("epochs", "folds_count", "inner_folds", "loss", "recipe", "protocol")
-SETTINGS += ("learning_rates",)
-SPEED = ("device", "backend", "precision", "frames", "flips", "p50_ms", "p95_ms")
-SPEED += ("frames_per_second",)
+SETTINGS = [
+    *("backbone", "weights", "image_size", "trainable_stages", "batch_size", "accumulate"),
+    *("epochs", "folds_count", "inner_folds", "loss", "recipe", "protocol", "learning_rates"),
+]
+SPEED = [
+    *("device", "backend", "precision", "frames", "flips", "p50_ms", "p95_ms"),
+    "frames_per_second",
+]
 
 
 @dataclass

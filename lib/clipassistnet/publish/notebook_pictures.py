@@ -28,7 +28,7 @@ def figures_of(source: str) -> set[str]:
     except SyntaxError:
         return set()
     return {
-        call.args[1].value
+        str(call.args[1].value)
         for call in calls
         if isinstance(call.func, ast.Attribute)
         and call.func.attr == "figure"

@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from clipassistnet.data import csv_rows
-from clipassistnet.publish.redaction import SHORT, Term
+from clipassistnet.publish.redaction import REMOVED, SHORT, Term
 
 # Names that tell nothing of a person or a place: as single words they stay.
 COMMON = frozenset(
@@ -132,5 +132,5 @@ def _files(rows: list[dict[str, str]], by_video: dict[str, str]) -> list[Term]:
         for name, given in told.items():
             known = _is_common(name) or name in by_video
             if not known and re.search(r"[^\W\d_]{2}|\w{4}", name):
-                terms[name] = Term(name, *([given] if given else []), whole=True)
+                terms[name] = Term(name, given or REMOVED, whole=True)
     return list(terms.values())
