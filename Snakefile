@@ -9,18 +9,18 @@ import sys
 from functools import cache
 
 from clipassistnet.data.cross_validation import DISTILLED, members, rate_of
-from clipassistnet.runs import name_key, runs_folder
+from clipassistnet.runs import name_key, runs_folder, study
+from clipassistnet.runs.notebooks import code, notebook_path, parse_given
+from clipassistnet.runs.provenance import fingerprint, weights_digest
+from clipassistnet.runs.study import DEPLOY
 from clipassistnet.runs.study_data import data_mark
-from clipassistnet.runs.parameters import notebook_path, parse_given, read_study, resolve
-from clipassistnet.runs.plan import read_plan, weights_mark
-from clipassistnet.runs.provenance import code, fingerprint
 
-STUDY = config["study"]
-OUT = runs_folder() / STUDY
-SETTINGS = read_study(STUDY)
-PLAN = read_plan(STUDY)
-SINGLE = PLAN.students + PLAN.arming
-THREADS = SETTINGS.get("threads", 1)
+STUDY = study.read(config["study"])
+OUT = runs_folder() / STUDY.name
+STUDENT = [STUDY.student] if STUDY.student else []
+ARMING = [STUDY.arming] if STUDY.arming else []
+TRAINED = STUDY.trainings + STUDENT + ARMING
+BCE = [training for training in STUDY.trainings if training.loss == "bce"]
 RUN = f"exec {sys.executable} -m clipassistnet --child"  # exec: the run is Snakemake's own child
 
 
@@ -43,7 +43,7 @@ def training_needs(wildcards):
     finder = done("04_learning_rate", f"loss={rate_of(wildcards.loss)},recipe={wildcards.recipe}")
     if wildcards.loss != DISTILLED:
         return [finder]
-    shared = resolve(STUDY, notebook_path("09_jetson_deploy"), {})
+    shared = STUDY.resolve(DEPLOY, {})
     folds = shared["folds_count"], shared["inner_folds"]
     return [finder, *trained(members(wildcards.recipe, wildcards.held_out, *folds))]
 
@@ -55,16 +55,16 @@ def mark(notebook):
 
     def of_run(wildcards):
         given = parse_given([f"{name}={value}" for name, value in wildcards.items()], path)
-        parameters = resolve(STUDY, path, given)
-        return fingerprint(parameters, used_code(path)) + weights_mark(parameters)
+        parameters = STUDY.resolve(notebook, given)
+        return fingerprint(parameters, used_code(path)) + weights_digest(parameters)
 
     return of_run
 
 
 wildcard_constraints:
-    loss="|".join({training.loss for training in PLAN.trainings + SINGLE}),
-    recipe="|".join(PLAN.recipes),
-    held_out="|".join({training.held_out for training in PLAN.trainings}),
+    loss="|".join({training.loss for training in TRAINED}),
+    recipe="|".join(STUDY.recipes),
+    held_out="|".join({training.held_out for training in TRAINED}),
     fold="[0-9]+",
 
 
@@ -77,15 +77,15 @@ rule all:
         done("01_annotation_agreement"),
         done("02_video_folds"),
         done("03_augmentation"),
-        found(PLAN.trainings),
-        trained(PLAN.trainings + SINGLE),
+        found(STUDY.trainings),
+        trained(TRAINED),
         done("06_loss_comparison"),
         done("07_saliency"),
         done("08_ensemble_test"),
         done("09_jetson_deploy"),
 
 
-if "simulate" in SETTINGS:
+if STUDY.simulation is not None:
 
     rule simulate:
         output:
@@ -94,7 +94,7 @@ if "simulate" in SETTINGS:
             mark=data_mark(STUDY),
         threads: workflow.cores
         shell:
-            "{RUN} simulate --study {STUDY} --processes {threads}"
+            "{RUN} simulate --study {STUDY.name} --processes {threads}"
 
 else:
 
@@ -104,19 +104,19 @@ else:
         params:
             mark=data_mark(STUDY),
         shell:
-            "{RUN} check --study {STUDY}"
+            "{RUN} check --study {STUDY.name}"
 
 
 rule frames:
     input:
-        rules.simulate.output if "simulate" in SETTINGS else rules.check_data.output,
+        rules.simulate.output if STUDY.simulation is not None else rules.check_data.output,
     output:
         touch(f"{OUT}/.frames.done"),
     params:
-        sizes=PLAN.sizes,
+        sizes=STUDY.sizes,
     threads: workflow.cores
     shell:
-        "{RUN} frames --study {STUDY} --processes {threads}"
+        "{RUN} frames --study {STUDY.name} --processes {threads}"
 
 
 rule annotation_agreement:
@@ -127,7 +127,7 @@ rule annotation_agreement:
     params:
         mark=mark("01_annotation_agreement"),
     shell:
-        "{RUN} run 01_annotation_agreement --study {STUDY} --threads {threads}"
+        "{RUN} run 01_annotation_agreement --study {STUDY.name} --threads {threads}"
 
 
 rule video_folds:
@@ -138,7 +138,7 @@ rule video_folds:
     params:
         mark=mark("02_video_folds"),
     shell:
-        "{RUN} run 02_video_folds --study {STUDY} --threads {threads}"
+        "{RUN} run 02_video_folds --study {STUDY.name} --threads {threads}"
 
 
 rule augmentation:
@@ -149,9 +149,9 @@ rule augmentation:
         touch(done("03_augmentation")),
     params:
         mark=mark("03_augmentation"),
-    threads: THREADS
+    threads: STUDY.threads
     shell:
-        "{RUN} run 03_augmentation --study {STUDY} --threads {threads}"
+        "{RUN} run 03_augmentation --study {STUDY.name} --threads {threads}"
 
 
 rule learning_rate:
@@ -162,11 +162,11 @@ rule learning_rate:
         touch(done("04_learning_rate", "loss={loss},recipe={recipe}")),
     params:
         mark=mark("04_learning_rate"),
-    threads: THREADS
+    threads: STUDY.threads
     resources:
         gpu=1,
     shell:
-        "{RUN} run 04_learning_rate --study {STUDY} --threads {threads}"
+        "{RUN} run 04_learning_rate --study {STUDY.name} --threads {threads}"
         " -p loss={wildcards.loss} -p recipe={wildcards.recipe}"
 
 
@@ -181,50 +181,50 @@ rule train_fold:
         ),
     params:
         mark=mark("05_train_fold"),
-    threads: THREADS
+    threads: STUDY.threads
     resources:
         gpu=1,
     shell:
-        "{RUN} run 05_train_fold --study {STUDY} --threads {threads}"
+        "{RUN} run 05_train_fold --study {STUDY.name} --threads {threads}"
         " -p loss={wildcards.loss} -p recipe={wildcards.recipe}"
         " -p held_out={wildcards.held_out} -p fold={wildcards.fold}"
 
 
 rule loss_comparison:
     input:
-        trained(PLAN.trainings),
+        trained(STUDY.trainings),
     output:
         touch(done("06_loss_comparison")),
     params:
         mark=mark("06_loss_comparison"),
     shell:
-        "{RUN} run 06_loss_comparison --study {STUDY} --threads {threads}"
+        "{RUN} run 06_loss_comparison --study {STUDY.name} --threads {threads}"
 
 
 rule saliency:
     input:
-        trained(training for training in PLAN.trainings if training.loss == "bce"),
+        trained(BCE),
     output:
         touch(done("07_saliency")),
     params:
         mark=mark("07_saliency"),
-    threads: THREADS
+    threads: STUDY.threads
     resources:
         gpu=1,
     shell:
-        "{RUN} run 07_saliency --study {STUDY} --threads {threads}"
+        "{RUN} run 07_saliency --study {STUDY.name} --threads {threads}"
 
 
 rule ensemble_test:
     input:
-        trained(training for training in PLAN.trainings if training.loss == "bce"),
-        trained(PLAN.arming),
+        trained(BCE),
+        trained(ARMING),
     output:
         touch(done("08_ensemble_test")),
     params:
         mark=mark("08_ensemble_test"),
     shell:
-        "{RUN} run 08_ensemble_test --study {STUDY} --threads {threads}"
+        "{RUN} run 08_ensemble_test --study {STUDY.name} --threads {threads}"
 
 
 rule jetson_deploy:
@@ -232,7 +232,7 @@ rule jetson_deploy:
         done("08_ensemble_test"),
         done("07_saliency"),
         done("06_loss_comparison"),
-        trained(PLAN.students),
+        trained(STUDENT),
     output:
         touch(done("09_jetson_deploy")),
     params:
@@ -241,4 +241,4 @@ rule jetson_deploy:
     resources:
         gpu=1,
     shell:
-        "{RUN} run 09_jetson_deploy --study {STUDY} --threads {threads}"
+        "{RUN} run 09_jetson_deploy --study {STUDY.name} --threads {threads}"

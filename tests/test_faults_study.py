@@ -24,7 +24,7 @@ from clipassistnet.runs import RunError
 from clipassistnet.runs.execute import execute
 from faults import Fault
 from test_runs import GOOD, project, write_notebook  # noqa: F401 a fixture
-from test_study import ROOT, processes_in
+from test_smoke_study import ROOT, processes_in
 from tiny_training import bright_squares, tiny_settings
 
 pytestmark = pytest.mark.slow

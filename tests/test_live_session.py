@@ -19,7 +19,7 @@ from clipassistnet.live.overlay import Overlay
 from clipassistnet.live.picture_check import PictureCheck
 from clipassistnet.live.session import Picture, Score, Session
 from clipassistnet.live.state import LIMIT, Assistant, State
-from clipassistnet.runs import provenance
+from clipassistnet.runs import notebooks
 from conftest import ROOT
 from tiny_videos import FPS, HEIGHT, WIDTH, index_of, picture
 
@@ -161,8 +161,8 @@ def test_a_fault_of_a_switch_is_on_the_overlay():
 
 
 def test_notebook_09_depends_on_no_screen_sound_or_loop():
-    """A change in those must not make its results stale: see provenance.code."""
-    found = provenance.code(ROOT / "notebooks" / "09_jetson_deploy.ipynb")
+    """A change in those must not make its results stale: see notebooks.code."""
+    found = notebooks.code(ROOT / "notebooks" / "09_jetson_deploy.ipynb")
     live = {name.rpartition(".")[2] for name in found if name.startswith("clipassistnet.live.")}
     assert {"profile", "session", "state", "overlay"} <= live
     assert not live & {"screen", "sound", "loop", "recorder", "source", "threads", "cli"}

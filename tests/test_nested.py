@@ -19,7 +19,8 @@ from sklearn.metrics import roc_auc_score
 from clipassistnet.data import annotation, dataset, folds, frame_extraction
 from clipassistnet.data.schema import TABLES
 from clipassistnet.files import BATCH
-from clipassistnet.runs import name_key, parameters, plan, provenance
+from clipassistnet.runs import name_key, notebooks
+from clipassistnet.runs import study as studies
 
 ROOT = Path(__file__).resolve().parents[1]
 STUDY = {
@@ -96,7 +97,7 @@ def project(tmp_path_factory):
     folds.write(table, place / "02_video_folds" / "once" / "folds.csv")
     before = os.getcwd()
     os.chdir(project)
-    for seed, training in enumerate(plan.read_plan("own").trainings):
+    for seed, training in enumerate(studies.read("own").trainings):
         write_training(place / "05_train_fold" / name_key(training._asdict()), training, seed)
     yield project
     os.chdir(before)
@@ -106,14 +107,13 @@ def run_here(notebook: str, project: Path) -> Path:
     """Execute a notebook's cells in this process; returns the folder it wrote to."""
     folder = project / notebook
     folder.mkdir()
-    path = parameters.notebook_path(notebook)
     space = {}
     with pytest.MonkeyPatch.context() as patched:
         patched.setenv(BATCH, str(folder))
-        for source, tags in provenance.notebook_sources(path):
+        for source, tags in notebooks.sources(notebooks.notebook_path(notebook)):
             exec(source, space)
             if "parameters" in tags:
-                space.update(parameters.resolve("own", path, {}))
+                space.update(studies.read("own").resolve(notebook, {}))
     plt.close("all")
     return folder
 

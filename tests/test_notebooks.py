@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from clipassistnet.runs import parameters, provenance
+from clipassistnet.runs import notebooks
+from clipassistnet.runs import study as studies
 
 ROOT = Path(__file__).resolve().parents[1]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
@@ -67,24 +68,25 @@ def test_every_figure_is_explained(path):
 
 @pytest.mark.parametrize("path", STUDIED, ids=lambda path: path.stem)
 def test_a_notebook_starts_and_finishes_its_run(path):
-    source = "\n".join(text for text, _ in provenance.notebook_sources(path))
+    source = "\n".join(text for text, _ in notebooks.sources(path))
     assert f'runs.start("{path.stem}", study' in source
     assert "run.finish(" in source
-    assert parameters.declared(path)["study"] == "smoke"
+    assert notebooks.declared(path)["study"] == "smoke"
 
 
 @pytest.mark.parametrize("path", STUDIES, ids=lambda path: path.stem)
 def test_every_study_fits_the_notebooks(path):
-    parameters.read_study(path.stem)
-    for notebook in STUDIED:
-        assert parameters.resolve(path.stem, notebook, {})["study"] == path.stem
+    study = studies.read(path.stem)
+    study.check()
+    for name in [notebook.stem for notebook in STUDIED]:
+        assert study.resolve(name, {})["study"] == path.stem
 
 
 def test_shared_parameters_have_one_default():
     """A parameter that two notebooks declare means the same in both."""
     defaults: dict[str, dict[str, object]] = {}
     for path in STUDIED:
-        for name, value in parameters.declared(path).items():
+        for name, value in notebooks.declared(path).items():
             defaults.setdefault(name, {})[path.stem] = value
     for name, by_notebook in defaults.items():
         assert len({json.dumps(value) for value in by_notebook.values()}) == 1, (name, by_notebook)

@@ -1,5 +1,6 @@
 """One run: its parameters, its fingerprint, what ends it, and what is left then."""
 
+import errno
 import json
 import os
 import signal
@@ -12,8 +13,8 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from clipassistnet import runs
-from clipassistnet.runs import RunError, parameters, provenance
+from clipassistnet import files, runs
+from clipassistnet.runs import RunError, notebooks, study
 from clipassistnet.runs.execute import execute, is_current
 
 
@@ -192,38 +193,38 @@ def test_wrong_parameters_stop_before_anything_starts(project, given, message):
 def test_a_study_file_is_checked_whole_with_lines(project):
     write_notebook(project / "notebooks" / "01_tiny.ipynb", *GOOD)
     (project / "notebooks" / "studies" / "bad.yaml").write_text(
-        "descripton: x\nparameters:\n  steps: 1e-4\nnotebooks:\n  01_tinny: {}\n"
-        "  01_tiny:\n    stepps: 2\n"
+        "descripton: x\nthreads: many\nparameters:\n  steps: 1e-4\n  stepps: 2\nsimulate: 3\n"
     )
     with pytest.raises(RunError) as caught:
-        parameters.read_study("bad")
+        study.read("bad")
     text = str(caught.value)
-    assert "bad.yaml:1: unknown section 'descripton'" in text
-    assert "bad.yaml:3: any notebook: steps = '1e-4' is str, expected int" in text
-    assert "bad.yaml:5: unknown notebook '01_tinny' (did you mean '01_tiny'?)" in text
-    assert "bad.yaml:7: 01_tiny has no parameter 'stepps'" in text
+    assert "bad.yaml:1: unknown section 'descripton'; expected one of description, sim" in text
+    assert "bad.yaml:2: threads 'many': expected a number from 1" in text
+    assert "bad.yaml:4: any notebook: steps = '1e-4' is str, expected int" in text
+    assert "bad.yaml:5: any notebook has no parameter 'stepps' (did you mean 'steps'?)" in text
+    assert "bad.yaml:6: simulate: expected a mapping" in text
 
 
 def test_unknown_study_and_notebook_are_named(project):
     write_notebook(project / "notebooks" / "01_tiny.ipynb", *GOOD)
     with pytest.raises(RunError, match=r"no study 'tin' \(did you mean 'tiny'\?\)"):
-        parameters.read_study("tin")
+        study.read("tin")
     with pytest.raises(RunError, match="no notebook '02_tiny'"):
-        parameters.notebook_path("02_tiny")
+        notebooks.notebook_path("02_tiny")
 
 
 def test_the_parameters_cell_holds_literals_only(project):
     path = project / "notebooks" / "01_tiny.ipynb"
     write_notebook(path, defaults="import os\nsteps = 2")
     with pytest.raises(RunError, match="'import os': expected name = literal"):
-        parameters.declared(path)
+        notebooks.declared(path)
 
 
 def test_given_parameters_are_typed(project):
     path = project / "notebooks" / "01_tiny.ipynb"
     write_notebook(path, defaults='study = "tiny"\nheld_out = "test"')
     given = ["loss=bce", "fold=0", "rate=1e-3", "all=true", "held_out=0"]
-    assert parameters.parse_given(given, path) == {
+    assert notebooks.parse_given(given, path) == {
         "loss": "bce",
         "fold": 0,
         "rate": 1e-3,
@@ -231,28 +232,22 @@ def test_given_parameters_are_typed(project):
         "held_out": "0",  # declared as text
     }
     with pytest.raises(RunError, match="expected name=value"):
-        parameters.parse_given(["fold"], path)
+        notebooks.parse_given(["fold"], path)
 
 
 def test_a_run_depends_on_what_its_notebook_imports_and_on_nothing_else(project):
     path = project / "notebooks" / "01_tiny.ipynb"
     write_notebook(path, "from clipassistnet.model import losses")
-    modules = provenance.code(path)
+    modules = notebooks.code(path)
     assert "clipassistnet.model.losses" in modules
     assert "clipassistnet.evaluation.plots" not in modules
     assert "clipassistnet.runs.execute" not in modules
 
 
 def test_every_training_is_spared_by_a_change_in_the_plots():
-    trained = provenance.code(Path(runs.root()) / "notebooks" / "05_train_fold.ipynb")
+    trained = notebooks.code(Path(runs.root()) / "notebooks" / "05_train_fold.ipynb")
     assert "clipassistnet.training" in trained
     assert "clipassistnet.evaluation.plots" not in trained
-
-
-def test_comments_and_docstrings_do_not_count_as_code():
-    a = 'def f(x):\n    """Doc."""\n    return x  # why\n'
-    assert provenance.code_digest(a) == provenance.code_digest("def f(x):\n    return x\n")
-    assert provenance.code_digest(a) != provenance.code_digest("def f(x):\n    return -x\n")
 
 
 def test_a_missing_input_names_the_command_that_makes_it(project):
@@ -329,6 +324,16 @@ def test_a_gpu_is_held_by_one_run_at_a_time(monkeypatch, tmp_path):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "7")
     with process.one_gpu() as scheduled:
         assert scheduled is None
+
+
+def test_a_folder_without_locks_is_not_said_to_be_in_use(project, monkeypatch):
+    def no_locks(path):
+        raise files.LockError(errno.ENOTSUP, "no lock can be taken here", str(path))
+
+    monkeypatch.setattr(files, "lock", no_locks)
+    write_notebook(project / "notebooks" / "01_tiny.ipynb", *GOOD)
+    with pytest.raises(files.LockError, match="no lock can be taken here"):
+        execute("tiny", "01_tiny", {})
 
 
 def test_a_half_written_run_is_no_result(project):

@@ -1,247 +1,168 @@
-"""The smoke study, all nine notebooks, through the very command that people use; killed once."""
+"""What a study's file makes of it: recipes, trainings, needs of other studies, its data."""
 
-import json
-import os
 import shutil
-import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
-import nbformat
-import pandas as pd
 import pytest
-import torch
 import yaml
-from safetensors.torch import load_file
-from sklearn.metrics import roc_auc_score
+
+from clipassistnet.runs import RunError, data_folder, provenance
+from clipassistnet.runs import study as studies
+from clipassistnet.runs.study_data import keep_data
 
 ROOT = Path(__file__).resolve().parents[1]
-COMMAND = [sys.executable, "-m", "clipassistnet", "study", "smoke", "--cores", "2"]
+RATES = {"bce": 1e-3, "forward_corrected": 1e-3}
+NESTED = {
+    "folds_count": 4,
+    "inner_folds": 2,
+    "learning_rates": RATES,
+    "transition_from": "training",
+}
+TRAIN = "05_train_fold"
 
 
-def processes_in(folder: Path) -> dict[int, str]:
-    """Command lines of the living processes that work in a folder."""
-    found = {}
-    for place in Path("/proc").glob("[0-9]*"):
-        try:
-            if Path(os.readlink(place / "cwd")).is_relative_to(folder):
-                command = (place / "cmdline").read_bytes().replace(b"\0", b" ").decode()
-                if command:  # a zombie has none
-                    found[int(place.name)] = command
-        except OSError:
-            continue
-    return found
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    """The project's notebooks, and a study `own` to be written by `study`."""
+    shutil.copytree(ROOT / "notebooks", tmp_path / "notebooks")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
 
 
-def finished(project: Path) -> dict[str, int]:
-    """{run: time of its run.json}."""
-    place = project / "papermill_runs" / "smoke"
-    return {
-        str(path.parent.relative_to(place)): path.stat().st_mtime_ns
-        for path in place.glob("0?_*/*/run.json")
-        if not path.parent.name.startswith(".")
-    }
+def write_study(project: Path, name: str = "own", **sections) -> str:
+    (project / "notebooks" / "studies" / f"{name}.yaml").write_text(yaml.safe_dump(sections))
+    return name
 
 
-def run_study(project: Path) -> subprocess.CompletedProcess:
-    return subprocess.run(COMMAND, cwd=project, capture_output=True, text=True)
+def resolved(name: str, **given):
+    return studies.read(name).resolve(TRAIN, given)
 
 
-@pytest.fixture(scope="module")
-def project(tmp_path_factory):
-    """A copy of the project in which the smoke study was killed half-way and then completed."""
-    project = tmp_path_factory.mktemp("project").resolve()
-    shutil.copy(ROOT / "Snakefile", project)
-    shutil.copytree(ROOT / "notebooks", project / "notebooks")
-    first = subprocess.Popen(
-        COMMAND, cwd=project, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+def test_a_recipe_changes_its_own_parameters_and_no_others(project):
+    name = write_study(
+        project,
+        parameters={"epochs": 4, "image_size": 32},
+        recipes={"long": {"epochs": 9}},
     )
-    end = time.monotonic() + 300
-    while not any(run.startswith("05_train_fold") for run in finished(project)):
-        assert first.poll() is None, "the study ended before its first training"
-        assert time.monotonic() < end, "no training was finished in five minutes"
-        time.sleep(0.05)
-    before = finished(project)
-    [snakemake] = [pid for pid, text in processes_in(project).items() if "-m snakemake" in text]
-    os.kill(snakemake, signal.SIGKILL)
-    assert first.wait(timeout=30) != 0
-    end = time.monotonic() + 20
-    while left := processes_in(project):
-        assert time.monotonic() < end, f"still running after kill -9: {left}"
-        time.sleep(0.1)
-    second = run_study(project)
-    assert second.returncode == 0, second.stderr
-    after = finished(project)
-    assert {run: after[run] for run in before} == before, "a finished run was run again"
-    (project / "output").write_text(second.stdout)
-    (project / "progress").write_text(second.stderr)
-    return project
+    plain, long = resolved(name), resolved(name, recipe="long")
+    assert (plain["epochs"], long["epochs"]) == (4, 9)
+    # From weak to strong: study, recipe, by hand.
+    assert long["image_size"] == plain["image_size"] == 32
+    assert resolved(name, recipe="long", epochs=2)["epochs"] == 2
+    changed = {key for key in plain if plain[key] != long[key]}
+    assert changed == {"recipe", "epochs"}
 
 
-def test_every_notebook_ran_without_an_error_or_a_warning(project):
-    notebooks = list((project / "papermill_runs" / "smoke").glob("0?_*/*/notebook.ipynb"))
-    names = {path.parent.parent.name for path in notebooks}
-    assert names == {path.stem for path in (ROOT / "notebooks").glob("0[1-9]_*.ipynb")}
-    assert len(notebooks) == 7 + 2 + 2 * 2 + 2  # the last are the student and the network that arms
-    for path in notebooks:
-        notebook = nbformat.read(path, 4)
-        for cell in notebook.cells:
-            for output in cell.get("outputs", []):
-                where = f"{path.parent.parent.name}: {cell.source[:80]}"
-                assert output.output_type != "error", where
-                assert output.get("name") != "stderr", (where, output.get("text"))
-        assert path.stat().st_size < 1_500_000
+def test_notebooks_that_compare_recipes_are_given_their_names(project):
+    name = write_study(project, recipes={"long": {"epochs": 9}})
+    path = "06_loss_comparison"
+    assert studies.read(name).resolve(path, {})["recipes"] == ["paper", "long"]
+    assert studies.read("smoke").resolve(path, {})["recipes"] == ["paper"]
 
 
-def test_tables_are_recomputed_from_the_predictions(project):
-    study = project / "papermill_runs" / "smoke"
-    runs = [
-        study / "05_train_fold" / f"loss=bce,recipe=paper,held_out=test,fold={fold}"
-        for fold in (0, 1)
-    ]
-    tables = [pd.read_parquet(run / "predictions.parquet") for run in runs]
-    table2 = pd.read_csv(study / "06_loss_comparison" / "once" / "table2.csv")
-    [mean] = table2.query("loss == 'bce' and metric == 'auroc'")["mean"]
-    judged = "split == 'validation' and label != 'absent'"
-    validation = [table.query(judged) for table in tables]
-    by_hand = [roc_auc_score(part["label"] == "invisible", part["score"]) for part in validation]
-    assert mean == pytest.approx(sum(by_hand) / 2, abs=1e-4)
-
-    keys = ["video", "frame"]
-    assert not pd.concat(validation).duplicated(keys).any()
-    test = [table.query("split == 'test' and label != 'absent'") for table in tables]
-    merged = test[0].merge(test[1], on=[*keys, "label"], validate="one_to_one")
-    average = (merged["score_x"] + merged["score_y"]) / 2
-    table3 = pd.read_csv(study / "08_ensemble_test" / "once" / "table3.csv")
-    [auroc] = table3.query("model == 'ensemble' and metric == 'auroc'")["estimate"]
-    assert auroc == pytest.approx(roc_auc_score(merged["label"] == "invisible", average), abs=1e-4)
+def test_an_unknown_recipe_is_named(project):
+    name = write_study(project, recipes={"long": {}})
+    with pytest.raises(RunError, match=r"recipe 'lang' \(did you mean 'long'\?\); study own has"):
+        resolved(name, recipe="lang")
 
 
-def test_each_run_tells_where_it_comes_from(project):
-    for path in (project / "papermill_runs" / "smoke").glob("05_train_fold/*/run.json"):
-        record = json.loads(path.read_text())
-        assert {"parameters", "seed", "metrics", "inputs", "code", "versions"} <= set(record)
-        assert record["hardware"]
-        assert record["wall_s"] > 0
-        assert "02_video_folds/once/folds.csv" in record["inputs"]
-        assert "data/annotations.csv" not in record["inputs"]  # it trains on labels.csv
-        assert str(project) not in path.read_text()
+@pytest.mark.parametrize(
+    ("sections", "message"),
+    [
+        ({"recipes": {"Long one": {}}}, r"own.yaml:2: recipe 'Long one': expected small letters"),
+        ({"recipes": {"paper": {"epochs": 3}}}, "recipe 'paper' has the study's own parameters"),
+        ({"recipes": {"long": {"folds_count": 3}}}, "folds_count is the same for all recipes"),
+        ({"recipes": {"long": {"epoch": 3}}}, r"own.yaml:3: .*'epoch' \(did you mean 'epochs'"),
+        ({"recipes": {"long": {"epochs": "3"}}}, "epochs = '3' is str, expected int"),
+        ({"recipes": ["long"]}, "recipes: expected a mapping"),
+        ({"parameters": {"recipes": ["long"]}}, "recipes is a section of its own"),
+    ],
+)
+def test_wrong_recipes_stop_before_anything_starts(project, sections, message):
+    with pytest.raises(RunError, match=message):
+        studies.read(write_study(project, **sections))
 
 
-def test_no_run_depends_on_a_file_that_holds_times(project):
-    """run.json tells when a run ran: who reads it is out of date whenever the run is repeated."""
-    for path in (project / "papermill_runs" / "smoke").glob("0?_*/*/run.json"):
-        inputs = json.loads(path.read_text())["inputs"]
-        assert not [name for name in inputs if name.endswith("run.json")], path
+def test_a_nested_study_lists_every_training_once(project):
+    name = write_study(
+        project,
+        parameters=NESTED,
+        recipes={"long": {"epochs": 9, "image_size": 32, "cropped_from": 128}},
+    )
+    found = studies.read(name)
+    assert len(found.trainings) == len(set(found.trainings)) == 4 * 2 * 3
+    assert found.sizes == [32, 64, 128]
+    assert found.needs == []
+    assert all(training.held_out != str(training.fold) for training in found.trainings)
 
 
-def test_the_end_is_a_summary_beside_the_paper(project):
-    output = (project / "output").read_text()
-    for part in ("Table 2", "Table 3", "SIMULATED", "0.9107", "Frames per second", "figures"):
-        assert part in output
-    assert "09_jetson_deploy" in (project / "progress").read_text()
-    assert "papermill_runs/smoke/report.html" in output
-    report = (project / "papermill_runs" / "smoke" / "report.html").read_text()
-    table3 = pd.read_csv(project / "papermill_runs/smoke/08_ensemble_test/once/table3.csv")
-    [auroc] = table3.query("model == 'ensemble' and metric == 'auroc'")["estimate"]
-    assert f">{auroc:.4g}<" in report
-    assert report.count('<h2 id="n0') == 9
+def test_a_network_for_arming_is_trained_where_the_study_wants_one(project):
+    assert studies.read(write_study(project)).arming is None
+    wanted = studies.read(write_study(project, parameters={**NESTED, "arming": True}))
+    assert wanted.arming == ("presence", "paper", "0", 1)
 
 
-def test_again_there_is_nothing_to_do(project):
-    before = finished(project)
-    began = time.monotonic()
-    assert run_study(project).returncode == 0
-    assert finished(project) == before
-    assert time.monotonic() - began < 60
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"arming": True, "cropped_from": 128}, "own.yaml: arming: the network sees whole frames"),
+        ({"inner_folds": 3}, "own.yaml: inner_folds 3 of 4 folds: expected 0"),
+        ({"learning_rates": {"bce": 1e-3}}, "recipe paper: no learning_rates for forward_corr"),
+        ({"transition_from": "test"}, "transition_from test: the label noise would be that of"),
+    ],
+)
+def test_a_nested_study_takes_nothing_from_who_is_judged(project, changed, message):
+    with pytest.raises(RunError, match=message):
+        studies.read(write_study(project, parameters={**NESTED, **changed})).check()
 
 
-def test_a_changed_parameter_reruns_only_what_depends_on_it(project):
-    before = finished(project)
-    path = project / "notebooks" / "studies" / "smoke.yaml"
-    study = yaml.safe_load(path.read_text())
-    study["notebooks"] = {"08_ensemble_test": {"resamples": 100}}
-    path.write_text(yaml.safe_dump(study))
-    result = run_study(project)
-    assert result.returncode == 0, result.stderr
-    after = finished(project)
-    rerun = {run for run in before if after[run] != before[run]}
-    assert rerun == {"08_ensemble_test/once"}  # 09 reads its thresholds, which are the same
+def test_weights_of_another_study_are_a_need(project):
+    key = "loss=bce,recipe=paper,held_out=test,fold=1"
+    weights = f"papermill_runs/smoke/{TRAIN}/{key}/model.safetensors"
+    name = write_study(project, recipes={"simulated_first": {"weights": weights}})
+    assert studies.read(name).needs == [("smoke", TRAIN, key)]
 
 
-def test_a_study_without_its_data_says_what_it_needs(project):
-    command = [*COMMAND[:4], "paper"]
-    result = subprocess.run(command, cwd=project, capture_output=True, text=True)
-    assert result.returncode == 1
-    assert "study 'paper' needs data: make study STUDY=paper DATA=" in result.stderr
+@pytest.mark.parametrize(
+    ("weights", "message"),
+    [
+        (f"smoke/{TRAIN}/loss=bce,fold=1/model.safetensors", "'smoke' has no training loss=bce,f"),
+        ("smoke/model.safetensors", "expected papermill_runs/<another study>/05_train_fold/<run>"),
+        (f"nothing/{TRAIN}/x/model.safetensors", "no study 'nothing'"),
+    ],
+)
+def test_a_need_that_no_study_meets_is_refused(project, weights, message):
+    recipes = {"simulated_first": {"weights": f"papermill_runs/{weights}"}}
+    with pytest.raises(RunError, match=message):
+        studies.read(write_study(project, recipes=recipes)).check()
 
 
-def test_the_users_own_videos_go_the_same_way(project):
-    study = yaml.safe_load((project / "notebooks" / "studies" / "smoke.yaml").read_text())
-    del study["simulate"]
-    (project / "notebooks" / "studies" / "own.yaml").write_text(yaml.safe_dump(study))
-    data = project / "papermill_runs" / "smoke" / "data"
-    command = [*COMMAND[:4], "own", "--data", str(data), "video_folds"]
-    result = subprocess.run(command, cwd=project, capture_output=True, text=True)
-    assert result.returncode == 0, result.stderr
-    place = project / "papermill_runs" / "own"
-    made = (place / "02_video_folds" / "once" / "folds.csv").read_text()
-    assert made == (place.parent / "smoke" / "02_video_folds" / "once" / "folds.csv").read_text()
-    # They are simulated all the same, and every table says so.
-    assert "SIMULATED" in (place / "01_annotation_agreement/once/agreement.csv").read_text()
+def test_other_weights_make_a_training_out_of_date(project):
+    for name in "ab":
+        (project / name).write_text(name)
+    assert (
+        provenance.weights_digest({"weights": "a"})
+        != provenance.weights_digest({"weights": "b"})
+        != ""
+    )
+    assert provenance.weights_digest({"weights": "imagenet"}) == ""
+    assert provenance.weights_digest({}) == ""
 
 
-@pytest.mark.slow
-def test_a_nested_study_with_recipes_from_its_videos_to_the_device(project):
-    """All nine notebooks; a recipe starts from a network of the smoke study, another has none."""
-    weights = "papermill_runs/smoke/05_train_fold/loss=bce,recipe=paper,held_out=test,fold=0"
-    weights += "/model.safetensors"
-    study = yaml.safe_load((project / "notebooks" / "studies" / "smoke.yaml").read_text())
-    del study["simulate"]
-    study["parameters"] |= {"folds_count": 3, "inner_folds": 1, "test_share": 0.0}
-    study["parameters"] |= {"losses": ["bce"], "learning_rates": {"bce": 1e-3}}
-    study["recipes"] = {
-        "all_frames": {"protocol": "all"},
-        "simulated_first": {"weights": weights, "image_size": 64},
-        "simulated_only": {"weights": weights, "epochs": 0},
-    }
-    (project / "notebooks" / "studies" / "nested.yaml").write_text(yaml.safe_dump(study))
-    data = project / "nested_data"
-    shutil.copytree(project / "papermill_runs" / "smoke" / "data", data)
-    videos = pd.read_csv(data / "videos.csv").assign(split="")
-    videos.to_csv(data / "videos.csv", index=False)
-    command = [*COMMAND[:4], "nested", "--data", str(data)]
-    result = subprocess.run(command, cwd=project, capture_output=True, text=True)
-    assert result.returncode == 0, result.stderr
-    assert "first, from the study smoke: 05_train_fold" in result.stdout
-    place = project / "papermill_runs" / "nested"
-    runs = list(place.glob("05_train_fold/*/run.json"))
-    assert len(runs) == 3 * 4 + 2  # the last are the student and the network that arms
-    only = [load_file(p) for p in place.glob("05_train_fold/*simulated_only*/model.safetensors")]
-    for network in only[1:]:  # one network, never trained here
-        assert all(torch.equal(network[name], tensor) for name, tensor in only[0].items())
-    recipes = pd.read_csv(place / "06_loss_comparison" / "once" / "recipes.csv")
-    assert recipes["recipe"].nunique() == 4
-    before = {path: path.stat().st_mtime_ns for path in place.glob("0?_*/*/run.json")}
-    assert subprocess.run(command, cwd=project, capture_output=True).returncode == 0
-    assert {path: path.stat().st_mtime_ns for path in before} == before
+def test_a_public_set_as_unpacked_is_imported(project, shared, capsys):
+    name = write_study(project)
+    keep_data(studies.read(name), str(shared / "data" / "m2cai16-tool-locations"))
+    folder = data_folder(name)
+    assert folder == project / "papermill_runs" / "own" / "data"
+    assert "316 frames of 7 videos" in capsys.readouterr().out
+    before = (folder / "annotations.csv").read_bytes()
+    keep_data(studies.read(name), str(shared / "data" / "m2cai16-tool-locations"))  # and again
+    assert (folder / "annotations.csv").read_bytes() == before
 
 
-def test_the_record_is_small_and_names_no_machine(project):
-    command = [*COMMAND[:3], "record", "smoke"]
-    result = subprocess.run(command, cwd=project, capture_output=True, text=True)
-    assert result.returncode == 0, result.stderr
-    record = project / "papermill_runs" / "record" / "smoke"
-    notebooks = list(record.glob("*/*/notebook.ipynb"))
-    assert len(notebooks) == 7 + 2 + 2 * 2 + 2  # the last are the student and the network that arms
-    for path in notebooks:
-        assert path.stat().st_size <= 200_000
-        assert str(project) not in path.read_text()
-    assert (project / "figures" / "smoke" / "07_guided_gradcam.png").exists()
-    videos = project / "papermill_runs" / "smoke" / "data" / "videos.csv"
-    videos.write_text(videos.read_text().replace(",simulated,", ",a hospital,", 1))
-    refused = subprocess.run(command, cwd=project, capture_output=True, text=True)
-    assert refused.returncode == 1
-    assert "neither simulated nor under a Creative Commons licence" in refused.stderr
+def test_a_folder_of_something_else_is_refused(project):
+    (project / "pictures").mkdir()
+    with pytest.raises(RunError, match=r"(?s)DATA=pictures: expected.*clipassistnet import"):
+        keep_data(studies.read(write_study(project)), "pictures")
+    with pytest.raises(RunError, match="study 'smoke' simulates its data"):
+        keep_data(studies.read("smoke"), "pictures")

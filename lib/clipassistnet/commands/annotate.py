@@ -13,8 +13,7 @@ import sys
 from pathlib import Path
 
 from clipassistnet.commands.parsing import command_parser
-from clipassistnet.runs.parameters import notebook_path
-from clipassistnet.runs.run import root, runs_folder
+from clipassistnet.runs.folders import root, runs_folder
 
 
 def main(arguments: list[str]) -> int:
@@ -75,7 +74,7 @@ def _notebook(given: dict, annotator: str) -> Path:
     import nbformat
     from papermill.parameterize import parameterize_notebook
 
-    notebook = nbformat.read(notebook_path("00_annotate"), 4)
+    notebook = nbformat.read(root() / "notebooks" / "00_annotate.ipynb", 4)
     copy = runs_folder() / "lab" / "00_annotate" / f"{annotator}.ipynb"
     copy.parent.mkdir(parents=True, exist_ok=True)
     nbformat.write(parameterize_notebook(notebook, given), copy)
@@ -86,4 +85,6 @@ def _open_lab(notebook: Path, no_browser: bool) -> int:
     place = notebook.resolve().relative_to(root()).as_posix()
     command = [sys.executable, "-m", "jupyterlab", f"--ServerApp.root_dir={root()}"]
     command += [f"--LabApp.default_url=/lab/tree/{place}"]
-    return subprocess.call(command + ["--no-browser"] * no_browser)
+    if no_browser:
+        command.append("--no-browser")
+    return subprocess.call(command)

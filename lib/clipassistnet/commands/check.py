@@ -10,7 +10,7 @@ from pathlib import Path
 from clipassistnet.commands.parsing import command_parser
 from clipassistnet.data import dataset
 from clipassistnet.data.dataset import Dataset
-from clipassistnet.runs.run import data_folder
+from clipassistnet.runs.folders import data_folder
 
 
 def main(arguments: list[str]) -> int:

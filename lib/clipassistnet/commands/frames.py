@@ -9,8 +9,8 @@ import os
 
 from clipassistnet.commands.parsing import command_parser
 from clipassistnet.data import dataset, frame_extraction
-from clipassistnet.runs.plan import read_plan
-from clipassistnet.runs.run import data_folder, frames_folder
+from clipassistnet.runs import study as studies
+from clipassistnet.runs.folders import data_folder, frames_folder
 
 
 def main(arguments: list[str]) -> int:
@@ -28,7 +28,7 @@ def main(arguments: list[str]) -> int:
     if options.study and not any(by_hand):
         data = dataset.read(data_folder(options.study))
         caches = {
-            size: frames_folder(options.study, size) for size in read_plan(options.study).sizes
+            size: frames_folder(options.study, size) for size in studies.read(options.study).sizes
         }
     elif all(by_hand) and not options.study:
         data, caches = dataset.read(options.dataset), {options.size: options.out}

@@ -11,7 +11,7 @@ import sys
 
 from clipassistnet.commands.parsing import command_parser
 from clipassistnet.runs.execute import execute
-from clipassistnet.runs.parameters import notebook_path, parse_given
+from clipassistnet.runs.notebooks import notebook_path, parse_given
 
 
 def main(arguments: list[str]) -> int:

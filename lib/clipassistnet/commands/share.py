@@ -24,7 +24,7 @@ from pathlib import Path
 from clipassistnet.commands.parsing import command_parser
 from clipassistnet.publish.sharing import ShareError, SurvivedError, share
 from clipassistnet.publish.terms import machines_terms, read_terms, studys_terms, users_terms
-from clipassistnet.runs.run import RunError, data_folder, is_simulated, runs_folder
+from clipassistnet.runs.folders import RunError, data_folder, is_simulated, runs_folder
 
 
 def main(arguments: list[str]) -> int:

@@ -10,8 +10,9 @@ from dataclasses import fields
 from typing import Any
 
 from clipassistnet.commands.parsing import command_parser
-from clipassistnet.runs.parameters import read_study
-from clipassistnet.runs.run import RunError, runs_folder
+from clipassistnet.runs import study as studies
+from clipassistnet.runs.folders import RunError, runs_folder
+from clipassistnet.runs.study_file import parameter_problem
 from clipassistnet.simulate import Spec, simulate
 
 
@@ -44,8 +45,17 @@ def main(arguments: list[str]) -> int:
     return 0
 
 
-def _of_study(study: str) -> dict[str, Any]:
-    settings = read_study(study)
-    if "simulate" not in settings:
-        raise RunError(f"study {study!r} simulates no videos: {study}.yaml has no section simulate")
-    return settings["simulate"]
+def _of_study(name: str) -> dict[str, Any]:
+    """The section `simulate` of a study's file, checked against what can be simulated."""
+    settings = studies.read(name).simulation
+    if settings is None:
+        raise RunError(f"study {name!r} simulates no videos: {name}.yaml has no section simulate")
+    defaults = {field.name: field.default for field in fields(Spec)}
+    problems = [
+        problem
+        for key, value in settings.items()
+        if (problem := parameter_problem(f"{name}.yaml: simulate", defaults, key, value))
+    ]
+    if problems:
+        raise RunError("\n".join(problems))
+    return settings

@@ -10,7 +10,7 @@ from __future__ import annotations
 from clipassistnet.commands.parsing import add_study, command_parser
 from clipassistnet.commands.summary import summary
 from clipassistnet.runs import batch
-from clipassistnet.runs.run import runs_folder
+from clipassistnet.runs.folders import runs_folder
 
 
 def main(arguments: list[str]) -> int:

@@ -7,7 +7,7 @@ import os
 import pandas as pd
 
 from clipassistnet.commands.parsing import add_study, command_parser
-from clipassistnet.runs.run import ONCE, is_simulated, runs_folder
+from clipassistnet.runs.folders import ONCE, is_simulated, runs_folder
 
 TABLES = (
     ("06_loss_comparison", "table2", "Table 2: the losses, over folds"),

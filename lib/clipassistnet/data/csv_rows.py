@@ -5,6 +5,9 @@ from pathlib import Path
 
 
 def read(path: Path) -> list[dict[str, str]]:
-    """A dict for each row, by the names of the header; UTF-8, with or without a byte order mark."""
+    """A dict for each row, by the names of the header; UTF-8, with or without a byte order mark.
+
+    Blank rows, which spreadsheets add, are left out.
+    """
     with open(path, newline="", encoding="utf-8-sig") as file:
-        return list(csv.DictReader(file))
+        return [row for row in csv.DictReader(file) if any(row.values())]

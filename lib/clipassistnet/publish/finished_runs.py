@@ -9,7 +9,7 @@ import nbformat
 from nbformat import NotebookNode
 
 from clipassistnet.data import csv_rows
-from clipassistnet.runs.run import ONCE
+from clipassistnet.runs.folders import ONCE
 
 Rows = list[dict[str, str]]
 

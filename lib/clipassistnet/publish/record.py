@@ -13,11 +13,18 @@ from nbformat import NotebookNode
 from PIL import Image
 
 from clipassistnet import files
-from clipassistnet.data import csv_rows
 from clipassistnet.publish.copying import Copier
 from clipassistnet.publish.finished_runs import FinishedRun, collect
 from clipassistnet.publish.notebook_pictures import SHAREABLE, figures_of
-from clipassistnet.runs.run import ONCE, RunError, data_folder, is_simulated, root, runs_folder
+from clipassistnet.runs.folders import (
+    ONCE,
+    RunError,
+    data_folder,
+    is_simulated,
+    root,
+    runs_folder,
+    video_rows,
+)
 
 NOTEBOOK_LIMIT = 200_000  # bytes
 RECORD_LIMIT = 8_000_000
@@ -93,8 +100,7 @@ def _figures(run: FinishedRun, simulated: bool) -> dict[Path, bytes]:
 
 
 def _is_published(study: str) -> bool:
-    videos = csv_rows.read(data_folder(study) / "videos.csv")
-    return all((row.get("licence") or "").startswith("CC") for row in videos)
+    return all((row.get("licence") or "").startswith("CC") for row in video_rows(study))
 
 
 def _shareable_figures(notebook: NotebookNode) -> set[str]:

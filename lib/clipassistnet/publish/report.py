@@ -9,7 +9,7 @@ from clipassistnet.publish.copying import Copier
 from clipassistnet.publish.finished_runs import collect
 from clipassistnet.publish.model_card import card
 from clipassistnet.publish.page_templates import render
-from clipassistnet.runs.run import RunError, data_folder, is_simulated, runs_folder
+from clipassistnet.runs.folders import RunError, data_folder, is_simulated, runs_folder
 
 
 def write(study: str) -> Path:

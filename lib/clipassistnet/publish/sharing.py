@@ -14,7 +14,7 @@ from clipassistnet.publish.copying import Copier
 from clipassistnet.publish.finished_runs import read_notebook
 from clipassistnet.publish.page_templates import render
 from clipassistnet.publish.redaction import REMOVED, Redactor, Term
-from clipassistnet.runs.run import ONCE
+from clipassistnet.runs.folders import ONCE
 
 PNG_CHUNKS = {b"IHDR", b"PLTE", b"IDAT", b"IEND"}
 

@@ -1,11 +1,11 @@
 """Runs of notebooks: what a notebook sees of its run; how runs and studies are executed.
 
-Every notebook imports this, so that only `run` is offered here: a change in it reruns everything.
+Every notebook imports this, so that only `run` and `folders` are offered here: a change in them
+reruns everything.
 """
 
-from clipassistnet.runs.run import (
+from clipassistnet.runs.folders import (
     ONCE,
-    Run,
     RunError,
     data_folder,
     frames_folder,
@@ -13,8 +13,8 @@ from clipassistnet.runs.run import (
     name_key,
     root,
     runs_folder,
-    start,
 )
+from clipassistnet.runs.run import Run, start
 
 __all__ = [
     "ONCE",

@@ -4,10 +4,10 @@ import os
 import subprocess
 import sys
 
-from clipassistnet.runs.plan import read_plan
-from clipassistnet.runs.process import die_with_parent, try_lock
+from clipassistnet.runs import study as studies
+from clipassistnet.runs.folders import root, runs_folder
+from clipassistnet.runs.process import die_with_parent, only_one
 from clipassistnet.runs.provenance import gpus
-from clipassistnet.runs.run import RunError, root, runs_folder
 from clipassistnet.runs.study_data import keep_data
 
 
@@ -25,17 +25,15 @@ def run(study: str, data: str | None, cores: int | None, extra: list[str]) -> in
     Raises:
         RunError: a wrong study file, missing data, or the study is running already.
     """
-    folder = runs_folder() / study
-    keep_data(study, data)
-    for other, notebook, key in read_plan(study).needs:
+    wanted = studies.read(study)
+    keep_data(wanted, data)
+    wanted.check()
+    for other, notebook, key in wanted.needs:
         print(f"first, from the study {other}: {notebook} {key}", flush=True)
         target = runs_folder() / other / notebook / key / ".done"
         if status := run(other, None, cores, [*extra, str(target)]):
             return status
-    lock = try_lock(folder / ".lock")
-    if lock is None:
-        raise RunError(f"study {study!r} is running already (its lock: {folder / '.lock'})")
-    with lock:
+    with only_one(runs_folder() / study / ".lock", f"study {study!r}"):
         return _snakemake(study, cores or len(os.sched_getaffinity(0)), extra)
 
 

@@ -17,16 +17,11 @@ from typing import Any
 
 from clipassistnet import files
 from clipassistnet.files import BATCH
-from clipassistnet.runs.parameters import notebook_path, resolve
-from clipassistnet.runs.process import one_gpu, try_lock
-from clipassistnet.runs.provenance import code, environment, fingerprint
-from clipassistnet.runs.run import (
-    RunError,
-    data_folder,
-    name_key,
-    root,
-    runs_folder,
-)
+from clipassistnet.runs import notebooks
+from clipassistnet.runs import study as studies
+from clipassistnet.runs.folders import RunError, data_folder, root, run_folder, runs_folder
+from clipassistnet.runs.process import one_gpu, only_one
+from clipassistnet.runs.provenance import environment, fingerprint
 
 # glibc hands the large buffers of each convolution back to the system and fetches them anew: on a
 # CPU, keeping them makes a training step 10 % and a prediction up to twice as fast.
@@ -51,30 +46,28 @@ def execute(study: str, notebook: str, given: dict[str, Any], threads: int | Non
     Raises:
         RunError: unknown or mistyped parameters, a failed notebook, or the run is already going.
     """
-    source = notebook_path(notebook)
-    parameters = resolve(study, source, given)
-    used_code = code(source)
+    source = notebooks.notebook_path(notebook)
+    parameters = studies.read(study).resolve(source.stem, given)
+    used_code = notebooks.code(source)
     mark = fingerprint(parameters, used_code)
-    folder = runs_folder() / study / source.stem / name_key(given)
+    folder = run_folder(study, source.stem, given)
     partial = folder.with_name(f".{folder.name}.partial")
-    lock = try_lock(folder.with_name(f".{folder.name}.lock"))
-    if lock is None:
-        raise RunError(f"{source.stem} {folder.name} of study {study!r} is running already")
-    with lock:
+    what = f"{source.stem} {folder.name} of study {study!r}"
+    with only_one(folder.with_name(f".{folder.name}.lock"), what):
         if not is_current(partial, study, mark):  # it may have been killed just before its renaming
             if is_current(folder, study, mark):
                 return folder
             _prepare(partial, mark)
-            with _told_where_it_stopped(source.stem, folder.name, partial):
+            with _naming_where_it_stopped(source.stem, folder.name, partial):
                 _execute(source, partial, parameters, threads, mark, used_code)
-        _replace(folder, partial)
+        files.replace_folder(folder, partial)
     return folder
 
 
 def is_current(folder: Path, study: str, mark: str) -> bool:
     """Whether a folder holds a complete run with this fingerprint and with unchanged inputs."""
     try:
-        record = json.loads((folder / "run.json").read_text())
+        record = json.loads((folder / "run.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return False
     if record["fingerprint"] != mark:
@@ -119,7 +112,7 @@ def _execute(
         target = partial / "notebook.ipynb"
         execute_notebook(str(source), str(target), parameters, str(root()))
     try:
-        result = json.loads((partial / "result.json").read_text())
+        result = json.loads((partial / "result.json").read_text(encoding="utf-8"))
     except OSError as error:
         raise RunError("the notebook ended without run.finish()") from error
     record = {
@@ -135,8 +128,7 @@ def _execute(
     }
     (partial / "result.json").unlink()
     (partial / "started").unlink()
-    (partial / "run.json.new").write_text(json.dumps(record, indent=1))
-    (partial / "run.json.new").replace(partial / "run.json")
+    files.write(partial / "run.json", json.dumps(record, indent=1))
 
 
 @contextlib.contextmanager
@@ -159,7 +151,7 @@ def _environment(folder: Path, threads: int | None, gpu: str | None) -> Iterator
 
 
 @contextlib.contextmanager
-def _told_where_it_stopped(notebook: str, key: str, partial: Path) -> Iterator[None]:
+def _naming_where_it_stopped(notebook: str, key: str, partial: Path) -> Iterator[None]:
     """Turn whatever ended a run into one error that says what, and where the notebook lies."""
     try:
         yield
@@ -170,12 +162,3 @@ def _told_where_it_stopped(notebook: str, key: str, partial: Path) -> Iterator[N
             f"{notebook} {key} failed: {reason}\n"
             f"What ran so far: {os.path.relpath(partial / 'notebook.ipynb')}"
         ) from error
-
-
-def _replace(folder: Path, partial: Path) -> None:
-    old = folder.with_name(f".{folder.name}.old")
-    shutil.rmtree(old, ignore_errors=True)
-    if folder.exists():
-        folder.rename(old)
-    partial.rename(folder)
-    shutil.rmtree(old, ignore_errors=True)

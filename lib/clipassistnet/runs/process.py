@@ -1,8 +1,8 @@
-"""Processes that end with their parent, locks that end with their process, one GPU a run."""
+"""Processes that end with their parent, a run or study that works once at a time, one GPU a run."""
 
 import contextlib
 import ctypes
-import fcntl
+import errno
 import os
 import signal
 import sys
@@ -10,8 +10,9 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO
 
+from clipassistnet import files
+from clipassistnet.runs.folders import RunError
 from clipassistnet.runs.provenance import gpus
 
 PR_SET_PDEATHSIG = 1
@@ -31,33 +32,46 @@ def die_with_parent() -> None:
         os.kill(os.getpid(), signal.SIGKILL)
 
 
-def try_lock(path: Path) -> IO[str] | None:
-    """Take an OS lock on a file, which ends with this process; None where another holds it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    file = open(path, "a")  # noqa: SIM115 the lock lives as long as the open file
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        file.close()
-        return None
-    return file
+@contextlib.contextmanager
+def only_one(path: Path, what: str) -> Iterator[None]:
+    """Hold a lock file while a run or study works.
+
+    Raises:
+        RunError: another process holds it: `what` is running already.
+        LockError: no lock can be taken in this folder; the message says why.
+    """
+    with contextlib.ExitStack() as held:
+        if not _take(held, path):
+            raise RunError(f"{what} is running already (its lock: {path})")
+        yield
 
 
 @contextlib.contextmanager
 def one_gpu(poll_seconds: float = 1.0) -> Iterator[str | None]:
-    """Hold one free GPU: yields what CUDA_VISIBLE_DEVICES shall be, None where nothing is to set.
+    """Hold one free GPU: yields the value for CUDA_VISIBLE_DEVICES, None where it is left alone.
 
     A scheduler that already chose the devices (Slurm sets the variable) is left alone.
     """
     count = 0 if "CUDA_VISIBLE_DEVICES" in os.environ else len(gpus())
-    if not count:
-        yield None
-        return
+    with contextlib.ExitStack() as held:
+        yield _free_gpu(held, count, poll_seconds) if count else None
+
+
+def _free_gpu(held: contextlib.ExitStack, count: int, poll_seconds: float) -> str:
     while True:
         for index in range(count):
-            lock = try_lock(Path(tempfile.gettempdir()) / f"clipassistnet-gpu-{index}.lock")
-            if lock:
-                with lock:
-                    yield str(index)
-                return
+            path = Path(tempfile.gettempdir()) / f"clipassistnet-gpu-{index}.lock"
+            if _take(held, path):
+                return str(index)
         time.sleep(poll_seconds)
+
+
+def _take(held: contextlib.ExitStack, path: Path) -> bool:
+    """Take a lock until `held` closes; False where another process holds it."""
+    try:
+        held.enter_context(files.lock(path))
+    except files.LockError as error:
+        if error.errno != errno.EWOULDBLOCK:
+            raise
+        return False
+    return True

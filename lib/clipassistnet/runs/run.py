@@ -1,71 +1,31 @@
 """What a notebook sees of a run: its folder, its inputs, and a place for what it makes.
 
-Kept small on purpose: every notebook imports it, so a change here reruns everything. What
-executes notebooks (parameters, engine, execute, study, record) is imported by none of them.
+Kept small on purpose: every notebook imports it, so a change here reruns everything. No notebook
+imports what executes notebooks: `study`, `execute`, `batch`.
 """
 
 import json
 import os
-import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
 from clipassistnet import files
-from clipassistnet.data import csv_rows
 from clipassistnet.files import BATCH
+from clipassistnet.runs.agreement import require_agreement
+from clipassistnet.runs.folders import (
+    RunError,
+    data_folder,
+    frames_folder,
+    is_simulated,
+    name_key,
+    root,
+    run_folder,
+    runs_folder,
+)
 
-ONCE = "once"  # folder of a run that has no key
 Key = TypeVar("Key")  # a named tuple
-
-
-class RunError(RuntimeError):
-    """An input of a run is missing, or inputs do not belong together."""
-
-
-def root() -> Path:
-    """Folder of the project: the nearest one above this process that holds notebooks/studies."""
-    here = Path.cwd()
-    for folder in (here, *here.parents):
-        if (folder / "notebooks" / "studies").is_dir():
-            return folder
-    raise RunError(f"{here}: neither this folder nor one above it holds notebooks/studies")
-
-
-def runs_folder() -> Path:
-    """Folder of all runs of the project."""
-    return root() / "papermill_runs"
-
-
-def name_key(key: dict[str, Any]) -> str:
-    """Folder name of a key: `loss=bce,fold=0`, or `once` for a run without one."""
-    return ",".join(f"{name}={value}" for name, value in key.items()) or ONCE
-
-
-def data_folder(study: str) -> Path:
-    """Dataset folder of a study: the user's (kept in study.json), else the simulated one.
-
-    Raises:
-        RunError: the study has neither; the message names the command that makes it.
-    """
-    settings = runs_folder() / study / "study.json"
-    given = json.loads(settings.read_text()).get("data") if settings.exists() else None
-    folder = Path(given) if given else runs_folder() / study / "data"
-    if not (folder / "videos.csv").exists():
-        raise RunError(f"study {study!r} has no data yet; make it with: make study STUDY={study}")
-    return folder
-
-
-def frames_folder(study: str, size: int) -> Path:
-    """Folder of a study's frames, decoded at this size (an edge in pixels)."""
-    return runs_folder() / study / "frames" / str(size)
-
-
-def is_simulated(study: str) -> bool:
-    """Whether all videos of a study are simulated, by the column source of its videos.csv."""
-    videos = csv_rows.read(data_folder(study) / "videos.csv")
-    return {row.get("source") for row in videos} == {"simulated"}
 
 
 @dataclass
@@ -75,7 +35,6 @@ class Run:
     notebook: str
     study: str
     folder: Path
-    batch: bool
     used: dict[str, str] = field(default_factory=dict)  # input -> SHA-256, for provenance
 
     @property
@@ -125,7 +84,7 @@ class Run:
         Raises:
             RunError: that notebook has not run; the message names the command that runs it.
         """
-        folder = runs_folder() / self.study / notebook / name_key(key)
+        folder = run_folder(self.study, notebook, key)
         path = folder / file
         if not path.exists():
             given = "".join(f" -p {name}={value}" for name, value in key.items())
@@ -141,7 +100,7 @@ class Run:
         """Paths of a file over several runs of a notebook, once they are seen to agree.
 
         Args:
-            keys: named tuples, e.g. `crossvalidation.Training`, a field for each part of the key.
+            keys: named tuples, e.g. `cross_validation.Training`, a field for each part of the key.
 
         Raises:
             RunError: a run is missing, or two disagree on data, folds or parameters. What is in the
@@ -151,12 +110,9 @@ class Run:
         for key in keys:
             fields = key._asdict()
             paths[key] = self.input(notebook, file, **fields)
-            record = json.loads((paths[key].parent / "run.json").read_text())
+            record = json.loads((paths[key].parent / "run.json").read_text(encoding="utf-8"))
             recipes.setdefault(fields.get("recipe"), {})[name_key(fields)] = record
-        for records in recipes.values():
-            _require_agreement(notebook, records, set(fields))
-        firsts = dict(next(iter(records.items())) for records in recipes.values())
-        _require_agreement(notebook, firsts, set(fields), recipes=True)
+        require_agreement(notebook, list(recipes.values()), set(fields))
         return paths
 
     def table(self, frame: Any, name: str) -> Any:
@@ -197,43 +153,8 @@ def start(notebook: str, study: str, **key: Any) -> Run:
     given = os.environ.get(BATCH)
     folder = Path(given) if given else runs_folder() / "lab" / notebook / name_key(key)
     folder.mkdir(parents=True, exist_ok=True)
-    return Run(notebook, study, folder, batch=bool(given))
+    return Run(notebook, study, folder)
 
 
 def _is_plain_index(frame: Any) -> bool:
     return frame.index.name is None and frame.index.nlevels == 1 and frame.index.dtype.kind == "i"
-
-
-def _require_agreement(
-    notebook: str, records: dict[str, dict], axes: set[str], recipes: bool = False
-) -> None:
-    """Refuse runs that differ in data, folds or parameters; a difference in code only warns.
-
-    Runs of several `recipes` have parameters, and perhaps inputs, of their own: what they share has
-    to be the same.
-    """
-    (first, reference), *others = records.items()
-    problems = []
-    for name, record in others:
-        for part in ("inputs",) if recipes else ("parameters", "inputs"):
-            a, b = _comparable(reference[part], axes), _comparable(record[part], axes)
-            both = a.keys() & b.keys() if recipes else a.keys() | b.keys()
-            problems += [
-                f"{part[:-1]} {k}: {first} has {a.get(k)!r}, {name} has {b.get(k)!r}"
-                for k in sorted(both)
-                if a.get(k) != b.get(k)
-            ]
-        if record["code"] != reference["code"]:
-            warnings.warn(f"{notebook}: {first} and {name} ran with different code", stacklevel=3)
-    if problems:
-        raise RunError(f"runs of {notebook} do not belong together:\n  " + "\n  ".join(problems))
-
-
-def _comparable(part: dict[str, Any], axes: set[str]) -> dict[str, Any]:
-    """Leave out the axes, and the inputs that differ with them (the learning rate of a loss)."""
-    differs = tuple(f"{axis}=" for axis in axes)
-    return {
-        k: v
-        for k, v in part.items()
-        if k not in axes and (k.startswith("weights/") or not any(d in k for d in differs))
-    }

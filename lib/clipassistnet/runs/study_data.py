@@ -5,11 +5,12 @@ import json
 import shutil
 from pathlib import Path
 
-from clipassistnet.runs.parameters import read_study
-from clipassistnet.runs.run import RunError, runs_folder
+from clipassistnet import files
+from clipassistnet.runs.folders import STUDY_FILE, RunError, runs_folder
+from clipassistnet.runs.study import Study
 
 
-def keep_data(study: str, data: str | None) -> None:
+def keep_data(study: Study, data: str | None) -> None:
     """Remember a study's data for this and later runs.
 
     `data` is a dataset folder, or the folder of m2cai16-tool-locations as unpacked, which is
@@ -19,34 +20,31 @@ def keep_data(study: str, data: str | None) -> None:
         RunError: the study simulates its data, or has been given none yet, or `data` is neither.
         DatasetError: an import found problems; the message lists them all.
     """
-    path = runs_folder() / study / "study.json"
-    simulated = "simulate" in read_study(study)
     if not data:
-        if not simulated:
+        if study.simulation is None:
             given_data(study)
         return
-    if simulated:
-        raise RunError(f"study {study!r} simulates its data; DATA is for other studies")
-    folder = Path(data)
+    if study.simulation is not None:
+        raise RunError(f"study {study.name!r} simulates its data; DATA is for other studies")
+    folder, place = Path(data), runs_folder() / study.name
     if not (folder / "videos.csv").exists():
-        folder = _imported(folder, runs_folder() / study / "data")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps({"data": str(folder.resolve())}))
+        folder = _imported(folder, place / "data")
+    place.mkdir(parents=True, exist_ok=True)
+    files.write(place / STUDY_FILE, json.dumps({"data": str(folder.resolve())}))
 
 
-def given_data(study: str) -> Path:
-    """The folder that the user gave for this study; RunError where there is none yet."""
-    path = runs_folder() / study / "study.json"
+def given_data(study: Study) -> Path:
+    """The folder that the user gave for this study; RunError where none was given so far."""
+    name, path = study.name, runs_folder() / study.name / STUDY_FILE
     if not path.exists():
-        raise RunError(f"study {study!r} needs data: make study STUDY={study} DATA=<folder>")
-    return Path(json.loads(path.read_text())["data"])
+        raise RunError(f"study {name!r} needs data: make study STUDY={name} DATA=<folder>")
+    return Path(json.loads(path.read_text(encoding="utf-8"))["data"])
 
 
-def data_mark(study: str) -> str:
+def data_mark(study: Study) -> str:
     """What the study's data are made from: the simulator's settings, or the user's CSV files."""
-    settings = read_study(study)
-    if "simulate" in settings:
-        return json.dumps(settings["simulate"], sort_keys=True)
+    if study.simulation is not None:
+        return json.dumps(study.simulation, sort_keys=True)
     digest = hashlib.sha256()
     for path in sorted(given_data(study).glob("*.csv")):
         digest.update(path.name.encode() + path.read_bytes())
@@ -64,9 +62,8 @@ def _imported(source: Path, target: Path) -> Path:
     from clipassistnet.data.importers import m2cai16, save
 
     imported, part = m2cai16.read(source), target.with_name(".data.part")
-    for folder in (part, target):
-        shutil.rmtree(folder, ignore_errors=True)
+    shutil.rmtree(part, ignore_errors=True)
     save(imported, part)
-    part.rename(target)
+    files.replace_folder(target, part)
     print(f"imported {m2cai16.NAME} from {source}:", *imported.notes, sep="\n  ", flush=True)
     return target

@@ -14,9 +14,8 @@ import pandas as pd
 import torch
 from torch.utils.data import DataLoader, Sampler
 
-from clipassistnet import files, model, transforms
-from clipassistnet.model import layers, losses, weights
-from clipassistnet.training import batches
+from clipassistnet import files, model, source_code
+from clipassistnet.model import losses, weights
 from clipassistnet.training.batches import EpochOrder, Frames, FrameTable
 from clipassistnet.training.prediction import predict
 from clipassistnet.training.settings import Settings
@@ -172,8 +171,5 @@ def _identity(settings: Settings, train, validation, cache, transition) -> str:
     digest.update(cache.digest().encode() if hasattr(cache, "digest") else b"")
     if Path(settings.weights).is_file():
         digest.update(Path(settings.weights).read_bytes())
-    from clipassistnet.training import lightning_module
-
-    for module in (batches, layers, losses, model, transforms, weights, lightning_module):
-        digest.update(Path(module.__file__).read_bytes())
+    digest.update(json.dumps(source_code.of_module(__name__)).encode())
     return digest.hexdigest()

@@ -1,0 +1,188 @@
+"""A study: its file and the notebooks' declared parameters, read once, and what follows from them.
+
+The Snakefile and every command ask this object: which parameters a run has, which networks are
+trained, which frames are decoded, and which runs of other studies are needed first.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import PurePosixPath
+from typing import Any
+
+from clipassistnet.data import cross_validation
+from clipassistnet.data.cross_validation import PAPER, TEST, Training
+from clipassistnet.runs import notebooks, study_file
+from clipassistnet.runs.folders import RunError, name_key, root, runs_folder
+from clipassistnet.runs.notebooks import suggest
+
+TRAIN, COMPARE, ENSEMBLE, DEPLOY = (
+    "05_train_fold",
+    "06_loss_comparison",
+    "08_ensemble_test",
+    "09_jetson_deploy",
+)
+
+
+@dataclass(frozen=True)
+class Study:
+    """A study, made by `read`.
+
+    `simulation` holds the simulator's settings; a study on the user's own videos has none.
+    `recipes` maps each recipe to the parameters that differ from the study's; `declared` maps each
+    notebook to its parameters with their defaults.
+    """
+
+    name: str
+    simulation: dict[str, Any] | None
+    threads: int
+    parameters: dict[str, Any]
+    recipes: dict[str, dict[str, Any]]
+    declared: dict[str, dict[str, Any]]
+
+    def resolve(self, notebook: str, given: dict[str, Any]) -> dict[str, Any]:
+        """Every parameter of a run, in the notebook's order.
+
+        From weak to strong: the notebook's defaults, the study's parameters, those of the run's
+        recipe, and those given. The parameter `recipes` is the list of the study's recipes.
+
+        Raises:
+            RunError: every unknown name or recipe, and every value of the wrong type.
+        """
+        defaults = self.declared[notebook]
+        given = {"study": self.name, **given}
+        problems = [
+            problem
+            for name, value in given.items()
+            if (problem := study_file.parameter_problem(notebook, defaults, name, value))
+        ]
+        study_wide = {**self.parameters, "recipes": list(self.recipes)}
+        recipe = {**defaults, **study_wide, **given}.get("recipe", PAPER)
+        if recipe not in self.recipes:
+            known = f"study {self.name} has {', '.join(self.recipes)}"
+            problems.append(f"recipe {recipe!r}{suggest(recipe, self.recipes)}; {known}")
+        if problems:
+            raise RunError("\n".join(problems))
+        common = {**study_wide, **self.recipes[recipe]}
+        return {**defaults, **{k: v for k, v in common.items() if k in defaults}, **given}
+
+    def check(self) -> None:
+        """Find whatever is wrong with the study as a whole, before anything runs.
+
+        Raises:
+            RunError: impossible folds, a leak in a nested study, an arming network that would see
+                crops, or weights that no study makes.
+        """
+        _ = self.trainings, self.student, self.arming, self.needs
+
+    @cached_property
+    def trainings(self) -> list[Training]:
+        """Every training that notebook 06 compares."""
+        listed = self._listed
+        self._refuse_leaks(listed)
+        return listed
+
+    @cached_property
+    def student(self) -> Training | None:
+        """The network that is distilled from the first ensemble, where the study wants one."""
+        wanted = self.resolve(DEPLOY, {})
+        if not wanted["student"]:
+            return None
+        return cross_validation.student(PAPER, wanted["folds_count"], wanted["inner_folds"])
+
+    @cached_property
+    def arming(self) -> Training | None:
+        """The network that sees whether a clip applier is there, where the study wants one."""
+        wanted = self.resolve(ENSEMBLE, {})
+        if not wanted["arming"]:
+            return None
+        if self.resolve(TRAIN, {})["cropped_from"]:
+            raise RunError(
+                f"{self.name}.yaml: arming: the network sees whole frames, because before there is "
+                "a clip applier there is nothing to crop; give cropped_from to a recipe, not to "
+                "the study"
+            )
+        return cross_validation.arming(PAPER, wanted["folds_count"], wanted["inner_folds"])
+
+    @cached_property
+    def sizes(self) -> list[int]:
+        """Edges of the decoded frames, in pixels."""
+        edges = ("image_size", "cropped_from")
+        return sorted({used[edge] for used in self._of_recipes.values() for edge in edges} - {0})
+
+    @cached_property
+    def needs(self) -> list[tuple[str, str, str]]:
+        """Runs of other studies whose networks this study starts from: (study, notebook, key)."""
+        used = {parameters["weights"] for parameters in self._of_recipes.values()}
+        return sorted({need for weights in used if (need := self._need(weights))})
+
+    @cached_property
+    def _of_recipes(self) -> dict[str, dict[str, Any]]:
+        """{recipe: parameters of its trainings}."""
+        return {recipe: self.resolve(TRAIN, {"recipe": recipe}) for recipe in self.recipes}
+
+    @cached_property
+    def _listed(self) -> list[Training]:
+        shared = self.resolve(COMPARE, {})
+        folds = shared["folds_count"], shared["inner_folds"]
+        try:
+            return cross_validation.trainings(shared["losses"], list(self.recipes), *folds)
+        except ValueError as error:
+            raise RunError(f"{self.name}.yaml: {error}") from error
+
+    def _refuse_leaks(self, listed: list[Training]) -> None:
+        """In a nested study nothing may come from patients who are judged, not even in part."""
+        problems = set()
+        for loss, recipe, held_out, _ in listed:
+            used = self._of_recipes[recipe]
+            if held_out == TEST:
+                continue
+            if loss not in used["learning_rates"]:
+                problems.add(
+                    f"recipe {recipe}: no learning_rates for {loss}: the finder would choose one "
+                    "rate for all folds, on patients that some of them judge"
+                )
+            if loss == "forward_corrected" and used["transition_from"] == "test":
+                problems.add(
+                    f"recipe {recipe}: transition_from test: the label noise would be that of the "
+                    "patients who are judged; expected training"
+                )
+        if problems:
+            raise RunError("\n".join(f"{self.name}.yaml: {each}" for each in sorted(problems)))
+
+    def _need(self, weights: str) -> tuple[str, str, str] | None:
+        """The run of another study that makes these weights; None for others."""
+        place = PurePosixPath(runs_folder().relative_to(root()).as_posix())
+        path = PurePosixPath(weights)
+        if not path.is_relative_to(place):
+            return None
+        parts = path.relative_to(place).parts
+        if len(parts) != 4 or parts[0] == self.name or parts[1] != TRAIN:
+            expected = f"{place}/<another study>/{TRAIN}/<run>/model.safetensors"
+            raise RunError(f"{self.name}.yaml: weights {weights!r}: expected {expected}")
+        other, notebook, key, _ = parts
+        known = [name_key(training._asdict()) for training in read(other)._listed]
+        if key not in known:
+            raise RunError(
+                f"{self.name}.yaml: weights {weights!r}: study {other!r} has no training {key}; "
+                f"it has {known[0]} and {len(known) - 1} more"
+            )
+        return other, notebook, key
+
+
+def read(name: str) -> Study:
+    """Read a study's file and every notebook's parameters cell.
+
+    Raises:
+        RunError: no such study, or everything that is wrong in its file, with its line.
+    """
+    declared = {path.stem: notebooks.declared(path) for path in notebooks.notebook_paths()}
+    sections = study_file.read(name, declared)
+    recipes = study_file.mapping(sections, "recipes")
+    return Study(
+        name,
+        simulation=sections.get("simulate"),
+        threads=sections.get("threads", 1),
+        parameters=study_file.mapping(sections, "parameters"),
+        recipes={PAPER: {}} | {recipe: values or {} for recipe, values in recipes.items()},
+        declared=declared,
+    )
