@@ -10,7 +10,8 @@ import pandas as pd
 
 from clipassistnet.data import dataset
 from clipassistnet.data.schema import TABLES
-from clipassistnet.data.timeline import FrameError, open_video, timeline
+from clipassistnet.data.timeline import timeline
+from clipassistnet.decoding import FrameError, open_video, video_stream
 
 VIDEOS = (".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".ts", ".mts", ".wmv")
 PICTURES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff")
@@ -88,9 +89,7 @@ def _found(folder: Path, rate: float) -> Iterator[tuple[str, dict | str]]:
 def _probed(path: Path) -> dict:
     try:
         with open_video(str(path)) as container:
-            if not container.streams.video:
-                raise FrameError(f"{path}: holds no video stream")
-            stream = container.streams.video[0]
+            stream = video_stream(container, str(path))
             rate = stream.average_rate or stream.guessed_rate
     except av.FFmpegError as error:
         raise FrameError(f"{path}: not a video: {error.strerror}") from error

@@ -19,11 +19,12 @@ import pandas as pd
 
 from clipassistnet import files
 from clipassistnet.data.dataset import Dataset
-from clipassistnet.data.timeline import FrameError
 from clipassistnet.data.video_source import VideoSource, quick_digest, source
+from clipassistnet.decoding import FrameError
 from clipassistnet.workers import Outcome, run_all
 
 SAMPLING = "the picture presented at frame / fps seconds; INTER_AREA, aspect not kept"
+DECODING = "upright, BT.709 colours"  # changes when pictures of some files come out differently
 
 
 def extract(
@@ -80,15 +81,17 @@ def _cache_video(job: tuple[VideoSource, list[int]], *, folder: Path, size: int)
             "length": origin.length,
             "size": size,
             "sampling": SAMPLING,
+            "decoding": DECODING,
             "frames": frames,
         }
         if _is_done(array, described, manifest):
             return Outcome(origin.video, f"{len(frames)} frames, as before")
         described.unlink(missing_ok=True)  # It would describe the array that is replaced now.
-        turns: set[int] = set()
-        pictures = _resized(origin.pictures(frames), size, turns)
+        notes: set[str] = set()
+        pictures = _resized(origin.pictures(frames), size, notes)
         _write(array, (len(frames), size, size, 3), pictures)
-        manifest |= {"turned": sorted(turns), "pictures": quick_digest(array)}
+        notes.add(origin.stream_note())
+        manifest |= {"notes": sorted(notes - {""}), "pictures": quick_digest(array)}
         manifest |= origin.irregular()
     except FrameError as error:
         return Outcome(origin.video, str(error), failed=True)
@@ -98,10 +101,8 @@ def _cache_video(job: tuple[VideoSource, list[int]], *, folder: Path, size: int)
 
 
 def _peculiarities(manifest: dict[str, Any]) -> str:
-    """What the log says of a video that is not upright or not of constant rate."""
-    notes = []
-    if any(manifest["turned"]):
-        notes.append(f"turned by {', '.join(map(str, manifest['turned']))} degrees")
+    """What the log says of a video that is not upright, or not of constant rate."""
+    notes = list(manifest["notes"])
     repeated, skipped = manifest.get("repeated", 0), manifest.get("skipped", 0)
     if repeated or skipped:
         notes.append(f"variable rate: {repeated} repeated, {skipped} pictures between frames")
@@ -117,13 +118,13 @@ def _is_done(array: Path, described: Path, manifest: dict[str, Any]) -> bool:
 
 
 def _resized(
-    pictures: Iterable[tuple[np.ndarray, int]], size: int, turns: set[int]
+    pictures: Iterable[tuple[np.ndarray, str]], size: int, notes: set[str]
 ) -> Iterator[bytes]:
-    """Bytes of the resized pictures; the degrees that they were turned go into `turns`."""
+    """Bytes of the resized pictures; what was done to make them upright goes into `notes`."""
     from clipassistnet.transforms import resize  # imports torch, which takes seconds
 
-    for picture, turn in pictures:
-        turns.add(turn)
+    for picture, note in pictures:
+        notes.add(note)
         yield resize(picture, size).tobytes()
 
 

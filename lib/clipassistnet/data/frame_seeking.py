@@ -6,10 +6,11 @@ from itertools import islice
 import av
 import numpy as np
 
-from clipassistnet.data.timeline import FrameError, Timeline, open_video
+from clipassistnet.data.timeline import Timeline
+from clipassistnet.decoding import FrameError, open_video, picture, video_stream
 
 
-def pictures(line: Timeline, wanted: np.ndarray) -> Iterator[tuple[np.ndarray, int]]:
+def pictures(line: Timeline, wanted: np.ndarray) -> Iterator[tuple[np.ndarray, str]]:
     """Decode the pictures of these time stamps, and jump over parts that are not wanted.
 
     Args:
@@ -17,7 +18,8 @@ def pictures(line: Timeline, wanted: np.ndarray) -> Iterator[tuple[np.ndarray, i
         wanted: time stamps (N,) of `line.pts`, ascending, each once.
 
     Yields:
-        N times uint8 RGB (H,W,3), turned upright, and the degrees it was turned.
+        N times uint8 RGB (H,W,3), upright, and what was done to make it so (see
+        `decoding.picture`).
 
     Raises:
         FrameError: at the first wanted frame that is damaged, missing or out of order; it names the
@@ -26,8 +28,8 @@ def pictures(line: Timeline, wanted: np.ndarray) -> Iterator[tuple[np.ndarray, i
     """
     done = 0
     try:
-        for picture in _jump_and_decode(line, wanted):
-            yield picture
+        for found in _jump_and_decode(line, wanted):
+            yield found
             done += 1
     except FrameError:
         if not line.keyframes.size:
@@ -37,7 +39,7 @@ def pictures(line: Timeline, wanted: np.ndarray) -> Iterator[tuple[np.ndarray, i
         yield from islice(_decode_from_here(line, wanted, None), done, None)
 
 
-def _jump_and_decode(line: Timeline, wanted: np.ndarray) -> Iterator[tuple[np.ndarray, int]]:
+def _jump_and_decode(line: Timeline, wanted: np.ndarray) -> Iterator[tuple[np.ndarray, str]]:
     nearest = np.searchsorted(line.keyframes, wanted, side="right") - 1
     for run in np.split(wanted, np.flatnonzero(np.diff(nearest) > 1) + 1):
         key = np.searchsorted(line.keyframes, run[0], side="right") - 1
@@ -46,13 +48,13 @@ def _jump_and_decode(line: Timeline, wanted: np.ndarray) -> Iterator[tuple[np.nd
 
 def _decode_from_here(
     line: Timeline, wanted: np.ndarray, start: int | None
-) -> Iterator[tuple[np.ndarray, int]]:
+) -> Iterator[tuple[np.ndarray, str]]:
     """Decode from the key frame `start` (None: from the beginning) to the last wanted frame."""
     last, damaged, targets = None, False, iter(wanted.tolist())
     target = next(targets)
     try:
         with open_video(line.path) as container:
-            stream = container.streams.video[0]
+            stream = video_stream(container, line.path)
             # With one thread, damage is reported at the damaged frame.
             stream.codec_context.thread_count = 1
             if start is not None:
@@ -65,7 +67,7 @@ def _decode_from_here(
                 if frame.pts > target or (frame.pts == target and damaged):
                     raise line.failure(last, f"frame {line.index(target)} is damaged or missing")
                 if frame.pts == target:
-                    yield _upright(frame, line.path)
+                    yield picture(frame, line.path)
                     target = next(targets, None)
                     if target is None:
                         return
@@ -73,11 +75,3 @@ def _decode_from_here(
     except av.FFmpegError as error:
         raise line.failure(last, f"undecodable ({error.strerror})") from error
     raise line.failure(last, f"ends before frame {line.index(target)}")
-
-
-def _upright(frame: av.VideoFrame, path: str) -> tuple[np.ndarray, int]:
-    if frame.rotation % 90:
-        raise FrameError(
-            f"{path}: turned by {frame.rotation} degrees: only quarter turns are handled"
-        )
-    return np.rot90(frame.to_ndarray(format="rgb24"), frame.rotation // 90), frame.rotation

@@ -7,7 +7,8 @@ from typing import NamedTuple
 
 import av
 import numpy as np
-from av.container import InputContainer
+
+from clipassistnet.decoding import FrameError, open_video, video_stream
 
 # Containers with an index of time stamps, in which a jump reaches the frame that it should.
 INDEXED = ("mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm")
@@ -19,10 +20,6 @@ class Packet(NamedTuple):
     pts: int | None
     keyframe: bool
     corrupt: bool
-
-
-class FrameError(ValueError):
-    """A frame that cannot be decoded; names the file, and the last good frame if there is one."""
 
 
 @dataclass(frozen=True)
@@ -115,10 +112,8 @@ def probe(path: str, fps: float | None = None) -> tuple[float, int]:
 def _stated_rate(path: str) -> float:
     try:
         with open_video(path) as container:
-            stream = container.streams.video[0]
+            stream = video_stream(container, path)
             rate = stream.average_rate or stream.guessed_rate
-    except IndexError as error:
-        raise FrameError(f"{path}: holds no video stream") from error
     except av.FFmpegError as error:
         raise FrameError(f"{path}: {_unreadable(path, 0, error)}") from error
     if not rate:
@@ -156,7 +151,7 @@ def _demux(path: str) -> tuple[float, bool, int, list[Packet]]:
     packets: list[Packet] = []
     try:
         with open_video(path) as container:
-            stream = container.streams.video[0]
+            stream = video_stream(container, path)
             if stream.codec_context is None:
                 raise FrameError(f"{path}: its video is of an unknown kind")
             if container.format.name == "avi" and stream.codec_context.has_b_frames:
@@ -166,8 +161,6 @@ def _demux(path: str) -> tuple[float, bool, int, list[Packet]]:
                     packets.append(Packet(each.pts, each.is_keyframe, each.is_corrupt))
             tick, indexed = float(stream.time_base), container.format.name in INDEXED
             announced = stream.frames
-    except IndexError as error:
-        raise FrameError(f"{path}: holds no video stream") from error
     except av.FFmpegError as error:
         raise FrameError(f"{path}: {_unreadable(path, len(packets), error)}") from error
     # The last packet of a file that ends within a frame is a part of that frame.
@@ -205,9 +198,3 @@ def _unreadable(path: str, packets: int, error: Exception) -> str:
             if file.read(12)[4:8] == b"ftyp":
                 return "an MP4 without a readable index: cut off, or its recording never finished"
     return f"not a video: {error.strerror}"
-
-
-def open_video(path: str) -> InputContainer:
-    """Open a video file for reading."""
-    # Titles and other metadata may be damaged or in any encoding. They are not used.
-    return av.open(path, metadata_errors="replace")

@@ -7,13 +7,13 @@ from itertools import repeat
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps
 
 from clipassistnet import files
 from clipassistnet.data.dataset import Dataset
 from clipassistnet.data.file_names import existing
 from clipassistnet.data.frame_seeking import pictures
-from clipassistnet.data.timeline import FrameError, Timeline, timeline
+from clipassistnet.data.timeline import Timeline, timeline
+from clipassistnet.decoding import FrameError, open_video, read_image, stream_note
 
 PART = 16 * 2**20  # bytes of one part of a large file
 
@@ -31,17 +31,18 @@ class VideoSource:
     fps: float
     length: int | None
 
-    def pictures(self, frames: list[int]) -> Iterator[tuple[np.ndarray, int]]:
+    def pictures(self, frames: list[int]) -> Iterator[tuple[np.ndarray, str]]:
         """Decode these frames (ascending, each once).
 
         Yields:
-            For each frame, uint8 RGB (H,W,3), turned upright, and the degrees it was turned.
+            For each frame, uint8 RGB (H,W,3), upright, and what was done to make it so ("turned by
+            180 degrees"; empty: nothing).
 
         Raises:
             FrameError: naming the file and its last good frame.
         """
         if "{" in self.path:
-            yield from (_read_image(self._image(frame)) for frame in frames)
+            yield from (read_image(self._image(frame)) for frame in frames)
             return
         line = self.timeline()
         # A frame stays on the screen for several indices where the file is slower than its fps.
@@ -67,6 +68,13 @@ class VideoSource:
     def irregular(self) -> dict[str, int]:
         """See `Timeline.irregular`; nothing for image files."""
         return {} if "{" in self.path else self.timeline().irregular()
+
+    def stream_note(self) -> str:
+        """Which of several video streams of the file is decoded; empty where there is only one."""
+        if "{" in self.path:
+            return ""
+        with open_video(self.path) as container:
+            return stream_note(container, self.path)
 
     def digest(self, frames: list[int]) -> str:
         """Hash of the video file (see `quick_digest`), or of the image files of these frames."""
@@ -108,13 +116,3 @@ def quick_digest(path: str | Path) -> str:
         return "sha256-parts:" + sha.hexdigest()
     except OSError as error:
         raise FrameError(f"{path}: {error.strerror}") from error
-
-
-def _read_image(path: str) -> tuple[np.ndarray, int]:
-    try:
-        with Image.open(path) as image:
-            # Decodes the whole file: one that was cut off raises here.
-            return np.asarray(ImageOps.exif_transpose(image).convert("RGB")), 0
-    except (OSError, SyntaxError, Image.DecompressionBombError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise FrameError(f"{path}: unreadable image ({reason})") from error

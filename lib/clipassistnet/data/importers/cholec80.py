@@ -30,7 +30,8 @@ from clipassistnet.data.importers.tool_lists import (
 )
 from clipassistnet.data.patients import patients
 from clipassistnet.data.schema import COUNT
-from clipassistnet.data.timeline import FrameError, timeline
+from clipassistnet.data.timeline import timeline
+from clipassistnet.decoding import FrameError
 
 NAME = "cholec80"
 FPS = 25

@@ -11,7 +11,8 @@ from clipassistnet.data.dataset import DatasetError
 from clipassistnet.data.file_names import existing
 from clipassistnet.data.importers.source_files import listing
 from clipassistnet.data.schema import COUNT, FRAME_FIELD
-from clipassistnet.data.timeline import FrameError, timeline
+from clipassistnet.data.timeline import timeline
+from clipassistnet.decoding import FrameError
 
 # Frame of a track, or name of a picture where CVAT exports the frames of a video as images.
 FRAME = rf"(?:frame_)?({COUNT})(?:\.[A-Za-z]+)?"

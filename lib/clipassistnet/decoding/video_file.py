@@ -1,0 +1,76 @@
+"""Video files: how they are opened, which of their streams counts, and a frame's picture."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import av
+import numpy as np
+from av.container import InputContainer
+
+from clipassistnet.decoding.colour import rgb
+from clipassistnet.decoding.errors import FrameError
+from clipassistnet.decoding.orientation import upright
+
+
+def open_video(path: str) -> InputContainer:
+    """Open a video file for reading. Errors are those of PyAV (av.FFmpegError)."""
+    # A relative name with a colon, such as "rec:1.mp4", would be taken for a protocol. Titles and
+    # other metadata may be damaged or in any encoding; they are not used.
+    return av.open(os.path.abspath(path), metadata_errors="replace")
+
+
+def video_stream(container: InputContainer, path: str) -> Any:
+    """The video stream whose frames count.
+
+    Attached pictures (covers, thumbnails) are no video. Of several streams it is the one that the
+    file marks as the default, if exactly one is marked, and otherwise the first.
+
+    Raises:
+        FrameError: where the file has no video stream.
+    """
+    streams = _streams(container)
+    if not streams:
+        raise FrameError(f"{path}: holds no video stream")
+    marked = [stream for stream in streams if _disposition(stream) & DEFAULT]
+    return marked[0] if len(marked) == 1 else streams[0]
+
+
+def stream_note(container: InputContainer, path: str) -> str:
+    """Which of several video streams is decoded; empty where there is only one."""
+    streams = _streams(container)
+    if len(streams) < 2:
+        return ""
+    number = streams.index(video_stream(container, path)) + 1
+    return f"video stream {number} of {len(streams)}"
+
+
+def picture(frame: av.VideoFrame, path: str) -> tuple[np.ndarray, str]:
+    """The picture of a decoded frame, as it should be shown.
+
+    Args:
+        frame: of `video_stream`.
+        path: of its file, for messages.
+
+    Returns:
+        uint8 RGB (H, W, 3), and what was done to make it upright ("turned by 180 degrees",
+        "mirrored left-right"); empty for a frame that is stored upright.
+
+    Raises:
+        FrameError: where it is turned by anything but quarter turns.
+    """
+    return upright(rgb(frame), frame, path)
+
+
+# FFmpeg's flags (libavformat/avformat.h); PyAV before 14 has no names for them.
+DEFAULT, ATTACHED_PICTURE, TIMED_THUMBNAILS = 0x0001, 0x0400, 0x0800
+
+
+def _streams(container: InputContainer) -> list[Any]:
+    still = ATTACHED_PICTURE | TIMED_THUMBNAILS
+    return [stream for stream in container.streams.video if not _disposition(stream) & still]
+
+
+def _disposition(stream: Any) -> int:
+    return int(getattr(stream, "disposition", 0))
