@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import random
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import cv2
 import numpy as np
@@ -89,7 +90,7 @@ def augmentation(
     translation: float = 0.2,
     brightness: float = 0.2,
     contrast: tuple[float, float] = (-0.2, 0.25),
-):
+) -> Any:
     """The paper's five independent transforms as an albumentations.Compose.
 
     Apply it with `augment`, which seeds it.
@@ -108,7 +109,7 @@ def augmentation(
     return A.Compose(list(_transforms(probability, *limits).values()))
 
 
-def augment(transform, frame: np.ndarray, seed: Sequence[int]) -> np.ndarray:
+def augment(transform: Any, frame: np.ndarray, seed: Sequence[int]) -> np.ndarray:
     """Apply an albumentations transform to a frame (H, W, 3) uint8; only `seed` decides the result.
 
     albumentations ignores the seeds of numpy, random and torch. Its own `set_random_seed` and
@@ -119,7 +120,7 @@ def augment(transform, frame: np.ndarray, seed: Sequence[int]) -> np.ndarray:
     return transform(image=frame)["image"]
 
 
-def transform(name: str):
+def transform(name: str) -> Any:
     """One of the five transforms, always applied, as notebook 03 shows it."""
     return _transforms(1.0)[name]
 

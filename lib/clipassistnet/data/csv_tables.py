@@ -8,12 +8,12 @@ and programs write "ü" in two ways, and one name must not become two patients.
 
 import csv
 import io
-import unicodedata
 from collections.abc import Iterable
 from pathlib import Path
 
 import pandas as pd
 
+from clipassistnet.data.file_names import composed
 from clipassistnet.data.schema import Column, Table
 
 SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs"}
@@ -102,7 +102,7 @@ def _text(path: Path, problems: Problems) -> str | None:
         problems.add(1, f"the file is {found}", UTF_8)
         return None
     try:
-        return unicodedata.normalize("NFC", content.decode("utf-8-sig"))
+        return composed(content.decode("utf-8-sig"))
     except UnicodeDecodeError as error:
         line = content[: error.start].count(b"\n") + 1
         problems.add(line, f"byte 0x{content[error.start]:02x} is not UTF-8", UTF_8)

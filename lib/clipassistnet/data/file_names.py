@@ -24,8 +24,13 @@ def existing(path: Path) -> Path:
     parent = existing(path.parent)
     if not parent.is_dir():
         return path
-    same = _names(str(parent), parent.stat().st_mtime_ns).get(_composed(path.name), [])
+    same = _names(str(parent), parent.stat().st_mtime_ns).get(composed(path.name), [])
     return parent / (same[0] if len(same) == 1 else path.name)
+
+
+def composed(name: str) -> str:
+    """A name with composed letters (Unicode's NFC), as all text of tables has them."""
+    return unicodedata.normalize("NFC", name)
 
 
 def is_utf8(path: Path) -> bool:
@@ -42,9 +47,5 @@ def _names(folder: str, _modified: int) -> dict[str, list[str]]:
     """Names of a folder's entries by their composed form."""
     found: dict[str, list[str]] = {}
     for name in os.listdir(folder):
-        found.setdefault(_composed(name), []).append(name)
+        found.setdefault(composed(name), []).append(name)
     return found
-
-
-def _composed(name: str) -> str:
-    return unicodedata.normalize("NFC", name)

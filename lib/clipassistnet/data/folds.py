@@ -105,8 +105,8 @@ def read(path: str | Path, k: int) -> pd.DataFrame:
     if folds is None:
         raise LeakageError(problems.sorted())
     if list(folds.columns) != COLUMNS:
-        found = f"the columns {', '.join(folds.columns)}"
-        raise LeakageError([f"{path}:1: {found} (expected {', '.join(COLUMNS)})"])
+        what = f"the columns {', '.join(folds.columns)}"
+        raise LeakageError([f"{path}:1: {what} (expected {', '.join(COLUMNS)})"])
     counts = folds["frames"].str.fullmatch(COUNT)
     problems.add_rows(folds[~counts], ["frames"], "a whole number")
     if problems.found:

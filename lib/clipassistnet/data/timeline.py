@@ -190,7 +190,7 @@ def _before_gap(pts: np.ndarray) -> int | None:
     return int(wide[0]) if wide.size else None
 
 
-def _unreadable(path: str, packets: int, error: Exception) -> str:
+def _unreadable(path: str, packets: int, error: av.FFmpegError) -> str:
     if packets:
         return f"unreadable after {packets} frames: {error.strerror}"
     if isinstance(error, av.InvalidDataError):

@@ -126,9 +126,9 @@ def _check_images(
     rows = annotations.dropna(subset=["video", "frame"])
     rows = rows[rows["video"].isin(patterns.index)].drop_duplicates(["video", "frame"])
     for line, video, frame in rows[["video", "frame"]].itertuples():
-        path = FRAME_FIELD.sub(
-            lambda match, frame=frame: match[0].format(frame=frame), patterns[video]
-        )
+        before, _, after = FRAME_FIELD.split(patterns[video])
+        field = patterns[video][len(before) : len(patterns[video]) - len(after)]
+        path = before + field.format(frame=frame) + after
         if not os.path.isfile(existing(folder / path)):
             problems.add(line, f"video {video!r}, frame {frame}: no file {path}", "an image file")
 

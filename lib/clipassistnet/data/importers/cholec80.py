@@ -122,8 +122,8 @@ def _video(
     phases = pd.DataFrame(columns=["video", "start", "end", "phase"])
     if "-phase.txt" in files:
         phases = _phases(files["-phase.txt"], video, length)
-    row = {"video": video, "path": files[".mp4"].resolve().as_posix()}
-    row |= {"patient": patients(NAME)[video], "frames": length}
+    path, patient = files[".mp4"].resolve().as_posix(), patients(NAME)[video]
+    row = {"video": video, "path": path, "patient": patient, "frames": length}
     return row, absent, to_annotate, phases
 
 

@@ -10,6 +10,7 @@ import re
 from collections.abc import Collection
 from itertools import chain
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -43,6 +44,7 @@ CLIPPER = TOOLS.index("Clipper")
 TRIPLET, INSTRUMENT, BOX, VERB, TARGET, PHASE, LENGTH = 0, 1, slice(3, 7), 7, 8, 14, 15
 # How many ids there are, for each column that holds one.
 IDS = {TRIPLET: 100, INSTRUMENT: 6, VERB: 10, TARGET: 15, PHASE: len(PHASES)}
+Row = list[Any]  # numbers, of which scores and boxes only are fractions
 PART = {INSTRUMENT: "instrument", VERB: "verb", TARGET: "target"}
 
 
@@ -122,13 +124,12 @@ def _video(source: Path, video: str, path: Path | None, folder: Path | None) -> 
         raise DatasetError(error.problems + [f"note: {note}" for note in notes]) from error
     unlabelled = set(range(max(pictures) + 1)) - set(labels)
     if unlabelled:
-        count = f"{len(unlabelled)} of {max(pictures) + 1} seconds"
-        notes.append(f"{video}: {count} are unlabelled: left out, not taken as negative")
+        what = f"{len(unlabelled)} of {max(pictures) + 1} seconds"
+        notes.append(f"{video}: {what} are unlabelled: left out, not taken as negative")
     listed = [any(row[INSTRUMENT] == CLIPPER for row in labels[second]) for second in seconds]
     absent, to_annotate = from_tool_list(video, seconds, np.array(listed, bool), FPS, NAME)
-    known = [(second, labels[second][0][PHASE]) for second in seconds if labels[second]]
-    known = [(second, PHASES[phase]) for second, phase in known if phase >= 0]
-    phases = phase_runs(video, [second for second, _ in known], [phase for _, phase in known])
+    phased = [s for s in seconds.tolist() if labels[s] and labels[s][0][PHASE] >= 0]
+    phases = phase_runs(video, phased, [PHASES[labels[s][0][PHASE]] for s in phased])
     contiguous = pictures == list(range(len(pictures)))
     row = {
         "video": video,
@@ -139,7 +140,7 @@ def _video(source: Path, video: str, path: Path | None, folder: Path | None) -> 
     return row, absent, to_annotate, phases, _boxes(video, folder, labels), notes
 
 
-def _labels(path: Path, video: str) -> tuple[dict[int, list[list[float]]], int]:
+def _labels(path: Path, video: str) -> tuple[dict[int, list[Row]], int]:
     """Rows by labelled second, and num_frames; DatasetError where the file is not CholecT50's."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
@@ -177,7 +178,7 @@ def _labels(path: Path, video: str) -> tuple[dict[int, list[list[float]]], int]:
     return {int(second): each for second, each in annotations.items()}, count
 
 
-def _wrong(row: list[float], triplets: dict[int, list[str]], named: dict[int, dict]) -> str:
+def _wrong(row: Row, triplets: dict[int, list[str]], named: dict[int, dict]) -> str:
     """What is wrong with a row: its form, an id, or ids that contradict each other; "" for none."""
     if not _are_numbers(row) or len(row) != LENGTH:
         return f"{row} (expected {LENGTH} numbers)"
@@ -222,7 +223,7 @@ def _check_pictures(folder: Path, pictures: list[int], labels: dict, count: int)
         raise DatasetError([f"{folder}: {what}: {advice}"])
 
 
-def _boxes(video: str, folder: Path, labels: dict[int, list[list[float]]]) -> pd.DataFrame:
+def _boxes(video: str, folder: Path, labels: dict[int, list[Row]]) -> pd.DataFrame:
     """Boxes of the instruments in pixels, and width and height of their pictures (see `clamp`)."""
     rows, problems = [], []
     for second, instances in sorted(labels.items()):

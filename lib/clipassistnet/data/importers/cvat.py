@@ -164,7 +164,8 @@ def _place(
 
 def _labels(export: Path, root: Element, place: Place) -> tuple[pd.DataFrame, list[str]]:
     """Labels of one export (video, frame, label, cause, confidence), and notes."""
-    rows, others, problems = [], Counter(), []
+    rows, problems = [], []
+    others: Counter[str] = Counter()
     for mark in _marks(root):
         label = mark.name if mark.name in LABELS else mark.attributes.get("tip")
         if label is None:

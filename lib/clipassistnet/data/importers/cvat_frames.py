@@ -8,7 +8,7 @@ from xml.etree.ElementTree import Element
 import pandas as pd
 
 from clipassistnet.data.dataset import DatasetError
-from clipassistnet.data.file_names import existing
+from clipassistnet.data.file_names import composed, existing
 from clipassistnet.data.importers.source_files import listing
 from clipassistnet.data.schema import COUNT, FRAME_FIELD
 from clipassistnet.data.timeline import timeline
@@ -31,8 +31,8 @@ def in_images(videos: pd.DataFrame, video: str) -> Place:
     patterns = dict(zip(rows["video"], rows["path"], strict=True))
 
     def place(name: str) -> tuple[str, int]:
-        found = [(v, _number(name, pattern)) for v, pattern in patterns.items()]
-        found = [(v, frame) for v, frame in found if frame is not None]
+        numbers = {v: _number(composed(name), pattern) for v, pattern in patterns.items()}
+        found = [(v, frame) for v, frame in numbers.items() if frame is not None]
         if len(found) != 1:
             fitting = f"fits the videos {listing([v for v, _ in found])}" if found else "fits none"
             raise ValueError(f"name {fitting} (expected a picture of one video of videos.csv)")

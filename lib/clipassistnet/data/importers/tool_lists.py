@@ -50,9 +50,9 @@ def from_tool_list(
 
 def phase_runs(video: str, frames: Sequence[int], phases: Sequence[str]) -> pd.DataFrame:
     """Runs of consecutive frames of one phase: video, start, end (exclusive), phase."""
-    frames, phases = np.asarray(frames, dtype="int64"), np.asarray(phases)
-    new = np.ones(len(frames), dtype=bool)
-    new[1:] = (np.diff(frames) != 1) | (phases[1:] != phases[:-1])
-    last = np.roll(new, -1)
-    runs = {"start": frames[new], "end": frames[last] + 1, "phase": phases[new]}
+    numbers, names = np.asarray(frames, dtype="int64"), np.asarray(phases)
+    first = np.ones(len(numbers), dtype=bool)
+    first[1:] = (np.diff(numbers) != 1) | (names[1:] != names[:-1])
+    last = np.roll(first, -1)
+    runs = {"start": numbers[first], "end": numbers[last] + 1, "phase": names[first]}
     return pd.DataFrame({"video": video, **runs})
