@@ -116,11 +116,12 @@ def test_a_picture_that_is_not_current_is_darkened():
     who, overlay = session(), Overlay((WIDTH, HEIGHT))
     feed(who, 1.0)
     last = 1 - 1 / FPS
-    assert overlay.place(who.canvas(last)).max() > 150
+    assert overlay.place(who.canvas(who.decide(last), last)).max() > 150
     frozen = Picture(99, last + LIMIT + 0.01, picture(24), "frozen picture")
     who.take(frozen.arrival, frozen)
-    assert who.decide(frozen.arrival).state is State.NO_SIGNAL
-    assert overlay.place(who.canvas(frozen.arrival)).max() <= 85
+    decision = who.decide(frozen.arrival)
+    assert decision.state is State.NO_SIGNAL
+    assert overlay.place(who.canvas(decision, frozen.arrival)).max() <= 85
 
 
 def test_what_is_not_recorded_is_not_shown():
@@ -153,11 +154,9 @@ def test_each_change_of_arming_is_logged_once():
 
 
 def test_a_fault_of_a_switch_is_on_the_overlay():
-    who, silent = session(switches=[Pedal()]), session()
-    for one in (who, silent):
-        one.take(0.0, None)
-        one.decide(0.0)
-    assert (who.canvas(0.0) != silent.canvas(0.0)).any()
+    with_fault, without = session(switches=[Pedal()]), session()
+    canvases = [one.canvas(one.decide(0.0), 0.0) for one in (with_fault, without)]
+    assert (canvases[0] != canvases[1]).any()
 
 
 def test_notebook_09_depends_on_no_screen_sound_or_loop():

@@ -118,12 +118,12 @@ class SerialSwitch:
         except OSError:
             sent = b""
         if not sent:
-            self._lose()
+            self._lose(self._line)
         orders = [byte for byte in sent if byte in b"01"]
         return orders[-1] == ord("1") if orders else None
 
-    def _lose(self) -> None:
-        os.close(self._line)
+    def _lose(self, line: int) -> None:
+        os.close(line)
         self._line, self._retry_at = None, time.monotonic() + _RETRY
         self.fault = "pedal lost"
 

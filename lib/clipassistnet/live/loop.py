@@ -18,7 +18,7 @@ from clipassistnet.live.screen import NoScreen, Screen
 from clipassistnet.live.session import Picture, Score, Session
 from clipassistnet.live.sound import Sound
 from clipassistnet.live.source import Source
-from clipassistnet.live.state import LIMIT, Assistant
+from clipassistnet.live.state import LIMIT, Assistant, Decision
 from clipassistnet.live.threads import Capture, NewestItem, Predict, Scorer
 
 _TICK = 0.02  # seconds: how late a fault may be noticed
@@ -139,19 +139,19 @@ class Live:
         previous = self.session.decision
         decision = self.session.decide(now, self._record_fault())
         for score in scores:
-            self._log_score(score, now)
+            self._log_score(score, decision, now)
         if decision != previous:
             self._log("state", now, state=decision.state.value, cause=decision.cause)
             if self.sound and (previous is None or decision.state is not previous.state):
                 self.sound.play(decision.state)
         if picture is not None or decision != previous or now - self._drawn > _REDRAW:
-            self._draw(now, picture)
+            self._draw(decision, now, picture)
 
     def _record_fault(self) -> str:
         records = [record for record in (self.recorder, self.journal) if record is not None]
         return next((record.fault for record in records if record.fault), "")
 
-    def _log_score(self, score: Score, now: float) -> None:
+    def _log_score(self, score: Score, decision: Decision, now: float) -> None:
         """Log one scored picture, with the decision that it led to."""
         self._count += 1
         latency = now - score.picture.arrival
@@ -163,14 +163,14 @@ class Live:
             arrival=score.picture.arrival - self._start,
             latency_ms=1000 * latency,
             score=score.value,
-            state=self.session.decision.state.value,
+            state=decision.state.value,
             dropped=self._to_score.dropped,
             **({"presence": score.clip_applier} if self._arming else {}),
             **({"fault": score.fault} if score.fault else {}),
         )
 
-    def _draw(self, now: float, picture: Picture | None) -> None:
-        canvas = self.session.canvas(now, self._notes(now))
+    def _draw(self, decision: Decision, now: float, picture: Picture | None) -> None:
+        canvas = self.session.canvas(decision, now, self._notes(now))
         self.screen.show(canvas)
         self._drawn = time.monotonic()
         if picture is not None and picture.frame is not None:

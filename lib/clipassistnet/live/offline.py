@@ -85,7 +85,7 @@ def _step(session: Session, score: Score, journal: Journal | None) -> np.ndarray
     if journal is not None:
         fields = {"state": decision.state.value, "cause": decision.cause}
         journal.write("decision", now, picture=picture.number, score=score.value, **fields)
-    return session.canvas(now, [f"offline   {now:.2f} s"])
+    return session.canvas(decision, now, [f"offline   {now:.2f} s"])
 
 
 def _open(path: str) -> InputContainer:
@@ -102,7 +102,7 @@ def _open(path: str) -> InputContainer:
 
 def _duration(container: InputContainer, stream: VideoStream) -> float | None:
     """Seconds of the video by the file's header, if it has them; the sound may be longer."""
-    if stream.duration is not None:
+    if stream.duration is not None and stream.time_base is not None:
         return float(stream.duration * stream.time_base)
     return container.duration / 1e6 if container.duration else None
 
@@ -152,14 +152,19 @@ def _scores(
     values = np.full((2, len(batch)), np.nan)
     usable = [index for index, picture in enumerate(batch) if not picture.fault]
     if usable:
-        frames = [cv2.cvtColor(batch[index].frame, cv2.COLOR_BGR2RGB) for index in usable]
-        values[0, usable] = predict(np.stack(frames))
+        frames = np.stack([_rgb(batch[index]) for index in usable])
+        values[0, usable] = predict(frames)
         if arming:
-            values[1, usable] = arming.predict(np.stack(frames))
+            values[1, usable] = arming.predict(frames)
     return [
         Score(picture, value, clip_applier=clip_applier)
         for picture, value, clip_applier in zip(batch, *values.tolist())
     ]
+
+
+def _rgb(picture: Picture) -> np.ndarray:
+    assert picture.frame is not None, "every frame of a file has pixels"
+    return cv2.cvtColor(picture.frame, cv2.COLOR_BGR2RGB)
 
 
 class _Progress:

@@ -90,9 +90,9 @@ class _TimedSession:
         score = float(self._predictor.run(images)[0])
         stamps.append(time.perf_counter())
         self._session.take(now, picture, [Score(picture, score)])
-        self._session.decide(now)
+        decision = self._session.decide(now)
         stamps.append(time.perf_counter())
-        self._session.canvas(now)
+        self._session.canvas(decision, now)
         stamps.append(time.perf_counter())
         self._seconds.append([decoded, *np.diff(stamps)])
 

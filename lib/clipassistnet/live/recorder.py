@@ -59,7 +59,12 @@ class Writer:
             self._stream.width, self._stream.height = size
             self._stream.pix_fmt = "yuv420p"
             # No delay: no picture waits in the encoder for the next ones.
-            codec = {"preset": "ultrafast", "tune": "zerolatency", "crf": "23", "g": str(rate)}
+            codec: dict[str, object] = {
+                "preset": "ultrafast",
+                "tune": "zerolatency",
+                "crf": "23",
+                "g": str(rate),
+            }
             self._stream.options = codec
             self._stream.codec_context.time_base = _TIME_BASE
         except BaseException:

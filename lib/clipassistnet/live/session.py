@@ -44,8 +44,8 @@ class Score(NamedTuple):
 class Session:
     """Arming, decision, history and overlay of one source.
 
-    Each step calls `take` and then `decide`; `canvas` draws the result. It has no thread and reads
-    no clock: times are seconds of any one clock.
+    Each step calls `take`, then `decide`, then `canvas` where it is to be drawn. It has no thread
+    and reads no clock: times are seconds of any one clock.
 
     Args:
         assistant: decides the state.
@@ -112,14 +112,14 @@ class Session:
         self._scores = ()
         return self.decision
 
-    def canvas(self, now: float, notes: Sequence[str] = ()) -> np.ndarray:
-        """The overlay after `decide`, BGR uint8; `notes` stand beside the history."""
-        lost = self.decision.state is State.NO_SIGNAL
+    def canvas(self, decision: Decision, now: float, notes: Sequence[str] = ()) -> np.ndarray:
+        """The overlay, BGR uint8; `notes` stand beside the history."""
+        lost = decision.state is State.NO_SIGNAL
         if lost:
             self.history.add(now, math.nan, State.NO_SIGNAL)
         faults = [switch.fault for switch in self.switches if switch.fault]
         content = OverlayContent(
-            decision=self.decision,
+            decision=decision,
             score=math.nan if lost else self.assistant.score,
             threshold=self.assistant.alarm.threshold,
             now=now,

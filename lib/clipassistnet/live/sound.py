@@ -31,9 +31,10 @@ class Sound:
 
     def __init__(self) -> None:
         """SoundError where there is no player."""
-        self._player = shutil.which("aplay")
-        if not self._player:
+        player = shutil.which("aplay")
+        if not player:
             raise SoundError("--sound needs the player aplay: apt install alsa-utils")
+        self._player = player
         self._waves = {state: _wave(tones) for state, tones in _TONES.items()}
         self._playing: subprocess.Popen[bytes] | None = None
 
@@ -49,8 +50,8 @@ class Sound:
                 stderr=subprocess.DEVNULL,
             )
             # A pipe holds 64 KiB, which is more than these waves: this write does not wait.
-            self._playing.stdin.write(self._waves[state])
-            self._playing.stdin.close()
+            with self._playing.stdin as pipe:  # type: ignore[union-attr]
+                pipe.write(self._waves[state])
         except OSError:  # no process could be started, or it ended at once for lack of a sound card
             pass
 

@@ -39,9 +39,10 @@ STYLES = {
 def patterned(state: State, height: int, width: int, cell: int) -> np.ndarray:
     """The state's pattern, uint8 (height, width, 3); `cell` is the side of a cell in pixels."""
     style = STYLES[state]
+    background, foreground = np.array([style.background, style.foreground], np.uint8)
     rows, columns = np.arange(height)[:, None] // cell, np.arange(width)[None] // cell
-    foreground = np.broadcast_to(style.pattern(rows, columns), (height, width))
-    return np.where(foreground[..., None], np.uint8(style.foreground), np.uint8(style.background))
+    pattern = np.broadcast_to(style.pattern(rows, columns), (height, width))
+    return np.where(pattern[..., None], foreground, background)
 
 
 def text_size(text: str, height: float) -> int:

@@ -150,10 +150,11 @@ class Scorer(threading.Thread):
         self.join(timeout=1)
 
     def _score(self, picture: Picture) -> Score:
-        present = math.nan
+        frame, present = picture.frame, math.nan
+        assert frame is not None, "only good pictures are scored"
         if self._clip_applier:
-            present, _ = _predict_one(self._clip_applier, picture.frame)
-        return Score(picture, *_predict_one(self._predict, picture.frame), present)
+            present, _ = _predict_one(self._clip_applier, frame)
+        return Score(picture, *_predict_one(self._predict, frame), present)
 
 
 def _predict_one(predict: Predict, frame: np.ndarray) -> tuple[float, str]:
