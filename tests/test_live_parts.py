@@ -55,8 +55,9 @@ def test_a_picture_that_froze_before_its_encoder_is_frozen_all_the_same():
         noise = np.random.default_rng(seed).integers(-4, 5, still.shape)
         assert check.fault((still + noise).clip(0, 255).astype(np.uint8)) == "frozen picture"
     moved = still.copy()
-    moved[24, 10:12] ^= 64  # a highlight of two pixels of 3,072
+    moved[12:36:8, 10:60:10] ^= 64  # fifteen highlights of a pixel of 3,072
     assert check.fault(moved) == ""
+    assert check.fault(still) == "frozen picture", "as three before"
 
 
 @pytest.mark.parametrize("turn", [2, 4])
