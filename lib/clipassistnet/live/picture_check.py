@@ -17,9 +17,9 @@ _NOISE = 8
 # A source that stands still may show several pictures in turn: a driver its ring of buffers, a
 # deinterlacer the two fields of one frozen frame.
 _TURN = 4
-# Motion is judged in blocks, as many in each direction. The outer ones do not count: a clock, a menu
-# or a patient's name that is burnt in there changes while the picture behind it is dead. Resting
-# real cameras changed 11 % of the other blocks or more (tests/test_live_frozen.py).
+# Motion is judged in blocks, as many in each direction. The outer ones do not count: a clock, a
+# menu or a patient's name there changes while the picture behind it is dead. In real video 11 % of
+# the other blocks changed in every frame, or more (tests/test_live_frozen.py).
 _BLOCKS, _RIM = 16, 2
 _MOVING = 0.04  # of the lit blocks
 _REGIONS = (
