@@ -12,9 +12,20 @@ from typing import Any, Callable
 
 import numpy as np
 
+from clipassistnet.decoding.errors import FrameError
+
 # Code points of ITU-T H.273, which FFmpeg and PyAV use.
-UNSPECIFIED, BT709, BT2020, P3 = 2, 1, 9, 12
+UNSPECIFIED, BT709, BT601, BT2020, P3 = 2, 1, 5, 9, 12
+MATRICES = {
+    BT709: "ITU709",
+    4: "FCC",
+    BT601: "ITU601",
+    6: "ITU601",
+    7: "SMPTE240M",
+    BT2020: "BT2020",
+}
 PQ, HLG = 16, 18
+FULL_RANGE = 2
 WHITE = 203.0  # cd/m2 of diffuse white (ITU-R BT.2408)
 HLG_PEAK = 1000.0  # cd/m2 of the screen that HLG is shown on (ITU-R BT.2100)
 GAMMA = 2.4  # of a standard screen (ITU-R BT.1886)
@@ -39,11 +50,15 @@ def rgb(frame: Any) -> np.ndarray:
 
     Args:
         frame: av.VideoFrame, of any pixel format.
+
+    Raises:
+        FrameError: for a BT.2020 file, where PyAV is too old for it.
     """
     primaries, transfer = _code(frame, "color_primaries"), _code(frame, "color_trc")
-    matrix = None
-    if _code(frame, "colorspace") == UNSPECIFIED and (frame.height > 576 or frame.width > 1023):
-        matrix = "ITU709"
+    code = _code(frame, "colorspace")
+    if code == UNSPECIFIED:
+        code = BT709 if frame.height > 576 or frame.width > 1023 else BT601
+    matrix = MATRICES.get(code)
     if primaries not in TO_BT709 and transfer not in (PQ, HLG):
         return _scaled(frame, "rgb24", matrix)
     signal = _scaled(frame, "rgb48le", matrix)
@@ -59,8 +74,18 @@ def _code(frame: Any, name: str) -> int:
 
 
 def _scaled(frame: Any, format: str, matrix: str | None) -> np.ndarray:
-    converted = frame.reformat(format=format, src_colorspace=matrix, dst_colorspace=matrix)
-    return converted.to_ndarray()
+    # Matrix and range of the target mean nothing for RGB. But PyAV 12 (of Python 3.8) ignores those
+    # of the source where source and target are equal.
+    options: dict[str, Any] = {}
+    if matrix:
+        target = "ITU601" if matrix == "ITU709" else "ITU709"
+        options = {"src_colorspace": matrix, "dst_colorspace": target}
+    if _code(frame, "color_range") == FULL_RANGE or frame.format.name.startswith("yuvj"):
+        options.update(src_color_range="JPEG", dst_color_range="MPEG")
+    try:
+        return frame.reformat(format=format, **options).to_ndarray()
+    except KeyError as error:  # PyAV before 18 does not know BT.2020
+        raise FrameError(f"colours of {matrix}: expected a newer PyAV, or a BT.709 copy") from error
 
 
 def _light(signal: np.ndarray, transfer: int) -> np.ndarray:

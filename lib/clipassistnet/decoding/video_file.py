@@ -13,6 +13,10 @@ from clipassistnet.decoding.colour import rgb
 from clipassistnet.decoding.errors import FrameError
 from clipassistnet.decoding.orientation import upright
 
+# FFmpeg's flags of a stream (libavformat/avformat.h).
+DEFAULT, ATTACHED_PICTURE, TIMED_THUMBNAILS = 0x0001, 0x0400, 0x0800
+STILL = ("mjpeg", "png", "bmp", "gif", "tiff", "webp")
+
 
 def open_video(path: str) -> InputContainer:
     """Open a video file for reading. Errors are those of PyAV (av.FFmpegError)."""
@@ -58,18 +62,23 @@ def picture(frame: av.VideoFrame, path: str) -> tuple[np.ndarray, str]:
         "mirrored left-right"); empty for a frame that is stored upright.
 
     Raises:
-        FrameError: where it is turned by anything but quarter turns.
+        FrameError: where it is turned by anything but quarter turns, or where PyAV is too old for
+            its colours.
     """
-    return upright(rgb(frame), frame, path)
-
-
-# FFmpeg's flags (libavformat/avformat.h); PyAV before 14 has no names for them.
-DEFAULT, ATTACHED_PICTURE, TIMED_THUMBNAILS = 0x0001, 0x0400, 0x0800
+    try:
+        image = rgb(frame)
+    except FrameError as error:
+        raise FrameError(f"{path}: {error}") from error
+    return upright(image, frame, path)
 
 
 def _streams(container: InputContainer) -> list[Any]:
+    streams = list(container.streams.video)
+    if not any(hasattr(stream, "disposition") for stream in streams):
+        # PyAV on Python 3.8 has no such flags: beside a video, a picture's codec means a picture.
+        return [stream for stream in streams if stream.codec_context.name not in STILL] or streams
     still = ATTACHED_PICTURE | TIMED_THUMBNAILS
-    return [stream for stream in container.streams.video if not _disposition(stream) & still]
+    return [stream for stream in streams if not _disposition(stream) & still]
 
 
 def _disposition(stream: Any) -> int:
