@@ -119,7 +119,7 @@ def test_a_full_disk_is_named(project, monkeypatch):
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("clipassistnet.runs.papermill_engine.execute", full)
+    monkeypatch.setattr("clipassistnet.runs.papermill_engine.execute_notebook", full)
     with pytest.raises(RunError, match="the disk is full"):
         execute("tiny", "01_tiny", {})
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import importlib
 import sys
+import warnings
 
 # Only the chosen command's module is imported: a Jetson has no pandas, and help must be quick.
 COMMANDS = {
@@ -44,6 +45,7 @@ def main(arguments: list[str] | None = None) -> int:
     if name not in COMMANDS:
         print(f"clipassistnet: {_unknown(name)}", file=sys.stderr)
         return 2
+    warnings.formatwarning = _without_path
     command = importlib.import_module(f"clipassistnet.commands.{COMMANDS[name][0]}")
     try:
         return command.main(rest)
@@ -52,6 +54,11 @@ def main(arguments: list[str] | None = None) -> int:
         return 1
     except KeyboardInterrupt:
         return 130
+
+
+def _without_path(message, category, *_) -> str:
+    """A warning in one line, for a reader who does not know the code."""
+    return f"{category.__name__}: {message}\n"
 
 
 def _help() -> str:

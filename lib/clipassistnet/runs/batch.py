@@ -1,4 +1,4 @@
-"""A whole study: Snakemake under one OS lock."""
+"""A whole study: Snakemake, once at a time."""
 
 import os
 import subprocess
@@ -12,14 +12,14 @@ from clipassistnet.runs.study_data import keep_data
 
 
 def run(study: str, data: str | None, cores: int | None, extra: list[str]) -> int:
-    """Bring every run of a study up to date, and first what it needs of other studies.
+    """Bring every run of a study up to date, after the runs of other studies that it needs.
 
     Returns Snakemake's exit status.
 
     Args:
-        data: dataset folder, or a public set as unpacked (see `keep_data`), remembered for the next
-            time; not for a simulated study.
-        cores: runs of one thread at a time, default the processor's.
+        data: dataset folder, or a public set as unpacked (see `keep_data`), which is remembered;
+            None for the remembered one, or for a study that simulates its videos.
+        cores: processor cores to use; None: all.
         extra: further arguments for Snakemake, e.g. ["--executor", "slurm"].
 
     Raises:

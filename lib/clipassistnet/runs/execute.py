@@ -1,7 +1,7 @@
-"""Run one notebook, for a person and for Snakemake alike.
+"""Run one notebook of a study.
 
-A run works in a hidden folder beside its place and is renamed into it when it is complete: what
-lies in papermill_runs/<study>/<notebook>/<key>/ is whole, whatever was killed and when.
+A run works in a hidden folder, which takes its final name when the run is complete. What lies in
+papermill_runs/<study>/<notebook>/<key>/ is whole, even if the process was killed.
 """
 
 import contextlib
@@ -23,7 +23,7 @@ from clipassistnet.runs.folders import RunError, data_folder, root, run_folder, 
 from clipassistnet.runs.process import one_gpu, only_one
 from clipassistnet.runs.provenance import environment, fingerprint
 
-# glibc hands the large buffers of each convolution back to the system and fetches them anew: on a
+# glibc returns the large buffers of each convolution to the system and requests them again. On a
 # CPU, keeping them makes a training step 10 % and a prediction up to twice as fast.
 ALLOCATOR = {
     "MALLOC_MMAP_THRESHOLD_": "1000000000",
@@ -36,15 +36,15 @@ def execute(study: str, notebook: str, given: dict[str, Any], threads: int | Non
     """Bring one run up to date and return its folder.
 
     A run is up to date, and left alone, when its parameters, its code and the content of every
-    input that it read last time are the same. An interrupted one with the same parameters and
-    code is taken up where it stood (the training resumes from its last epoch).
+    input that it read last time are the same. An interrupted run with the same parameters and code
+    continues in its folder, where a training resumes from its last epoch.
 
     Args:
         given: parameters besides the study's; they name the folder of the run.
         threads: threads for numerical libraries, default all.
 
     Raises:
-        RunError: unknown or mistyped parameters, a failed notebook, or the run is already going.
+        RunError: unknown or mistyped parameters, a failed notebook, or the run is running already.
     """
     source = notebooks.notebook_path(notebook)
     parameters = studies.read(study).resolve(source.stem, given)
@@ -73,21 +73,24 @@ def is_current(folder: Path, study: str, mark: str) -> bool:
     if record["fingerprint"] != mark:
         return False
     inputs = record["inputs"].items()
-    return all(_digest_or_none(study, name) == digest for name, digest in inputs)
-
-
-def _digest_or_none(study: str, name: str) -> str | None:
     try:
-        place, _, inside = name.partition("/")
-        bases = {"data": lambda: data_folder(study), "weights": root}
-        run = runs_folder() / study / name
-        return files.digest(bases[place]() / inside if place in bases else run)
+        return all(files.digest(_input(study, name)) == digest for name, digest in inputs)
     except (OSError, RunError):
-        return None
+        return False
+
+
+def _input(study: str, name: str) -> Path:
+    """Path of an input by its name in run.json (see `Run`)."""
+    place, _, inside = name.partition("/")
+    if place == "data":
+        return data_folder(study) / inside
+    if place == "weights":
+        return root() / inside
+    return runs_folder() / study / name
 
 
 def _prepare(partial: Path, mark: str) -> None:
-    """Keep an interrupted run's folder if it is of this very run, else begin anew."""
+    """Keep the folder of an interrupted run with this fingerprint, else begin with an empty one."""
     started = partial / "started"
     if not (started.exists() and started.read_text() == mark):
         shutil.rmtree(partial, ignore_errors=True)
@@ -103,9 +106,8 @@ def _execute(
     mark: str,
     used_code: dict[str, str],
 ) -> None:
-    from clipassistnet.runs.papermill_engine import (
-        execute as execute_notebook,  # seconds of imports, only where needed
-    )
+    # Takes seconds to import: only where a notebook runs.
+    from clipassistnet.runs.papermill_engine import execute_notebook
 
     began, clock = datetime.datetime.now(datetime.UTC), time.monotonic()
     with one_gpu() as gpu, _environment(partial, threads, gpu):
@@ -133,7 +135,7 @@ def _execute(
 
 @contextlib.contextmanager
 def _environment(folder: Path, threads: int | None, gpu: str | None) -> Iterator[None]:
-    """Environment of the kernel; byte-code files are wanted: imports take seconds without them."""
+    """Environment of the kernel, with byte-code files: without them imports take seconds."""
     before = dict(os.environ)
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     os.environ[BATCH] = str(folder)
@@ -152,7 +154,7 @@ def _environment(folder: Path, threads: int | None, gpu: str | None) -> Iterator
 
 @contextlib.contextmanager
 def _naming_where_it_stopped(notebook: str, key: str, partial: Path) -> Iterator[None]:
-    """Turn whatever ended a run into one error that says what, and where the notebook lies."""
+    """Turn what ended a run into a RunError with the reason and the notebook's place."""
     try:
         yield
     except Exception as error:

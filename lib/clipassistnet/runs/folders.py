@@ -38,15 +38,21 @@ def run_folder(study: str, notebook: str, key: dict[str, Any]) -> Path:
     return runs_folder() / study / notebook / name_key(key)
 
 
+def given_folder(study: str) -> Path | None:
+    """The dataset folder that the user gave for a study; None where none was given."""
+    remembered = runs_folder() / study / STUDY_FILE
+    if not remembered.exists():
+        return None
+    return Path(json.loads(remembered.read_text(encoding="utf-8"))["data"])
+
+
 def data_folder(study: str) -> Path:
-    """Dataset folder of a study: the user's (kept in study.json), else the simulated one.
+    """Dataset folder of a study: the user's, else the simulated one.
 
     Raises:
         RunError: the study has neither; the message names the command that makes it.
     """
-    settings = runs_folder() / study / STUDY_FILE
-    given = json.loads(settings.read_text(encoding="utf-8"))["data"] if settings.exists() else None
-    folder = Path(given) if given else runs_folder() / study / "data"
+    folder = given_folder(study) or runs_folder() / study / "data"
     if not (folder / "videos.csv").exists():
         raise RunError(f"study {study!r} has no data yet; make it with: make study STUDY={study}")
     return folder

@@ -1,4 +1,4 @@
-"""papermill engine: this interpreter's kernel, merged streams, honest status when a kernel dies."""
+"""Executes a notebook with papermill, by this interpreter, and says when its kernel died."""
 
 import os
 import sys
@@ -20,7 +20,7 @@ NAME = "clipassistnet"
 
 
 class OwnInterpreter(AsyncKernelManager):
-    """Starts this very Python, whatever kernels are registered on the machine."""
+    """Starts this Python, whatever kernels are registered on the machine."""
 
     transport = "tcp" if os.name == "nt" else "ipc"  # no port that another user could connect to
 
@@ -40,8 +40,8 @@ class OwnInterpreter(AsyncKernelManager):
         return KernelSpec(argv=argv, display_name="Python 3", language="python")
 
 
-class Engine(NBClientEngine):
-    """papermill's own engine; a kernel's death is written into the notebook as what it is."""
+class NotebookEngine(NBClientEngine):
+    """papermill's own engine, except that a notebook whose kernel died is marked as failed."""
 
     @classmethod
     def execute_managed_notebook(cls, nb_man: Any, kernel_name: str, **options: Any) -> Any:
@@ -66,10 +66,10 @@ def _mark_failed(notebook: Any) -> None:
         began[-1].metadata.papermill["status"] = "failed"
 
 
-papermill_engines.register(NAME, Engine)
+papermill_engines.register(NAME, NotebookEngine)
 
 
-def execute(source: str, target: str, parameters: dict[str, Any], folder: str) -> None:
+def execute_notebook(source: str, target: str, parameters: dict[str, Any], folder: str) -> None:
     """Execute a notebook; what ran so far is in `target` at any time.
 
     Raises:

@@ -19,16 +19,16 @@ PR_SET_PDEATHSIG = 1
 
 
 def die_with_parent() -> None:
-    """Have the kernel (Linux) kill this process when its parent dies, however that dies.
+    """Have Linux kill this process when its parent dies.
 
-    After kill -9 of Snakemake or of the runner nothing may keep computing. Elsewhere than on
-    Linux the Jupyter kernel's own parent poller does this, a second later.
+    After kill -9 of Snakemake or of the runner nothing may continue to compute. On other systems
+    the Jupyter kernel's own parent poller does this, a second later.
     """
     if not sys.platform.startswith("linux"):
         return
     parent = os.getppid()
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:  # it died in between, and no signal will come
+    if os.getppid() != parent:  # it died before the request, and no signal will come
         os.kill(os.getpid(), signal.SIGKILL)
 
 

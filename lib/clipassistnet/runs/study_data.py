@@ -6,23 +6,25 @@ import shutil
 from pathlib import Path
 
 from clipassistnet import files
-from clipassistnet.runs.folders import STUDY_FILE, RunError, runs_folder
+from clipassistnet.runs.folders import STUDY_FILE, RunError, given_folder, runs_folder
 from clipassistnet.runs.study import Study
 
 
 def keep_data(study: Study, data: str | None) -> None:
     """Remember a study's data for this and later runs.
 
-    `data` is a dataset folder, or the folder of m2cai16-tool-locations as unpacked, which is
-    imported into the study's own folder: tables alone, its pictures stay where they are.
+    Args:
+        data: a dataset folder, or the folder of m2cai16-tool-locations as unpacked, whose tables
+            are imported into the study's own folder (its pictures stay where they are); None or ""
+            for the remembered one.
 
     Raises:
-        RunError: the study simulates its data, or has been given none yet, or `data` is neither.
+        RunError: the study simulates its data, or none was given so far, or `data` is neither.
         DatasetError: an import found problems; the message lists them all.
     """
     if not data:
         if study.simulation is None:
-            given_data(study)
+            _given(study)
         return
     if study.simulation is not None:
         raise RunError(f"study {study.name!r} simulates its data; DATA is for other studies")
@@ -33,26 +35,26 @@ def keep_data(study: Study, data: str | None) -> None:
     files.write(place / STUDY_FILE, json.dumps({"data": str(folder.resolve())}))
 
 
-def given_data(study: Study) -> Path:
-    """The folder that the user gave for this study; RunError where none was given so far."""
-    name, path = study.name, runs_folder() / study.name / STUDY_FILE
-    if not path.exists():
-        raise RunError(f"study {name!r} needs data: make study STUDY={name} DATA=<folder>")
-    return Path(json.loads(path.read_text(encoding="utf-8"))["data"])
-
-
 def data_mark(study: Study) -> str:
     """What the study's data are made from: the simulator's settings, or the user's CSV files."""
     if study.simulation is not None:
         return json.dumps(study.simulation, sort_keys=True)
     digest = hashlib.sha256()
-    for path in sorted(given_data(study).glob("*.csv")):
+    for path in sorted(_given(study).glob("*.csv")):
         digest.update(path.name.encode() + path.read_bytes())
     return digest.hexdigest()
 
 
+def _given(study: Study) -> Path:
+    folder = given_folder(study.name)
+    if folder is None:
+        need = f"make study STUDY={study.name} DATA=<folder>"
+        raise RunError(f"study {study.name!r} needs data: {need}")
+    return folder
+
+
 def _imported(source: Path, target: Path) -> Path:
-    """The dataset folder made anew from a public set's own folder."""
+    """Make the dataset folder `target` from a public set's own folder."""
     if not all((source / name).is_dir() for name in ("JPEGImages", "Annotations")):
         raise RunError(
             f"DATA={source}: expected a dataset folder with videos.csv, or m2cai16-tool-locations "
