@@ -245,3 +245,33 @@ def pairwise_kappa(rows: pd.DataFrame) -> float:
     visible = (rows["label"] == "visible").mean()
     chance = visible**2 + (1 - visible) ** 2
     return (observed - chance) / (1 - chance)
+
+
+def test_one_annotator_is_enough_and_what_is_not_known_is_said():
+    alone = labelled("V", "I", "V", annotators="A")
+    assert annotation.explain_agreement(alone).startswith("One label a frame")
+    counts = annotation.confusion(alone)
+    assert annotation.transition(counts).tolist() == [[1, 0], [0, 1]]
+    assert "BCE under another name" in annotation.explain_noise(counts)
+    assert annotation.disputed(alone).empty
+    assert annotation.agreement(alone)["error_rates"] == {}
+
+
+def test_two_annotators_differ_but_nobody_knows_who_is_right():
+    words = annotation.explain_agreement(labelled("VV", "II", "VI", "VV", annotators="AB"))
+    assert words.startswith("Two labels on 4 frames: they differ on 25.0%, kappa 0.47.")
+    assert "three annotators" in words
+
+
+def test_three_annotators_measure_the_noise():
+    assert annotation.explain_agreement(TEN).startswith("10 frames have three labels")
+    assert annotation.explain_noise(annotation.confusion(TEN)) == ""
+
+
+def test_an_adjudication_is_a_further_vote_and_decides_a_tie():
+    pair = labelled("VI", "VV", annotators="AB")
+    third = labelled("V", annotators="C")
+    labels = annotation.consensus(pair, adjudications=third)
+    assert labels["label"].tolist() == ["visible", "visible"]
+    assert labels["annotators"].tolist() == [2, 2]
+    assert annotation.consensus(pair)["label"].tolist() == ["invisible", "visible"]

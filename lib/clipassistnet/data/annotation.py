@@ -126,6 +126,8 @@ def confusion(annotations: pd.DataFrame, annotator: str = "") -> pd.DataFrame:
     annotators, or of the given one.
     """
     votes, _ = _triple(annotations)
+    if votes.empty:
+        return pd.DataFrame(columns=["video", "truth", "observed", "frames"])
     truth = votes.idxmax(axis=1).rename("truth")
     rows = _of(annotations, annotator) if annotator else annotations
     rows = rows.join(truth, on=FRAME, how="inner").rename(columns={"label": "observed"})
@@ -141,9 +143,14 @@ def transition(confusion: pd.DataFrame, videos: Collection[str] | None = None) -
         confusion: the counts of the function `confusion`.
         videos: count these only; they must lie outside the fold that is judged. None: all.
 
+    Without any count (fewer than three annotators) no noise is known, and T is the identity: the
+    noise-corrected loss is cross-entropy then (`explain_noise`).
+
     Raises:
-        ValueError: where one of the classes does not occur.
+        ValueError: where there are counts, but one of the classes does not occur.
     """
+    if confusion.empty:
+        return np.eye(len(CLASSES))
     rows = confusion if videos is None else confusion[confusion["video"].isin(list(videos))]
     counts = rows.pivot_table(index="truth", columns="observed", values="frames", aggfunc="sum")
     counts = counts.reindex(index=CLASSES, columns=CLASSES).fillna(0).to_numpy(dtype=float)
@@ -151,6 +158,35 @@ def transition(confusion: pd.DataFrame, videos: Collection[str] | None = None) -
         if not total:
             raise ValueError(f"no triple-annotated frame is {name} by majority: T has no such row")
     return counts / counts.sum(axis=1, keepdims=True)
+
+
+def explain_agreement(annotations: pd.DataFrame) -> str:
+    """What the annotators of a data set allow to say of their agreement, in a sentence or two."""
+    votes = _votes(annotations)
+    judged = votes.loc[votes["absent"] == 0, list(CLASSES)]
+    several = judged[judged.sum(axis=1) > 1]
+    triple = int((judged.sum(axis=1) == 3).sum())
+    if triple:
+        return f"{triple} frames have three labels: agreement and label noise are measured on them."
+    missing = "an annotator's error rate and the label confusion matrix need three annotators"
+    if several.empty:
+        return f"One label a frame: nothing is known of the agreement ({missing})."
+    differ = (several.min(axis=1) > 0).mean()
+    kappa = fleiss_kappa(several[several.sum(axis=1) == 2].to_numpy())
+    return (
+        f"Two labels on {len(several)} frames: they differ on {differ:.1%}, kappa {kappa:.2f}. "
+        f"Who is right is not known: {missing}."
+    )
+
+
+def explain_noise(confusion: pd.DataFrame) -> str:
+    """What the noise-corrected loss is on these counts, where it is not what its name says."""
+    if len(confusion):
+        return ""
+    return (
+        "No frame has three labels, so no label noise is known: the noise-corrected loss takes "
+        "the identity for the label confusion matrix and is BCE under another name."
+    )
 
 
 def disputed(annotations: pd.DataFrame) -> pd.DataFrame:

@@ -40,6 +40,10 @@ def show(table: pd.DataFrame) -> None:
 def bars(values: pd.Series, xlabel: str, reference: tuple[float, str] | None = None) -> Figure:
     """Horizontal bars, one per entry of a Series; `reference` (value, name) draws a line."""
     figure, axes = plt.subplots(figsize=(6.5, 0.45 * len(values) + 1.2))
+    if values.empty:
+        axes.text(0.5, 0.5, "nothing to show", ha="center", va="center")
+        axes.set(xlabel=xlabel, xticks=[], yticks=[])
+        return figure
     sns.barplot(x=values.to_numpy(), y=[str(name) for name in values.index], ax=axes, color=VISIBLE)
     axes.bar_label(cast(BarContainer, axes.containers[0]), fmt="%.3g", padding=3)
     if reference:
