@@ -6,8 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from clipassistnet.alarm import Alarm
-from clipassistnet.live.state import LIMIT, RECOVERY, Assistant, Decision, State
+from clipassistnet.alarm import LIMIT, RECOVERY, Alarm, Assistant, Decision, State
 
 STEP = 0.05
 

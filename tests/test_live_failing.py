@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import pytest
 
-from clipassistnet.alarm import Alarm
+from clipassistnet.alarm import Alarm, Assistant, State
 from clipassistnet.commands import live_options as options
 from clipassistnet.live.arming import AutomaticArming, FileSwitch, SwitchError
 from clipassistnet.live.history import History
@@ -21,7 +21,6 @@ from clipassistnet.live.recorder import Writer
 from clipassistnet.live.screen import NoScreen
 from clipassistnet.live.session import Picture
 from clipassistnet.live.sound import Sound
-from clipassistnet.live.state import Assistant, State
 from clipassistnet.live.threads import Capture, NewestItem, Scorer
 from tiny_videos import picture
 

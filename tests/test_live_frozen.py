@@ -4,9 +4,8 @@ import cv2
 import numpy as np
 import pytest
 
-from clipassistnet.alarm import Alarm
+from clipassistnet.alarm import LIMIT, RECOVERY, Alarm, Assistant, State
 from clipassistnet.live.picture_check import PictureCheck
-from clipassistnet.live.state import LIMIT, RECOVERY, Assistant, State
 
 FPS, SIZE = 25, (640, 360)
 FREEZE = 30  # the first frame that repeats the one before

@@ -13,14 +13,13 @@ import pytest
 import torch
 
 from clipassistnet.__main__ import main
-from clipassistnet.alarm import Alarm
+from clipassistnet.alarm import Alarm, Assistant, State
 from clipassistnet.live.arming import AutomaticArming
 from clipassistnet.live.journal import Journal
 from clipassistnet.live.offline import render
 from clipassistnet.live.overlay import Overlay
 from clipassistnet.live.recorder import Writer
 from clipassistnet.live.source import SourceError
-from clipassistnet.live.state import Assistant, State
 from clipassistnet.model import CLIP_APPLIER_PRESENT, build, load, save
 from tiny_videos import FPS, HEIGHT, WIDTH, encode, index_of, picture
 
@@ -279,7 +278,7 @@ from clipassistnet.alarm import Alarm
 from clipassistnet.live.arming import AutomaticArming
 from clipassistnet.live.loop import Live
 from clipassistnet.live.source import opener
-from clipassistnet.live.state import Assistant
+from clipassistnet.alarm import Assistant
 predict = lambda frames: np.zeros(1, np.float32)
 print(Live(opener(sys.argv[1]), predict, Assistant(Alarm(0.5, 0, 0))).run()["pictures"])
 """

@@ -7,9 +7,9 @@ import cv2
 import numpy as np
 import pytest
 
+from clipassistnet.alarm import Decision, State
 from clipassistnet.live.history import SPAN, History
 from clipassistnet.live.overlay import DISCLAIMER, Overlay, OverlayContent, start_screen
-from clipassistnet.live.state import Decision, State
 from clipassistnet.live.state_style import STYLES
 
 SIZE = (640, 360)

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 import pytest
 
-from clipassistnet.alarm import Alarm
+from clipassistnet.alarm import Alarm, State
 from clipassistnet.live import source
 from clipassistnet.live.arming import AutomaticArming, FileSwitch, SerialSwitch, SwitchError
 from clipassistnet.live.journal import Journal
@@ -22,7 +22,6 @@ from clipassistnet.live.screen import NoScreen, ScreenError, Window
 from clipassistnet.live.session import Picture, Score
 from clipassistnet.live.sound import Sound, SoundError
 from clipassistnet.live.source import SourceError, opener, without_password
-from clipassistnet.live.state import State
 from clipassistnet.live.threads import Capture, NewestItem, Scorer
 from tiny_videos import FPS, FRAMES, HEIGHT, WIDTH, encode, index_of, picture
 

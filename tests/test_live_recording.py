@@ -11,8 +11,8 @@ import time
 import numpy as np
 import pytest
 
+from clipassistnet.alarm import State
 from clipassistnet.live.recorder import Recorder, RecordError, Writer, free_name, require_pyav
-from clipassistnet.live.state import State
 from test_live_loop import Room, on_a_machine_with_time
 from tiny_videos import FPS, index_of, picture
 

@@ -10,7 +10,7 @@ import math
 import numpy as np
 import pytest
 
-from clipassistnet.alarm import Alarm
+from clipassistnet.alarm import LIMIT, Alarm, Assistant, State
 from clipassistnet.live.arming import AutomaticArming
 from clipassistnet.live.journal import Journal
 from clipassistnet.live.loop import Live
@@ -18,7 +18,6 @@ from clipassistnet.live.offline import render
 from clipassistnet.live.overlay import Overlay
 from clipassistnet.live.picture_check import PictureCheck
 from clipassistnet.live.session import Picture, Score, Session
-from clipassistnet.live.state import LIMIT, Assistant, State
 from clipassistnet.runs import notebooks
 from conftest import ROOT
 from tiny_videos import FPS, HEIGHT, WIDTH, index_of, picture

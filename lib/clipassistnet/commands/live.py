@@ -7,7 +7,14 @@ import signal
 import time
 from typing import TYPE_CHECKING
 
-from clipassistnet.alarm import ARMING_DURATION, ARMING_THRESHOLD, HYSTERESIS, THRESHOLD, Alarm
+from clipassistnet.alarm import (
+    ARMING_DURATION,
+    ARMING_THRESHOLD,
+    HYSTERESIS,
+    THRESHOLD,
+    Alarm,
+    Assistant,
+)
 from clipassistnet.commands.live_options import parse
 from clipassistnet.live import networks, offline
 from clipassistnet.live.arming import AutomaticArming, FileSwitch, SerialSwitch, Switch
@@ -18,7 +25,6 @@ from clipassistnet.live.recorder import Recorder, free_name, require_pyav
 from clipassistnet.live.screen import NoScreen, Screen, Window
 from clipassistnet.live.sound import Sound
 from clipassistnet.live.source import opener, without_password
-from clipassistnet.live.state import Assistant
 
 if TYPE_CHECKING:
     from clipassistnet.deploy import Predictor

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from clipassistnet.live.state import State
+from clipassistnet.alarm import State
 from clipassistnet.live.state_style import STYLES
 
 SPAN = 30.0  # seconds

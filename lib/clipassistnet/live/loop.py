@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 
+from clipassistnet.alarm import LIMIT, Assistant, Decision
 from clipassistnet.live.arming import AutomaticArming, Switch
 from clipassistnet.live.journal import Journal, JournalThread
 from clipassistnet.live.picture_check import PictureCheck
@@ -18,7 +19,6 @@ from clipassistnet.live.screen import NoScreen, Screen
 from clipassistnet.live.session import Picture, Score, Session
 from clipassistnet.live.sound import Sound
 from clipassistnet.live.source import Source
-from clipassistnet.live.state import LIMIT, Assistant, Decision
 from clipassistnet.live.threads import Capture, NewestItem, Predict, Scorer
 
 _TICK = 0.02  # seconds: how late a fault may be noticed

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, NamedTuple
 import cv2
 import numpy as np
 
+from clipassistnet.alarm import Assistant
 from clipassistnet.live.arming import AutomaticArming
 from clipassistnet.live.journal import Journal
 from clipassistnet.live.picture_check import PictureCheck
 from clipassistnet.live.recorder import Writer, require_pyav
 from clipassistnet.live.session import Picture, Score, Session
 from clipassistnet.live.source import SourceError
-from clipassistnet.live.state import Assistant
 
 if TYPE_CHECKING:
     from av.container import InputContainer

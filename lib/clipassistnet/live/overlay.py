@@ -7,8 +7,8 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
+from clipassistnet.alarm import Decision, State
 from clipassistnet.live.history import History
-from clipassistnet.live.state import Decision, State
 from clipassistnet.live.state_style import STYLES, WHITE, fitted, patterned, text_size, write
 
 DISCLAIMER = "For research. Not a medical device."

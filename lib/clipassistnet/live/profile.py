@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from clipassistnet.alarm import Alarm
+from clipassistnet.alarm import Alarm, Assistant
 from clipassistnet.live.session import Picture, Score, Session
-from clipassistnet.live.state import Assistant
 
 if TYPE_CHECKING:
     from clipassistnet.deploy import Predictor

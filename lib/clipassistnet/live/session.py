@@ -12,10 +12,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+from clipassistnet.alarm import LIMIT, Assistant, Decision, State
 from clipassistnet.live.arming import AutomaticArming, Switch
 from clipassistnet.live.history import History
 from clipassistnet.live.overlay import Overlay, OverlayContent
-from clipassistnet.live.state import LIMIT, Assistant, Decision, State
 
 _SIZE = (640, 360)  # of the overlay before the first picture
 

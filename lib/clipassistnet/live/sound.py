@@ -9,7 +9,7 @@ import wave
 
 import numpy as np
 
-from clipassistnet.live.state import State
+from clipassistnet.alarm import State
 
 _RATE = 22050  # samples a second
 # Two falling tones for an alarm, one low tone for a lost signal. Silence is never a sign that a tip
