@@ -117,3 +117,9 @@ def test_every_command_that_a_text_names_exists(name):
             for command in re.findall(r"(?:bin/|-m |`|\n    )clipassistnet (\w+) ", text):
                 assert command in COMMANDS, f"{path} names clipassistnet {command}"
             assert not re.findall(r"python -m clipassistnet\.\S+", text), path
+
+
+def test_make_lists_every_target():
+    listed = subprocess.run(["make"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    [phony] = re.findall(r"^\.PHONY: (.*)$", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    assert sorted(line.split()[1] for line in listed.splitlines()) == sorted(phony.split())

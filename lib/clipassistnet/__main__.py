@@ -56,7 +56,13 @@ def main(arguments: list[str] | None = None) -> int:
         return 130
 
 
-def _without_path(message, category, *_) -> str:
+def _without_path(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    line: str | None = None,
+) -> str:
     """A warning in one line, for a reader who does not know the code."""
     return f"{category.__name__}: {message}\n"
 

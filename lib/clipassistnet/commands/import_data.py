@@ -73,7 +73,6 @@ def main(arguments: list[str]) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    layout = {"formatter_class": argparse.RawDescriptionHelpFormatter}
     example = "import m2cai16-tool-locations /data/m2cai16-tool-locations dataset"
     parser = command_parser("import", __doc__, example)
     sources = parser.add_subparsers(
@@ -83,27 +82,32 @@ def _parser() -> argparse.ArgumentParser:
         help="what each of them needs: clipassistnet import NAME --help",
     )
     for name, (_, text, summary) in SOURCES.items():
-        command = sources.add_parser(name, help=summary, description=text, **layout)
-        command.add_argument("folder", metavar="SOURCE", help="folder of the data set")
-        command.add_argument("out", metavar="OUT", help="dataset folder to make; a new one")
-        command.add_argument(
+        source = _add(sources, name, text, summary)
+        source.add_argument("folder", metavar="SOURCE", help="folder of the data set")
+        source.add_argument("out", metavar="OUT", help="dataset folder to make; a new one")
+        source.add_argument(
             "--videos", nargs="+", default=[], metavar="VIDEO", help="these only (default: all)"
         )
         if name == m2cai16.NAME:
-            command.add_argument(
+            source.add_argument(
                 "--labels",
                 metavar="FILE",
                 help="tip labels (default: SOURCE/tip_visibility.csv, or those published with this "
                 "project where there is none)",
             )
-    command = sources.add_parser("cvat", help="labels of your own", description=CVAT, **layout)
-    command.add_argument("exports", nargs="+", metavar="EXPORT", help=".xml or .zip of one task")
-    command.add_argument("--dataset", required=True, metavar="FOLDER", help="where they go")
-    command.add_argument("--annotator", required=True, metavar="NAME", help="who labelled")
-    command.add_argument(
-        "--video", default="", help="the video shown, where file names do not tell"
+    labels = _add(sources, "cvat", CVAT, "labels of your own")
+    labels.add_argument("exports", nargs="+", metavar="EXPORT", help=".xml or .zip of one task")
+    labels.add_argument("--dataset", required=True, metavar="FOLDER", help="where they go")
+    labels.add_argument("--annotator", required=True, metavar="NAME", help="who labelled")
+    labels.add_argument(
+        "--video", default="", help="the video shown, where file names do not say it"
     )
-    command.add_argument(
+    labels.add_argument(
         "--part", action="store_true", help="the task shows a part of its video, on purpose"
     )
     return parser
+
+
+def _add(sources, name: str, text: str, summary: str) -> argparse.ArgumentParser:
+    layout = argparse.RawDescriptionHelpFormatter
+    return sources.add_parser(name, help=summary, description=text, formatter_class=layout)

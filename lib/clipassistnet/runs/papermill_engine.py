@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any
 
 # jsonschema would build a grammar for checking URIs, which no notebook has: 2 s of every run.
-sys.modules.setdefault("rfc3987_syntax", None)
+# Python takes None for a package that cannot be imported.
+modules: dict[str, Any] = sys.modules
+modules.setdefault("rfc3987_syntax", None)
 
 import papermill  # noqa: E402
 from jupyter_client.kernelspec import KernelSpec  # noqa: E402

@@ -14,8 +14,10 @@ from clipassistnet import hardware as machine
 from clipassistnet.runs.folders import root
 from clipassistnet.source_code import LIBRARY
 
-REPORTED = ("torch", "torchvision", "timm", "numpy", "pandas", "scikit-learn", "albumentations")
-REPORTED += ("pytorch-lightning", "captum", "openvino", "av", "papermill", "snakemake")
+REPORTED = (
+    *("torch", "torchvision", "timm", "numpy", "pandas", "scikit-learn", "albumentations"),
+    *("pytorch-lightning", "captum", "openvino", "av", "papermill", "snakemake"),
+)
 
 
 def fingerprint(parameters: dict[str, Any], code: dict[str, str]) -> str:

@@ -9,11 +9,11 @@ import os
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from clipassistnet import files
 from clipassistnet.files import BATCH
-from clipassistnet.runs.agreement import require_agreement
+from clipassistnet.runs.agreement import Records, require_agreement
 from clipassistnet.runs.folders import (
     RunError,
     data_folder,
@@ -25,7 +25,7 @@ from clipassistnet.runs.folders import (
     runs_folder,
 )
 
-Key = TypeVar("Key")  # a named tuple
+Key = TypeVar("Key", bound=NamedTuple)
 
 
 @dataclass
@@ -106,13 +106,15 @@ class Run:
             RunError: a run is missing, or two disagree on data, folds or parameters. What is in the
                 key may differ, and parameters may between recipes: that is what recipes are.
         """
-        paths, recipes = {}, {}
+        paths: dict[Key, Path] = {}
+        recipes: dict[str, Records] = {}
         for key in keys:
             fields = key._asdict()
             paths[key] = self.input(notebook, file, **fields)
             record = json.loads((paths[key].parent / "run.json").read_text(encoding="utf-8"))
-            recipes.setdefault(fields.get("recipe"), {})[name_key(fields)] = record
-        require_agreement(notebook, list(recipes.values()), set(fields))
+            recipes.setdefault(fields.get("recipe", ""), {})[name_key(fields)] = record
+            axes = set(fields)
+        require_agreement(notebook, list(recipes.values()), axes)
         return paths
 
     def table(self, frame: Any, name: str) -> Any:
