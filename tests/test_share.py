@@ -417,3 +417,65 @@ def test_runs_of_the_record_can_be_shared(tmp_path):
     copies = list((tmp_path / "out").glob("*.ipynb"))
     assert len(copies) == 3
     assert not any("sim001" in path.read_text() for path in copies)
+
+
+ODD_NOTEBOOKS = {
+    "conflict": b"<<<<<<< HEAD\n{}\n=======\n>>>>>>> x\n",
+    "empty": b"",
+    "latin1": '{"cells": [], "metadata": {"x": "M\xfcller"}}'.encode("latin-1"),
+    "a list": b"[]",
+    "no notebook": b"{}",
+    "null": b"null",
+    "cells that are no list": b'{"nbformat": 4, "nbformat_minor": 5, "metadata": {}, "cells": 3}',
+    "without a minor version": b'{"nbformat": 4, "metadata": {}, "cells": [3]}',
+    "old": b'{"nbformat": 2, "nbformat_minor": 0, "worksheets": 3}',
+}
+CELL = {"cell_type": "code", "metadata": {}, "execution_count": 1, "id": "a1"}
+ODD_CELLS = {
+    "cell without outputs": {"source": ["print(1)"]},
+    "error with a null traceback": {
+        "source": [],
+        "outputs": [{"output_type": "error", "ename": "E", "evalue": "x", "traceback": None}],
+    },
+    "error without a traceback": {
+        "source": [],
+        "outputs": [{"output_type": "error", "ename": "E", "evalue": "x"}],
+    },
+    "null source": {"source": None, "outputs": []},
+    "stream without text": {
+        "source": [],
+        "outputs": [{"output_type": "stream", "name": "stdout"}],
+    },
+    "number as source": {"source": 3, "outputs": []},
+    "unknown output": {"source": [], "outputs": [{"output_type": "x"}]},
+}
+
+
+def body(cell: dict) -> bytes:
+    book = {"cells": [CELL | cell], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}
+    return json.dumps(book).encode()
+
+
+@pytest.mark.parametrize("name", [*ODD_NOTEBOOKS, *ODD_CELLS])
+def test_a_damaged_notebook_is_named_and_nothing_is_written(study, capsys, name):
+    folder = study(PLACES["prose"]("x"))
+    damaged = folder / "01_x" / "once" / "notebook.ipynb"
+    damaged.write_bytes(ODD_NOTEBOOKS[name] if name in ODD_NOTEBOOKS else body(ODD_CELLS[name]))
+    assert shared(folder) == (1, {})
+    error = capsys.readouterr().err
+    assert str(damaged) in error
+    assert "Traceback" not in error
+
+
+def test_a_byte_order_mark_is_no_damage(study):
+    folder = study(PLACES["prose"]("x"))
+    path = folder / "01_x" / "once" / "notebook.ipynb"
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    assert shared(folder)[0] == 0
+
+
+def test_what_looks_like_a_date_stops_everything_unless_it_is_allowed(study, capsys):
+    folder = study(PLACES["prose"]("see 2021&#45;03&#45;04"))
+    assert shared(folder) == (3, {})
+    assert "'2021-03-04' looks like a path or a date" in capsys.readouterr().err
+    assert shared(folder, "--allow", "2021-03-04")[0] == 0

@@ -11,8 +11,9 @@ What it does: copies every executed notebook of a study into a new folder, with 
   your terms     (--term, --terms) are removed likewise: surgeons' and patients' names, case numbers
   the rest       (metadata, widgets, attachments, embedded data) is not copied at all
 
-The study's own name stays; make it a term if it tells something.
-Then everything is read once more. If one term can still be found, NOTHING is written.
+The study's own name stays; make it a term if it may not leave.
+Then all copies are searched. If a term is found, or a text that looks like a path or a date,
+NOTHING is written.
 
 Exit status: 0 shared; 1 wrong input; 2 wrong usage; 3 something survived, nothing was written.
 """
@@ -37,9 +38,10 @@ def main(arguments: list[str]) -> int:
         folders = [given.study, given.target.parent, Path.home(), Path.cwd(), *filter(None, [data])]
         terms += machines_terms(folders, given.study.resolve().name)
         simulated = bool(data) and _simulated(given.study)
-        shared = share(given.study, given.target, list(dict.fromkeys(terms)), simulated)
+        terms = list(dict.fromkeys(terms))
+        shared = share(given.study, given.target, terms, simulated, given.allow)
     except SurvivedError as error:
-        print(f"NOT SHARED, nothing was written. Still to be found:\n{error}", file=sys.stderr)
+        print(f"NOT SHARED, nothing was written. Found in the copies:\n{error}", file=sys.stderr)
         return 3
     print(f"{shared.notebooks} notebooks in {shared.folder}; start with index.html")
     print("taken out: " + (", ".join(f"{v} {k}" for k, v in sorted(shared.counts.items())) or "-"))
@@ -65,6 +67,13 @@ def _parser() -> argparse.ArgumentParser:
         type=Path,
         metavar="FILE",
         help="the videos.csv, where it is not found by itself",
+    )
+    parser.add_argument(
+        "--allow",
+        action="append",
+        default=[],
+        metavar="TEXT",
+        help="keep this, although it looks like a path or a date (repeatable)",
     )
     parser.add_argument(
         "--no-ids", action="store_true", help="leave video, patient and annotator ids as they are"

@@ -76,15 +76,15 @@ def readings(text: str) -> dict[str, bool]:
     """
     found, new = {text: False}, {text: False}
     for _ in range(DEEPEST):
-        plain = {_plain(part): encoded for part, encoded in new.items()}
+        plain = {without_escapes(part): encoded for part, encoded in new.items()}
         new = {**{_decoded(part): True for part in new}, **plain}
         new = {part: encoded for part, encoded in new.items() if part not in found}
         found |= new
     return found
 
 
-def _plain(text: str) -> str:
-    """Without escapes, tags, colours and invisible characters; wide letters are as others."""
+def without_escapes(text: str) -> str:
+    """Text without escapes, tags, colours and invisible characters; wide letters become narrow."""
     text = html.unescape(unquote_plus(_unescaped(text)))
     return without_invisible(unicodedata.normalize("NFKC", TAG.sub("", text)))
 

@@ -51,18 +51,25 @@ def collect(study: Path) -> dict[str, list[FinishedRun]]:
 
 
 def read_notebook(path: Path) -> NotebookNode:
-    """Read a notebook file (UTF-8, with or without a byte order mark) and validate it.
+    """Read a notebook file (version 4, UTF-8 with or without a byte order mark) and validate it.
 
     Raises:
         NotebookError: it is not UTF-8, not JSON or no valid notebook; the message names the file.
     """
     try:
-        notebook = nbformat.reads(path.read_text(encoding="utf-8-sig"), as_version=4)
-        nbformat.validate(notebook)
+        text = path.read_text(encoding="utf-8-sig")
+        body = json.loads(text)
+        if not isinstance(body, dict) or body.get("nbformat") != 4:
+            raise NotebookError(f"{path}: expected a notebook of version 4 (nbformat)")
+        if not isinstance(body.get("cells"), list):
+            raise NotebookError(f"{path}: expected a list of cells")
+        nbformat.validate(body)  # before it is read: reading expects a valid one
     except UnicodeDecodeError as error:
         line = error.object[: error.start].count(b"\n") + 1
         raise NotebookError(f"{path}:{line}: expected UTF-8 text") from error
-    except (nbformat.reader.NotJSONError, nbformat.ValidationError) as error:
+    except json.JSONDecodeError as error:
+        raise NotebookError(f"{path}:{error.lineno}: not JSON ({error.msg})") from error
+    except nbformat.ValidationError as error:
         reason = str(error).splitlines()[0]
         raise NotebookError(f"{path}: no valid notebook: {reason}") from error
-    return notebook
+    return nbformat.reads(text, as_version=4)

@@ -1,4 +1,4 @@
-"""Takes out of a text what tells of a person, a machine or a place, and looks for what survived."""
+"""Removes from a text what identifies a person, a machine or a place, and finds what is left."""
 
 import ipaddress
 import re
@@ -6,8 +6,9 @@ import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 
+from clipassistnet.publish.dates import find_dates, without_dates
 from clipassistnet.publish.encodings import (
     BASE64,
     HEX,
@@ -15,32 +16,20 @@ from clipassistnet.publish.encodings import (
     from_hex,
     pattern,
     readings,
+    without_escapes,
     without_invisible,
 )
+from clipassistnet.publish.paths import PATH
 
 REMOVED = "█"  # no letter of any term
 SHORT = 4  # letters; what is shorter is in many words, and in any encoded data, by chance
 
-SEGMENT = r"[^\s/\\'\"<>|:;,()\[\]{}`]+"
 GENERIC = {
-    "address": re.compile(r"\b[a-z][a-z0-9+.-]*://[^\s'\"<>`]+|\bwww\.[^\s'\"<>`]+", re.IGNORECASE),
-    "e-mail": re.compile(r"[\w.+%-]+(?:@|%40)[\w-]+(?:\.[\w-]+)+"),
-    "quoted path": re.compile(
-        r"(?<=')(?:/|~|\.\.?/|[A-Za-z]:\\|\\\\)[^'\n]*[/\\][^'\n]*(?=')"
-        r'|(?<=")(?:/|~|\.\.?/|[A-Za-z]:\\|\\\\)[^"\n]*[/\\][^"\n]*(?=")'
+    "address": re.compile(
+        r"\b(?!file:)[a-z][a-z0-9+.-]*://[^\s'\"<>`]+|\bwww\.[^\s'\"<>`]+", re.IGNORECASE
     ),
-    "path": re.compile(
-        rf"(?<![^\W_]|[/.<])(?:~\w*|\.\.?)?/(?:{SEGMENT}/)+(?:{SEGMENT})?"
-        rf"|(?<![^\W_]|[/.<])(?:~\w*|\.\.)/{SEGMENT}|(?<![^\W_]|[/.<])\.?/[\w-]+\.\w{{2,4}}\b"
-        rf"|(?<!\w)[A-Za-z]:(?:\\+|/)(?:{SEGMENT}(?:\\+|/)?)+"
-        rf"|\\\\+{SEGMENT}(?:\\+{SEGMENT})+"
-        rf"|(?<![^\W_]|[/.<])%2F(?:[\w.+~-]|%[0-9A-F]{{2}})+",
-        re.IGNORECASE,
-    ),
-    "date": re.compile(
-        r"(?<![\d.])(?:19|20)\d\d([-/. _]?)(?:0[1-9]|1[0-2])\1(?:0[1-9]|[12]\d|3[01])(?!\d)"
-        r"|(?<!\d)(?:0?[1-9]|[12]\d|3[01])([-/.])(?:0?[1-9]|1[0-2])\2(?:19|20)?\d\d(?![\d.])"
-    ),
+    "e-mail": re.compile(r"[\w.+%-]+(?:@|%40)[\w-]+(?:\.[\w-]+)+|[\w.+-]+@[\w.-]+(?=:[/~])"),
+    "path": PATH,
     "hardware address": re.compile(r"(?<![\w:])(?:[0-9a-f]{2}[:-]){5}[0-9a-f]{2}(?![\w:])", re.I),
     "IP address": re.compile(
         r"(?<![\d.])(?:\d{1,3}\.){3}\d{1,3}(?![\d.])|(?<![\w:])(?:[0-9a-f]{0,4}:){2,}[0-9a-f]{0,4}"
@@ -97,9 +86,11 @@ class Redactor:
         text = without_invisible(unicodedata.normalize("NFC", text))
         text = self._terms(text)  # first: a path may end within a name
         for kind, generic in GENERIC.items():
-            text = generic.sub(lambda match, kind=kind: self._generic(match, kind), text)
+            text = generic.sub(partial(self._generic, kind), text)
+        text, dates = without_dates(text, "[date]")
+        self.counts["date"] += dates
         for encoded, decode in ((BASE64, from_base64), (HEX, from_hex)):
-            text = encoded.sub(lambda match, decode=decode: self._encoded(match, decode), text)
+            text = encoded.sub(partial(self._encoded, decode), text)
         return text
 
     def surviving(self, text: str) -> list[str]:
@@ -117,23 +108,29 @@ class Redactor:
         folded = text.casefold()
         for term in self.terms:
             if term.may_be_in(folded):
-                text, count = term.pattern.subn(lambda _, term=term: term.instead, text)
+                text, count = term.pattern.subn(term.instead.replace("\\", r"\\"), text)
                 self.counts["terms and ids"] += count
         return text
 
-    def _generic(self, match: re.Match, kind: str) -> str:
+    def _generic(self, kind: str, match: re.Match[str]) -> str:
         if kind == "IP address" and not _is_address(match[0]):
             return match[0]
-        self.counts[kind.removeprefix("quoted ")] += 1
-        return f"[{kind.removeprefix('quoted ')}]"
+        self.counts[kind] += 1
+        return f"[{kind}]"
 
-    def _encoded(self, match: re.Match, decode: Callable[[str], Iterable[str]]) -> str:
+    def _encoded(self, decode: Callable[[str], Iterable[str]], match: re.Match[str]) -> str:
         decoded = "\n".join(decode(match[0]))
         folded = decoded.casefold()
         if any(term.is_encoded_in(decoded, folded) for term in self.terms):
             self.counts["terms and ids"] += 1
             return REMOVED
         return match[0]
+
+
+def suspicious(text: str) -> list[str]:
+    """What looks like a path or a date once escapes and tags are undone."""
+    reading = without_escapes(text)
+    return [match[0] for match in PATH.finditer(reading)] + find_dates(reading)
 
 
 def _is_address(text: str) -> bool:

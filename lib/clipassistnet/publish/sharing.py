@@ -5,6 +5,7 @@ import json
 import re
 import secrets
 import shutil
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +14,7 @@ import nbformat
 from clipassistnet.publish.copying import Copier
 from clipassistnet.publish.finished_runs import read_notebook
 from clipassistnet.publish.page_templates import render
-from clipassistnet.publish.redaction import REMOVED, Redactor, Term
+from clipassistnet.publish.redaction import REMOVED, Redactor, Term, suspicious
 from clipassistnet.runs.folders import ONCE
 
 PNG_CHUNKS = {b"IHDR", b"PLTE", b"IDAT", b"IEND"}
@@ -48,18 +49,25 @@ class Shared:
     counts: dict[str, int]
 
 
-def share(study: Path, target: Path, terms: list[Term], simulated: bool = False) -> Shared:
+def share(
+    study: Path,
+    target: Path,
+    terms: list[Term],
+    simulated: bool = False,
+    allowed: Collection[str] = (),
+) -> Shared:
     """Write copies of a study's executed notebooks and index.html to a new folder.
 
     Args:
         study: a folder of papermill_runs; its runs are <notebook>/<key>/notebook.ipynb.
         terms: what must not leave, and its replacement.
         simulated: the index says so; nothing is kept that is otherwise removed.
+        allowed: texts that may stay although they look like a path or a date.
 
     Raises:
         ShareError: the study has no notebooks, or the target exists.
         NotebookError: an executed notebook cannot be read.
-        SurvivedError: a term can still be read in a copy.
+        SurvivedError: a term, a path or a date can still be read in a copy.
     """
     if target.exists():
         raise ShareError(f"{target} exists; name a new folder, so that nothing is mixed")
@@ -87,7 +95,7 @@ def share(study: Path, target: Path, terms: list[Term], simulated: bool = False)
         simulated=simulated,
     )
     contents["index.html"] = index.encode()
-    _require_nothing_survived(contents, redactor)
+    _require_nothing_survived(contents, redactor, allowed)
     _write(contents, target)
     return Shared(target, len(entries), counts)
 
@@ -106,19 +114,41 @@ def _copied(path: Path, copier: Copier, redactor: Redactor) -> tuple[Entry, byte
     return Entry(file, name, run, heading, kept, held), nbformat.writes(notebook).encode()
 
 
-def _require_nothing_survived(contents: dict[str, bytes], redactor: Redactor) -> None:
+def _require_nothing_survived(
+    contents: dict[str, bytes], redactor: Redactor, allowed: Collection[str]
+) -> None:
     """Search all that would be written, as a reader who looks for the terms."""
     problems = []
     for name, body in contents.items():
         text = body.decode()
         if name.endswith(".ipynb"):
-            text, pictures = _apart(json.loads(text))
+            notebook = json.loads(text)
+            text, pictures = _apart(notebook)
+            found = {each for string in _strings(notebook) for each in suspicious(string)}
+            problems += [
+                f"{name}: {each!r} looks like a path or a date (share with --allow TEXT to keep it)"
+                for each in sorted(found.difference(allowed))
+            ]
             problems += [f"{name}: a picture holds more than pixels" for p in pictures if _extra(p)]
         if re.search(r"data:[\w.+-]+/[\w.+-]+[;,]", text):
             problems.append(f"{name}: embedded data")
         problems += [f"{name}: {term!r}" for term in redactor.surviving(f"{name}\n{text}")]
     if problems:
         raise SurvivedError("\n".join(problems))
+
+
+def _strings(node: object) -> Iterator[str]:
+    """The strings of a notebook's JSON, the lines of a text joined."""
+    if isinstance(node, dict):
+        for value in node.values():
+            yield from _strings(value)
+    elif isinstance(node, list) and all(isinstance(part, str) for part in node):
+        yield "".join(node)
+    elif isinstance(node, list):
+        for part in node:
+            yield from _strings(part)
+    elif isinstance(node, str):
+        yield node
 
 
 def _apart(notebook: dict) -> tuple[str, list[bytes]]:
