@@ -36,7 +36,7 @@ TEN = labelled("VVV", "VVV", "VVV", "III", "III", "III", "III", "VII", "VIV", "I
         ("VI ", "invisible", 1),  # a tie: one cannot conclude
         ("VI-", "invisible", 2),  # no majority
         ("V--", "absent", 1),
-        ("-V ", "invisible", 2),  # a tie again, though nobody says so
+        ("-V ", "invisible", 2),  # a tie again, although no annotator says so
         ("VVV", "visible", 0),
     ],
 )

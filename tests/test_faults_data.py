@@ -138,7 +138,7 @@ CELLS = st.one_of(
 @settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def fuzz(folder: Path, tables: dict[str, bytes], data: st.DataObject) -> None:
-    """One table changed somehow: it is read, or every problem is told as file:line."""
+    """One table changed somehow: it is read, or every problem is named as file:line."""
     name = data.draw(st.sampled_from(sorted(tables)))
     (folder / name).write_bytes(changed(tables[name], data))
     try:

@@ -152,7 +152,7 @@ def test_split_uses_training_labels_for_training_alone():
     train = folds.split(MADE, labels, 1)[0]
     train = train[train["video"] == video]
     assert set(train["target"]) == {1}
-    assert 0 not in set(train["frame"])  # whoever labelled it for training saw no clipper
+    assert 0 not in set(train["frame"])  # its training annotator saw no clipper
     validation = folds.split(MADE, labels, "0")[1]
     validation = validation[validation["video"] == video]
     assert (validation["target"] == (validation["label"] == "invisible")).all()

@@ -387,7 +387,7 @@ def test_lost_packets_of_a_transport_stream_are_an_error(tmp_path):
 def test_flipped_bits_never_shift_frames(tmp_path):
     """Of intra-coded frames, so that a damaged picture cannot show another frame's content.
 
-    A flip that leaves the stream valid spoils its own picture; no check sum tells.
+    A flip that leaves the stream valid spoils its own picture; no check sum shows it.
     """
     options = {"movflags": "faststart"}
     content = encode(tmp_path / "a.mp4", options=options, codec={"g": "1"}).read_bytes()

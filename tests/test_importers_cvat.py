@@ -34,7 +34,7 @@ def write_export(path: Path, body: str, **task: object) -> Path:
 
 
 def video_export(path: Path, body: str, **task: object) -> Path:
-    """Of a task that shows the whole of v01.mp4, unless the task is told otherwise."""
+    """Of a task that shows the whole of v01.mp4, unless the arguments say otherwise."""
     whole = {"size": FRAMES, "mode": "interpolation", "start_frame": 0, "stop_frame": FRAMES - 1}
     whole |= {"frame_filter": "", "source": "v01.mp4"}
     return write_export(path, body, **whole | task)
@@ -65,7 +65,7 @@ def video(tmp_path_factory) -> Path:
 
 @pytest.fixture
 def folder(tmp_path, video) -> Path:
-    """A dataset folder with one video, which nobody has annotated yet."""
+    """A dataset folder with one video, which has no annotations."""
     (tmp_path / "data").mkdir()
     row = f"v01,{video.as_posix()},p1,,25,{FRAMES},metal,tests,Apache-2.0\n"
     (tmp_path / "data" / "videos.csv").write_text(VIDEOS + row)
