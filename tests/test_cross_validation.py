@@ -114,8 +114,8 @@ def test_several_networks_are_averaged_and_counted(tmp_path):
     paths = {}
     for fold, scores in ((1, (0.2, 0.6)), (2, (0.4, 0.9))):
         training = Training("bce", "paper", "0", fold)
-        rows = [(*row, score) for row, score in zip(rows, scores, strict=True)]
-        paths[training] = written(tmp_path, training, rows)
+        scored = [(*row, score) for row, score in zip(rows, scores, strict=True)]
+        paths[training] = written(tmp_path, training, scored)
     table = predictions.read(paths, VIDEOS)
     assert table.groupby("fold")["member"].first().to_dict() == {1: 0, 2: 1}
     assert predictions.judged(table)["score"].tolist() == pytest.approx([0.3, 0.75])
