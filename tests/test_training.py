@@ -173,6 +173,13 @@ def test_a_checkpoint_of_another_training_is_not_resumed(data, tmp_path, monkeyp
     assert "resuming" not in capsys.readouterr().out
 
 
+def test_a_last_checkpoint_of_an_older_version_is_ignored(data, tmp_path, capsys):
+    older = {"callbacks": {"Keeper": {"identity": "x"}}, "history": [{"epoch": 0}]}
+    torch.save(older, tmp_path / "last.ckpt")
+    fit(data, tmp_path, epochs=1)
+    assert "resuming" not in capsys.readouterr().out
+
+
 def test_plateau_and_early_stopping_as_in_the_paper(data, tmp_path, monkeypatch):
     """Patience 5, factor 0.8 on the validation loss; patience 10 on the AUROC. Both stand still."""
     values = iter([1.0] * 99)

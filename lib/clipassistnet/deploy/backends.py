@@ -9,13 +9,13 @@ from typing import Any, Callable
 
 import numpy as np
 import torch
-from torch import nn
 
 from clipassistnet.deploy import engine_check, openvino_engine, tensorrt_engine, torch2trt_engine
 from clipassistnet.deploy.device import memory_in_use
 from clipassistnet.deploy.predictor import BackendError, Engine, Predictor
 from clipassistnet.deploy.torch2trt_operations import convertible, operations
 from clipassistnet.model import crop_ensemble
+from clipassistnet.model.crop_ensemble import Ensemble
 
 # Fastest first: the order in which "auto" tries them.
 BACKENDS = ("torch2trt", "tensorrt", "torch-cuda", "openvino", "torch")
@@ -48,7 +48,7 @@ def available() -> dict[str, tuple[bool, str]]:
 
 def load(
     backend: str,
-    ensemble: nn.Module,
+    ensemble: Ensemble,
     image_size: int,
     *,
     precision: str = "float32",
@@ -85,7 +85,7 @@ def load(
 
 
 def _load_engine(
-    backend: str, ensemble: nn.Module, precision: str, calibration: np.ndarray | None
+    backend: str, ensemble: Ensemble, precision: str, calibration: np.ndarray | None
 ) -> Predictor:
     """Build the engine of each part of an ensemble, start them, and check each by itself."""
     engine, runs = Engine(ensemble), {}
@@ -103,7 +103,7 @@ def _load_engine(
 
 
 def _build(
-    backend: str, ensemble: nn.Module, precision: str, calibration: np.ndarray | None, folder: Path
+    backend: str, ensemble: Ensemble, precision: str, calibration: np.ndarray | None, folder: Path
 ) -> None:
     """Write the engine of each part into a folder of its name; the only part, into `folder`."""
     inputs = {} if calibration is None else crop_ensemble.part_inputs(ensemble, calibration)
@@ -158,7 +158,7 @@ def _predictor(
     return dataclasses.replace(predictor, memory=max(0, memory_in_use(device) - before))
 
 
-def used_operations(ensemble: nn.Module) -> set[str]:
+def used_operations(ensemble: Ensemble) -> set[str]:
     """The torch operations of all parts of an ensemble in the form that torch2trt converts."""
     found = (
         operations(convertible(part), part.spec["image_size"])
@@ -194,7 +194,7 @@ def _tensorrt_version(backend: str) -> str:
 
 
 def _fastest(
-    ensemble: nn.Module, image_size: int, precision: str, calibration: np.ndarray | None
+    ensemble: Ensemble, image_size: int, precision: str, calibration: np.ndarray | None
 ) -> Predictor:
     failed = []
     for backend in BACKENDS:
@@ -213,7 +213,7 @@ def _fastest(
     raise BackendError(f"no backend runs {precision} here: {'; '.join(failed)}")
 
 
-def _eager(ensemble: nn.Module, backend: str, precision: str) -> Callable:
+def _eager(ensemble: Ensemble, backend: str, precision: str) -> Callable:
     device = "cuda" if backend == "torch-cuda" else "cpu"
     dtype = torch.float16 if precision == "float16" else torch.float32
     module = copy.deepcopy(ensemble).eval().to(device, dtype)

@@ -84,7 +84,7 @@ def _has_bfloat16() -> bool:
     return "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
 
 
-def _traced(module: nn.Module, image_size: int):
+def _traced(module: nn.Module, image_size: int) -> Any:
     """The module as an OpenVINO model of one frame, batch normalisation folded into convolutions.
 
     This uses the frontend and the transformations of openvino.convert_model, without its report.
@@ -106,7 +106,7 @@ def _traced(module: nn.Module, image_size: int):
     return model
 
 
-def _quantised(network, calibration: torch.Tensor | None):
+def _quantised(network: Any, calibration: torch.Tensor | None) -> Any:
     """Weights and activations in 8 bits, their ranges taken from the calibration frames."""
     if calibration is None or not len(calibration):
         raise BackendError("openvino int8: no training frames were given to calibrate with")
@@ -135,7 +135,7 @@ def _quantised(network, calibration: torch.Tensor | None):
     )
 
 
-def _kept_in_float(network) -> list[str]:
+def _kept_in_float(network: Any) -> list[str]:
     """Names of the operations that int8 would harm most for the time they save.
 
     These are, first, all operations after the last convolution, from pooling to the mean of the
@@ -170,15 +170,15 @@ def _kept_in_float(network) -> list[str]:
     return [op.get_friendly_name() for op in wide + after + (sums if hardware.has_vnni() else [])]
 
 
-def _sources(operation) -> list:
+def _sources(operation: Any) -> list:
     return [entry.get_source_output().get_node() for entry in operation.inputs()]
 
 
-def _is_bias(addition) -> bool:
+def _is_bias(addition: Any) -> bool:
     return any(source.get_type_name() == "Constant" for source in _sources(addition))
 
 
-def _require_precision(compiled, precision: str) -> None:
+def _require_precision(compiled: Any, precision: str) -> None:
     """Raise BackendError unless the convolutions really run in this precision.
 
     OpenVINO takes the setting as a hint, so the compiled network is read.

@@ -12,9 +12,9 @@ from typing import Callable
 
 import numpy as np
 import torch
-from torch import nn
 
 from clipassistnet.model.classifier import TIP_INVISIBLE
+from clipassistnet.model.crop_ensemble import Ensemble
 from clipassistnet.transforms import preprocess, resize
 
 
@@ -29,7 +29,7 @@ class Engine:
     saved_engine.py keeps it.
     """
 
-    def __init__(self, ensemble: nn.Module) -> None:
+    def __init__(self, ensemble: Ensemble) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="clipassistnet-"))
         weakref.finalize(self, shutil.rmtree, self.folder, ignore_errors=True)
         self.weights, self.members = weights_digest(ensemble), len(ensemble.models)
@@ -99,7 +99,7 @@ class Predictor:
         return scores
 
 
-def weights_digest(ensemble: nn.Module) -> str:
+def weights_digest(ensemble: Ensemble) -> str:
     """SHA-256 of every parameter and buffer of the ensemble, with its name."""
     digest = hashlib.sha256()
     for name, tensor in sorted(ensemble.state_dict().items()):

@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
 
 from clipassistnet import files
 from clipassistnet.deploy import backends
 from clipassistnet.deploy.device import device_name
 from clipassistnet.deploy.predictor import Predictor, weights_digest
 from clipassistnet.model.classifier import TIP_INVISIBLE
+from clipassistnet.model.crop_ensemble import Ensemble
 
 SIDECAR = files.ENGINE_SIDECAR
 SEAL = "seal"  # SHA-256 of the rest of the sidecar: one edited by hand is refused
@@ -71,7 +71,7 @@ def save(folder: files.PathLike, predictor: Predictor, parity: dict[str, Any]) -
     return read_sidecar(folder)
 
 
-def open_engine(folder: files.PathLike, ensemble: nn.Module | None = None) -> Predictor:
+def open_engine(folder: files.PathLike, ensemble: Ensemble | None = None) -> Predictor:
     """The engine that `save` wrote, ready to score frames.
 
     With an `ensemble`, the engine must have been built of its weights. Raises EngineError, naming

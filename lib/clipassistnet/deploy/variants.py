@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import Any, Mapping
 
 import numpy as np
-from torch import nn
 
 from clipassistnet.deploy.backends import BACKENDS, PRECISIONS, load
 from clipassistnet.deploy.predictor import BackendError, Predictor
+from clipassistnet.model.crop_ensemble import Ensemble
 
 
 def load_variants(
-    ensemble: nn.Module, image_size: int, calibration: np.ndarray | None = None
+    ensemble: Ensemble, image_size: int, calibration: np.ndarray | None = None
 ) -> tuple[list[Predictor], dict[tuple[str, str], str]]:
     """A predictor of each backend and precision that works here, and why the others do not.
 
@@ -34,7 +34,7 @@ def load_variants(
 
 
 def load_common_variants(
-    ensembles: Mapping[str, nn.Module], image_size: int, calibration: Mapping[str, np.ndarray]
+    ensembles: Mapping[str, Ensemble], image_size: int, calibration: Mapping[str, np.ndarray]
 ) -> tuple[dict[str, list[Predictor]], dict[tuple[str, str], str]]:
     """`load_variants` of several ensembles by name, each with its own calibration frames.
 

@@ -6,7 +6,7 @@ Runs on Python 3.8 with torch, timm, numpy and OpenCV.
 from __future__ import annotations
 
 import os
-from typing import Any, Callable, Sequence
+from typing import Any, Callable, Sequence, Union
 
 import numpy as np
 import torch
@@ -33,6 +33,8 @@ class CropEnsemble(nn.Module):
     Raises:
         ModelError: the networks do not fit together, as of EnsembleModule.
     """
+
+    spec: dict[str, Any]
 
     def __init__(
         self,
@@ -69,9 +71,12 @@ class CropEnsemble(nn.Module):
         }
 
 
+Ensemble = Union[EnsembleModule, CropEnsemble]
+
+
 def load(
     paths: Sequence[str], weights: Sequence[float] | None = None, *, predicts: str = TIP_INVISIBLE
-) -> EnsembleModule | CropEnsemble:
+) -> Ensemble:
     """The ensemble of these checkpoints, of whole frames or of crops (with locators beside them).
 
     Raises ModelError for a checkpoint or locator that is missing, or networks that do not fit.
@@ -87,7 +92,7 @@ def load(
     ).eval()
 
 
-def parts(ensemble: nn.Module) -> dict[str, nn.Module]:
+def parts(ensemble: Ensemble) -> dict[str, nn.Module]:
     """The networks of an ensemble that are converted on their own, by name.
 
     An ensemble of whole frames is a single network, with the name "".
@@ -122,7 +127,7 @@ def assemble(spec: dict[str, Any], start: Callable[[str], Callable]) -> Callable
     return run
 
 
-def part_inputs(ensemble: nn.Module, frames: np.ndarray) -> dict[str, torch.Tensor]:
+def part_inputs(ensemble: Ensemble, frames: np.ndarray) -> dict[str, torch.Tensor]:
     """The preprocessed input of each part of an ensemble for frames uint8 RGB (N, H, W, 3)."""
     if not isinstance(ensemble, CropEnsemble):
         return {"": _preprocessed(frames, ensemble.spec)}

@@ -6,10 +6,13 @@ the smallest, and cannot hide its progress bar. This one picks as the version of
 """
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
+import pytorch_lightning as lightning
 from pytorch_lightning.callbacks import Callback
+from torch.optim import Optimizer
 from torch.utils.data import DataLoader
 
 from clipassistnet.training.lightning_module import LightningClassifier
@@ -26,22 +29,27 @@ class RangeTest(Callback):
     """
 
     def __init__(self, rates: np.ndarray):
-        self.rates, self.losses = rates, []
+        self.rates = rates
+        self.losses: list[float] = []
         self.keep, self.average = max(0.0, 1 - 2 / len(rates)), 0.0
 
-    def on_train_start(self, trainer, module: LightningClassifier) -> None:
+    def on_train_start(self, trainer: lightning.Trainer, module: LightningClassifier) -> None:
         self._set_rate(trainer)
 
-    def on_before_optimizer_step(self, trainer, module: LightningClassifier, optimizer) -> None:
+    def on_before_optimizer_step(
+        self, trainer: lightning.Trainer, module: LightningClassifier, optimizer: Optimizer
+    ) -> None:
         self.average = self.keep * self.average + (1 - self.keep) * module.mean_loss()
         self.losses.append(self.average / (1 - self.keep ** (len(self.losses) + 1)))
 
-    def on_train_batch_end(self, trainer, module: LightningClassifier, *batch) -> None:
+    def on_train_batch_end(
+        self, trainer: lightning.Trainer, module: LightningClassifier, *batch: Any
+    ) -> None:
         if self.losses and not self.losses[-1] < DIVERGED * min(self.losses):
             trainer.should_stop = True
         self._set_rate(trainer)
 
-    def _set_rate(self, trainer) -> None:
+    def _set_rate(self, trainer: lightning.Trainer) -> None:
         for group in trainer.optimizers[0].param_groups:
             group["lr"] = self.rates[min(trainer.global_step, len(self.rates) - 1)]
 
