@@ -26,7 +26,7 @@ from tiny_videos import picture
 
 
 class NoSource:
-    finite = False
+    finite, fault = False, ""
 
     def read(self):
         return None

@@ -74,51 +74,51 @@ def on_a_machine_with_time(test):
 
 
 class Camera:
-    """Plays the frames of a video over and over, one each `interval` seconds, until `fault`."""
+    """Plays the frames of a video over and over, one each `interval` seconds, until `trouble`."""
 
-    finite = False
+    finite, fault = False, ""
 
     def __init__(self, frames: list[np.ndarray], interval: float) -> None:
-        self.frames, self.interval, self.fault, self._count = frames, interval, "", 0
+        self.frames, self.interval, self.trouble, self._count = frames, interval, "", 0
 
     def __call__(self):
-        if self.fault == "unplugged":
+        if self.trouble == "unplugged":
             raise SourceError("camera 0: cannot be opened as video")
         return self
 
     def read(self):
         time.sleep(self.interval)
-        while self.fault == "hangs":
+        while self.trouble == "hangs":
             time.sleep(0.005)
-        self._count += self.fault != "frozen"
+        self._count += self.trouble != "frozen"
         frame = self.frames[self._count % len(self.frames)]
         spoilt = {
             "unplugged": lambda: None,
             "black": lambda: frame // 16,
             "another size": lambda: frame[::2],
         }
-        return spoilt.get(self.fault, lambda: frame)()
+        return spoilt.get(self.trouble, lambda: frame)()
 
     def close(self):
         pass
 
 
 class Network:
-    """A network that says "visible" of everything, at once, until `fault` is set."""
+    """A network that says "visible" of everything, at once, until `trouble` is set."""
 
     def __init__(self) -> None:
-        self.fault, self.score = "", 0.1
+        self.trouble, self.score = "", 0.1
 
     def __call__(self, frames: np.ndarray) -> np.ndarray:
         assert frames.dtype == np.uint8
         assert frames.shape[0] == 1
-        while self.fault == "hangs":
+        while self.trouble == "hangs":
             time.sleep(0.005)
-        if self.fault == "slow":
+        if self.trouble == "slow":
             time.sleep(0.45)
-        if self.fault == "crashes":
+        if self.trouble == "crashes":
             raise RuntimeError("CUDA error: an illegal memory access was encountered")
-        return np.array([np.nan if self.fault == "NaN" else self.score], np.float32)
+        return np.array([np.nan if self.trouble == "NaN" else self.score], np.float32)
 
 
 class Screen(NoScreen):
@@ -157,7 +157,7 @@ class Room:
         return self
 
     def __exit__(self, *_):
-        self.camera.fault = self.network.fault = ""
+        self.camera.trouble = self.network.trouble = ""
         self.live.stop()
         self._thread.join(timeout=10)
         assert not self._thread.is_alive()
@@ -211,19 +211,19 @@ FAULTS = [
 def endure(frames, log, part: str, fault: str, cause: str) -> None:
     """Start without a camera, plug it in, inject the fault, take it away."""
     room = Room(frames, log, interval=0.1)
-    room.camera.fault = "unplugged"
+    room.camera.trouble = "unplugged"
     with room:
         room.wait_for(State.NO_SIGNAL, after=0)
-        room.camera.fault = ""
+        room.camera.trouble = ""
         room.wait_for(State.VISIBLE, after=0)
         seen, begin = len(room.events("state")), time.monotonic()
-        getattr(room, part).fault = fault
+        getattr(room, part).trouble = fault
         lost = room.lost(begin)
         time.sleep(0.3)
         end = time.monotonic()
         assert {state for at, state in room.screen.shown if lost < at < end} == {State.NO_SIGNAL}
         assert room.events("state")[seen]["cause"].startswith(cause)
-        getattr(room, part).fault = ""
+        getattr(room, part).trouble = ""
         room.wait_for(State.VISIBLE, after=end)
 
 
@@ -280,11 +280,11 @@ def test_a_clip_applier_that_appears_arms_and_a_key_overrules(frames, tmp_path):
         room.wait_for(State.VISIBLE, after=0)
         room.screen.pressed = "a"
         room.wait_for(State.STANDBY, after=time.monotonic())
-        present.fault = "crashes"
+        present.trouble = "crashes"
         pressed = time.monotonic()
         room.screen.pressed = "a"
         room.wait_for(State.VISIBLE, after=pressed)
-        present.fault, present.score = "", 0.1
+        present.trouble, present.score = "", 0.1
         room.wait_for(State.STANDBY, after=time.monotonic())
     by = [(line["event"], line["by"]) for line in room.events("armed") + room.events("disarmed")]
     name = arming.name

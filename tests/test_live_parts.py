@@ -8,10 +8,12 @@ import threading
 import time
 import wave
 
+import av
 import cv2
 import numpy as np
 import pytest
 
+from clipassistnet import decoding
 from clipassistnet.alarm import Alarm, State
 from clipassistnet.live import source
 from clipassistnet.live.arming import AutomaticArming, FileSwitch, SerialSwitch, SwitchError
@@ -279,7 +281,7 @@ def test_scorer_survives_a_network_that_fails(predict, fault):
 
 
 class FailingSource:
-    finite = False
+    finite, fault = False, ""
 
     def read(self):
         return cv2.resize(picture(0), (0, 0))
@@ -330,6 +332,28 @@ def test_file_source_survives_a_cut_file(tmp_path):
     while source.read() is not None:
         count += 1
     assert 0 < count < FRAMES
+
+
+def test_live_sees_the_pixels_of_the_frame_cache(tmp_path):
+    """Of a file whose colours OpenCV does not convert: BT.2020 HLG, 10 bits."""
+    path = tmp_path / "hlg.mkv"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx265", rate=FPS, options={"x265-params": "log-level=0"})
+        stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuv420p10le"
+        codec = stream.codec_context
+        codec.color_primaries, codec.color_trc, codec.colorspace = 9, 18, 9
+        for index in range(3):
+            frame = av.VideoFrame.from_ndarray(picture(index), format="rgb24")
+            container.mux(stream.encode(frame.reformat(format="yuv420p10le")))
+        container.mux(stream.encode())
+    one = opener(str(path))()
+    with decoding.open_video(str(path)) as container:
+        for frame in container.decode(video=0):
+            expected, _ = decoding.picture(frame, "")
+            assert np.array_equal(one.read()[..., ::-1], expected)
+            plain = frame.to_ndarray(format="rgb24")
+    assert one.read() is None
+    assert np.abs(expected.astype(int) - plain).max() > 20, "a conversion was needed"
 
 
 def test_sources_that_can_never_work_say_what_would_help(tmp_path):

@@ -24,7 +24,7 @@ from clipassistnet.live.overlay import DISCLAIMER, start_screen
 from clipassistnet.live.recorder import Recorder, free_name, require_pyav
 from clipassistnet.live.screen import NoScreen, Screen, Window
 from clipassistnet.live.sound import Sound
-from clipassistnet.live.source import opener, without_password
+from clipassistnet.live.source import SourceError, opener, without_password
 
 if TYPE_CHECKING:
     from clipassistnet.deploy import Predictor
@@ -56,16 +56,16 @@ def _live(options: argparse.Namespace) -> None:
         signal.signal(_REPORT, signal.SIG_IGN)  # a signal before the loop must not end the program
     # All inputs are checked before the network is loaded, which takes seconds.
     assistant, paths = _assistant(options), networks.checkpoints(options.model)
-    source = opener(options.source, options.size)
     sound = Sound() if options.sound else None
-    # The window comes before the recorder: with PyAV imported first, many builds of OpenCV hang at
-    # their first window, because both bring a copy of libxcb (PyAV's issue 1050).
+    # The window comes before the source and the recorder: with PyAV imported first, many builds of
+    # OpenCV hang at their first window, because both bring a copy of libxcb (PyAV's issue 1050).
     screen = Window() if options.display == "window" else NoScreen()
     shown_at = time.monotonic()
     lines = [f"network: {path}" for path in paths]
     lines += [f"source: {without_password(options.source)}", f"keys: {KEYS}"]
     screen.show(start_screen(lines))
     screen.key()
+    source = opener(options.source, options.size)
     switches = _switches(options)
     journal = Journal(options.log) if options.log else None
     recorder = Recorder(options.record) if options.record else None
@@ -86,8 +86,11 @@ def _live(options: argparse.Namespace) -> None:
     )
     _handle_signals(live)
     summary = live.run()
+    if not summary["pictures"]:
+        raise SourceError(f"{without_password(options.source)}: gave no picture")
     figures = "{pictures} pictures, {scored} scored, {dropped} dropped".format(**summary)
-    print(figures + (f", recorded in {recorder.path}" if recorder else ""))
+    recorded = recorder is not None and recorder.written
+    print(figures + (f", recorded in {recorder.path}" if recorded else ""))
 
 
 def _keep_start_screen(screen: Screen, shown_at: float) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -19,8 +20,7 @@ from clipassistnet.live.session import Picture, Score, Session
 from clipassistnet.live.source import SourceError
 
 if TYPE_CHECKING:
-    from av.container import InputContainer
-    from av.video.stream import VideoStream
+    from clipassistnet.live.video_file import Frame
 
 _BATCH = 16  # frames that go through the network at once
 _MISSING = 0.5  # seconds at the end of a file that are more than rounding, and a frame or two
@@ -52,27 +52,29 @@ def render(
             then remains and can be played. Errors of the network are raised as they are.
     """
     require_pyav()
+    from clipassistnet.live.video_file import VideoFile
+
     session = Session(assistant, arming=arming, log=journal.write if journal else None)
-    with _open(path) as container:
-        stream = container.streams.video[0]
-        stream.thread_type = "AUTO"
-        duration, rate = _duration(container, stream), max(1, round(stream.average_rate or 25))
-        writer, progress, frames, now = None, _Progress(duration), 0, 0.0
+    with contextlib.closing(VideoFile(path)) as video:
+        writer, progress, frames, now = None, _Progress(video.duration), 0, 0.0
         try:
-            for batch in _batches(_decoded(container, stream, path)):
+            for batch in _batches(_checked(video.frames(), path)):
                 for score in _scores(batch, predict, arming):
                     canvas = _step(session, score, journal)
                     if writer is None:
-                        writer = Writer(out, (canvas.shape[1], canvas.shape[0]), rate)
+                        writer = Writer(out, (canvas.shape[1], canvas.shape[0]), video.rate)
                     frames, now = score.picture.number, score.picture.arrival
                     writer.write(canvas, now)
                 progress.update(frames, now)
         finally:
             if writer is not None:
                 writer.close()
-        if duration is not None and duration - now > max(_MISSING, 2 / rate):
-            raise SourceError(f"{path}: ends after {now:.2f} s, its header says {duration:.2f} s")
-        progress.update(frames, now, done=True)
+    if not frames:
+        raise SourceError(f"{path}: holds no picture")
+    if video.duration is not None and video.duration - now > max(_MISSING, 2 / video.rate):
+        header = f"its header says {video.duration:.2f} s"
+        raise SourceError(f"{path}: ends after {now:.2f} s, {header}")
+    progress.update(frames, now, done=True)
     return Rendered(frames, now)
 
 
@@ -88,44 +90,13 @@ def _step(session: Session, score: Score, journal: Journal | None) -> np.ndarray
     return session.canvas(decision, now, [f"offline   {now:.2f} s"])
 
 
-def _open(path: str) -> InputContainer:
-    import av
-
-    try:
-        container = av.open(path)
-        if not container.streams.video:
-            raise SourceError(f"{path}: contains no video")
-    except av.error.FFmpegError as error:
-        raise SourceError(f"{path}: cannot be opened as video ({error.strerror})") from error
-    return container
-
-
-def _duration(container: InputContainer, stream: VideoStream) -> float | None:
-    """Seconds of the video by the file's header, if it has them; the sound may be longer."""
-    if stream.duration is not None and stream.time_base is not None:
-        return float(stream.duration * stream.time_base)
-    return container.duration / 1e6 if container.duration else None
-
-
-def _decoded(container: InputContainer, stream: VideoStream, path: str) -> Iterator[Picture]:
-    import av
-
-    check, first, last, number = PictureCheck(), None, -1.0, 0
-    try:
-        for frame in container.decode(stream):
-            if frame.time is None:
-                raise SourceError(f"{path}: frame after {last:.2f} s has no time stamp")
-            first = frame.time if first is None else first
-            last, number = frame.time - first, number + 1
-            # Old releases of PyAV do not know how a picture is rotated.
-            turns = getattr(frame, "rotation", 0) // 90
-            pixels = np.ascontiguousarray(np.rot90(frame.to_ndarray(format="bgr24"), turns))
-            fault = "damaged picture" if frame.is_corrupt else check.fault(pixels)
-            if fault.startswith("wrong"):
-                raise SourceError(f"{path}: at {last:.2f} s: {fault}")
-            yield Picture(number, last, pixels, fault)
-    except av.error.FFmpegError as error:
-        raise SourceError(f"{path}: breaks off after {last:.2f} s ({error.strerror})") from error
+def _checked(frames: Iterator[Frame], path: str) -> Iterator[Picture]:
+    check = PictureCheck()
+    for number, frame in enumerate(frames, start=1):
+        fault = frame.fault or check.fault(frame.pixels)
+        if fault.startswith("wrong"):
+            raise SourceError(f"{path}: at {frame.time:.2f} s: {fault}")
+        yield Picture(number, frame.time, frame.pixels, fault)
 
 
 def _batches(pictures: Iterator[Picture]) -> Iterator[list[Picture]]:

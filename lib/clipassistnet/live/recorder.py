@@ -126,6 +126,11 @@ class Recorder(threading.Thread):
             return "recording stalled: the disk or the processor is too slow"
         return self._failed
 
+    @property
+    def written(self) -> bool:
+        """Whether there is a file with anything in it."""
+        return os.path.isfile(self.path) and os.path.getsize(self.path) > 0
+
     def put(self, canvas: np.ndarray, seconds: float) -> None:
         """Add a picture to be shown from `seconds` on; never waits."""
         try:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 import time
 from collections.abc import Callable
+from typing import Protocol
 
 import cv2
 import numpy as np
@@ -17,8 +19,23 @@ class SourceError(ValueError):
     """A source that cannot be used, and what would help."""
 
 
-class Source:
-    """An open source. `finite`: its end is an end, not a fault."""
+class Source(Protocol):
+    """An open source. `finite`: its end is no fault. `fault`: of the last picture, or ""."""
+
+    finite: bool
+    fault: str
+
+    def read(self) -> np.ndarray | None:
+        """The next picture, BGR uint8 (H, W, 3); None where there is no more."""
+
+    def close(self) -> None:
+        """Close the source."""
+
+
+class OpenCVSource:
+    """A camera, a pipeline or a stream; and a file where PyAV is not installed."""
+
+    fault = ""
 
     def __init__(self, capture: cv2.VideoCapture, finite: bool = False) -> None:
         self._capture, self.finite = capture, finite
@@ -40,6 +57,39 @@ class Source:
         self._capture.release()
 
 
+class FileSource:
+    """A video file, decoded as for the frame cache, played at its own pace (needs PyAV)."""
+
+    finite, fault = True, ""
+
+    def __init__(self, path: str) -> None:
+        """SourceError where the file cannot be opened as video."""
+        from clipassistnet.live.video_file import VideoFile
+
+        self._video = VideoFile(path)
+        self._frames = self._video.frames()
+        self._start: float | None = None
+
+    def read(self) -> np.ndarray | None:
+        """The next picture, BGR uint8 (H, W, 3); None at the end, or where the file is damaged."""
+        try:
+            frame = next(self._frames, None)
+        except SourceError as error:
+            print(error, file=sys.stderr, flush=True)
+            return None
+        if frame is None:
+            return None
+        if self._start is None:
+            self._start = time.monotonic() - frame.time
+        time.sleep(max(0.0, self._start + frame.time - time.monotonic()))
+        self.fault = frame.fault
+        return frame.pixels
+
+    def close(self) -> None:
+        """Close the file."""
+        self._video.close()
+
+
 def opener(name: str, size: tuple[int, int] | None = None) -> Callable[[], Source]:
     """A function that opens the source of this name, and opens it again when it was lost.
 
@@ -53,7 +103,7 @@ def opener(name: str, size: tuple[int, int] | None = None) -> Callable[[], Sourc
     """
     public = without_password(name)
     if name.isdigit():
-        return lambda: Source(_camera(int(name), size))
+        return lambda: OpenCVSource(_camera(int(name), size))
     if " ! " in name:
         if not _built_with("GStreamer"):
             raise SourceError(
@@ -61,7 +111,7 @@ def opener(name: str, size: tuple[int, int] | None = None) -> Callable[[], Sourc
                 "distribution (python3-opencv), not one of a package registry; or give the "
                 "camera's index or an rtsp:// address"
             )
-        return lambda: Source(_opened(cv2.VideoCapture(name, cv2.CAP_GSTREAMER), public))
+        return lambda: OpenCVSource(_opened(cv2.VideoCapture(name, cv2.CAP_GSTREAMER), public))
     if "://" in name:
         limits = [
             cv2.CAP_PROP_OPEN_TIMEOUT_MSEC,
@@ -69,11 +119,22 @@ def opener(name: str, size: tuple[int, int] | None = None) -> Callable[[], Sourc
             cv2.CAP_PROP_READ_TIMEOUT_MSEC,
             _READ_MS,
         ]
-        return lambda: Source(_opened(cv2.VideoCapture(name, cv2.CAP_FFMPEG, limits), public))
+        return lambda: OpenCVSource(_opened(cv2.VideoCapture(name, cv2.CAP_FFMPEG, limits), public))
     if not os.path.isfile(name):
         raise SourceError(f"{name}: no such file")
-    _opened(cv2.VideoCapture(name), name).release()
-    return lambda: Source(_opened(cv2.VideoCapture(name), name), finite=True)
+    return _file_opener(name)
+
+
+def _file_opener(path: str) -> Callable[[], Source]:
+    """The opener of a video file, which is opened here to see whether it can be."""
+    try:
+        FileSource(path).close()
+        return lambda: FileSource(path)
+    except ImportError:
+        note = "PyAV is not installed: OpenCV decodes it, in colours that may differ"
+        print(f"{path}: {note}", file=sys.stderr)
+    _opened(cv2.VideoCapture(path), path).release()
+    return lambda: OpenCVSource(_opened(cv2.VideoCapture(path), path), finite=True)
 
 
 def without_password(name: str) -> str:

@@ -101,7 +101,7 @@ class Capture(threading.Thread):
                     self._stop_requested.set()
                     return
                 raise ConnectionError("it gives no more pictures")
-            fault = self._check.fault(frame)
+            fault = source.fault or self._check.fault(frame)
             self.count += 1
             usable = frame if not fault.startswith("wrong") else None
             picture = Picture(self.count, arrival, usable, fault)
