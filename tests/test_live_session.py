@@ -162,5 +162,5 @@ def test_notebook_09_depends_on_no_screen_sound_or_loop():
     """A change in those must not make its results stale: see notebooks.code."""
     found = notebooks.code(ROOT / "notebooks" / "09_jetson_deploy.ipynb")
     live = {name.rpartition(".")[2] for name in found if name.startswith("clipassistnet.live.")}
-    assert {"profile", "session", "state", "overlay"} <= live
+    assert {"profile", "session", "overlay"} <= live
     assert not live & {"screen", "sound", "loop", "recorder", "source", "threads", "cli"}
