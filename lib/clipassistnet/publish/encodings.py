@@ -1,4 +1,4 @@
-"""The forms in which a term may stand in a text: spelt, escaped, folded, encoded."""
+"""The forms that a term may have in a text: other spellings, escapes and encodings."""
 
 import base64
 import binascii
@@ -20,10 +20,10 @@ DEEPEST = 3  # how often one encoding may lie within another
 
 
 def pattern(term: str, whole: bool) -> re.Pattern:
-    """What finds a term: in any case, with other gaps between its words, escaped, or in ASCII.
+    """A pattern for a term: in any case, with other gaps between words, escaped, or in ASCII.
 
     Args:
-        whole: only where it is no part of a longer word or number (`v1` is not in `v12`).
+        whole: not as a part of a longer word or number (`v1` is not found in `v12`).
 
     Raises:
         ValueError: the term has neither letter nor digit.
@@ -40,7 +40,7 @@ def pattern(term: str, whole: bool) -> re.Pattern:
 
 
 def _character(character: str) -> str:
-    """A letter as it is and, where it is none of ASCII, decomposed, escaped and folded."""
+    """A letter; one that is not ASCII also decomposed, escaped and without its accent."""
     if character.isascii():
         return character
     forms = {character.lower(), character.upper()}
@@ -68,11 +68,11 @@ def _edge(character: str, kind: str) -> str:
 
 
 def readings(text: str) -> dict[str, bool]:
-    """A text, and all that may be read out of it once its escapes and encodings are undone.
+    """A text, and every reading of it once escapes and encodings are undone.
 
     Returns:
-        {reading: whether an encoding was undone for it}. Most of such readings are noise, in which
-        some two letters are found by chance.
+        {reading: whether an encoding was undone for it}. Most of the decoded readings are noise, in
+        which any two letters occur by chance.
     """
     found, new = {text: False}, {text: False}
     for _ in range(DEEPEST):
@@ -97,7 +97,7 @@ def _decoded(text: str) -> str:
 
 
 def from_base64(text: str) -> Iterator[str]:
-    """Readable text that base64 may stand for, wherever in it that begins."""
+    """Readable text that base64 may encode, from each of its first four letters."""
     letters = text.rstrip("=").translate(str.maketrans("-_", "+/"))
     for start in range(4):
         piece = letters[start:]
@@ -115,7 +115,7 @@ def _rest(piece: str) -> int:
 
 
 def from_hex(text: str) -> Iterator[str]:
-    """Readable text that hexadecimal digits may stand for."""
+    """Readable text that hexadecimal digits may encode."""
     yield bytes.fromhex(re.sub("[ :]", "", text)).decode("utf-8", errors="ignore")
 
 
@@ -124,5 +124,5 @@ def _unescaped(text: str) -> str:
 
 
 def without_invisible(text: str) -> str:
-    """Text without soft hyphens, joiners and what else is written and not seen."""
+    """Text without soft hyphens, joiners and other invisible characters."""
     return "".join(c for c in text if unicodedata.category(c) != "Cf")

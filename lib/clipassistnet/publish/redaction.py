@@ -41,7 +41,7 @@ GENERIC = {
 
 @dataclass(frozen=True)
 class Term:
-    """Something that must not leave, and what stands in its place.
+    """Something that must not leave, and its replacement.
 
     `whole`: only where it is no part of a longer word or number.
     """
@@ -56,7 +56,7 @@ class Term:
 
     @cached_property
     def _run(self) -> str:
-        """A part that every form holds as it is: a plain search for it spares most of the work."""
+        """A part that every form of the term holds: searching for it first saves most of the work."""
         return max(re.findall("[a-z0-9]+", self.text.casefold()), key=len, default="")
 
     @cached_property
@@ -94,7 +94,7 @@ class Redactor:
         return text
 
     def surviving(self, text: str) -> list[str]:
-        """The terms that can still be read out of a text, however they are written in it."""
+        """The terms that can still be read in a text, in any form or encoding."""
         left: set[Term] = set()
         for reading, encoded in readings(text).items():
             folded = reading.casefold()
@@ -134,7 +134,7 @@ def suspicious(text: str) -> list[str]:
 
 
 def _is_address(text: str) -> bool:
-    """Versions such as 3.11.7.0 look like one and go too; `a[::2]` and 12:30:00 do not."""
+    """Versions such as 3.11.7.0 count as an address; `a[::2]` and 12:30:00 do not."""
     try:
         address = ipaddress.ip_address(text.split("%")[0])
     except ValueError:

@@ -15,7 +15,7 @@ from pathlib import Path
 from clipassistnet.data import csv_rows
 from clipassistnet.publish.redaction import REMOVED, SHORT, Term
 
-# Names that tell nothing of a person or a place: as single words they stay.
+# Names that identify no person and no place: they stay.
 COMMON = frozenset(
     re.findall(
         r"\w+",
@@ -33,7 +33,7 @@ class TermError(ValueError):
 
 
 def users_terms(texts: Iterable[str]) -> list[Term]:
-    """The user's own terms, each anywhere in a text; those under four letters as whole words.
+    """The user's own terms. Each is removed anywhere, those under four letters as whole words.
 
     Raises:
         TermError: a term without a letter or digit.
@@ -53,9 +53,9 @@ def read_terms(path: Path) -> list[str]:
 
 
 def machines_terms(folders: Iterable[Path], study: str = "") -> list[Term]:
-    """User and host names of this machine, and each folder's path and the names in it.
+    """User and host names of this machine, the paths of the folders, and the names in them.
 
-    The study's name, which is a parameter of every notebook, stays.
+    The study's name stays: it is a parameter of every notebook.
     """
     account = pwd.getpwuid(os.getuid())
     names = [getpass.getuser(), account.pw_name, *account.pw_gecos.split(",")]
@@ -63,20 +63,20 @@ def machines_terms(folders: Iterable[Path], study: str = "") -> list[Term]:
     names += platform.node().split(".")
     for folder in folders:
         names += [str(folder), *folder.resolve().parts]
-    told = {name for name in names if re.search(r"[^\W_]{2}", name)}
-    return [Term(n, whole=True) for n in sorted(told - {study}) if not _is_common(n)]
+    long = {name for name in names if re.search(r"[^\W_]{2}", name)}
+    return [Term(n, whole=True) for n in sorted(long - {study}) if not _is_common(n)]
 
 
 def studys_terms(videos: Path) -> list[Term]:
-    """Pseudonyms for the videos, patients and annotators of a dataset folder, and its files' names.
+    """Pseudonyms for videos, patients and annotators of a dataset folder, and its files' names.
 
-    The numbers are drawn by lot: their order tells nothing of the ids'.
+    The numbers are random: their order says nothing about the order of the ids.
 
     Args:
         videos: the videos.csv; an annotations.csv beside it names the annotators.
 
     Raises:
-        TermError: an id is a bare number, which cannot be told from a result.
+        TermError: an id is a bare number, which cannot be distinguished from a result.
     """
     rows = csv_rows.read(videos)
     if not rows or "video" not in rows[0]:
@@ -87,13 +87,13 @@ def studys_terms(videos: Path) -> list[Term]:
     ids: dict[str, dict[str, None]] = {}
     seen: set[str] = set()
     for kind, table in columns:
-        told = dict.fromkeys(row.get(kind) or "" for row in table)
-        ids[kind] = {name: None for name in told if len(name) > 1 and name not in seen}
+        names = dict.fromkeys(row.get(kind) or "" for row in table)
+        ids[kind] = {name: None for name in names if len(name) > 1 and name not in seen}
         seen |= ids[kind].keys()
     numbers = [n for row in rows for n in (row["video"], row.get("patient") or "") if _is_number(n)]
     if numbers:
         raise TermError(
-            f"{videos.name}: id {min(numbers)!r} is a bare number, which cannot be told from a "
+            f"{videos.name}: id {min(numbers)!r} is a bare number, which looks like a "
             "result; give such ids a letter (v7), or list what is to be removed in --terms and "
             "share with --no-ids"
         )
@@ -111,7 +111,7 @@ def _is_common(name: str) -> bool:
 
 
 def _pseudonyms(kind: str, names: list[str], ids: set[str]) -> list[Term]:
-    """A pseudonym for each name, none of which could be taken for an id of the study."""
+    """A pseudonym for each name; none of them looks like an id of the study."""
     patterns = [Term(name, whole=True).pattern for name in ids]
     for prefix in itertools.chain([kind], (kind + letter for letter in "qxzqxz")):
         chosen = [f"{prefix}_{i:0{len(str(len(names)))}}" for i in range(1, len(names) + 1)]
@@ -128,8 +128,8 @@ def _files(rows: list[dict[str, str]], by_video: dict[str, str]) -> list[Term]:
         *folders, file = re.split(r"[/\\]+", row.get("path") or "")
         stem = re.sub(r"[\W_]+$", "", re.sub(r"\{.*|\.\w+$", "", file))
         instead = by_video.get(row["video"], "video")
-        told = {stem: instead, **dict.fromkeys(folders)}
-        for name, given in told.items():
+        found = {stem: instead, **dict.fromkeys(folders)}
+        for name, given in found.items():
             known = _is_common(name) or name in by_video
             if not known and re.search(r"[^\W\d_]{2}|\w{4}", name):
                 terms[name] = Term(name, given or REMOVED, whole=True)
