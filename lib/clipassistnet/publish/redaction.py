@@ -56,7 +56,7 @@ class Term:
 
     @cached_property
     def _run(self) -> str:
-        """A part that every form of the term holds: searching for it first saves most of the work."""
+        """A part that every form holds: searching for it first saves most of the work."""
         return max(re.findall("[a-z0-9]+", self.text.casefold()), key=len, default="")
 
     @cached_property
