@@ -5,8 +5,9 @@ import pandas as pd
 import pytest
 
 from clipassistnet.simulate import Spec, video_specs
+from clipassistnet.simulate.balanced_motion import draw_motion
 from clipassistnet.simulate.clipping_action import STEP
-from clipassistnet.simulate.motion import WHOLE, Motion
+from clipassistnet.simulate.motion import WHOLE
 from clipassistnet.simulate.renderer import Renderer
 from clipassistnet.simulate.scene import Scene
 from clipassistnet.simulate.truth import JOINED, measure
@@ -19,7 +20,7 @@ def film(number, clipper_frames, absent_frames, every):
     """Truth of every `every`-th annotated frame with a clip applier, and of each review's."""
     seed, rng = np.random.SeedSequence([31, number]), np.random.default_rng([31, number])
     person, model = draw_patient(seed, WIDTH), draw_clipper_model(rng, polymer=number % 3 == 0)
-    motion = Motion(person, model, rng, clipper_frames, absent_frames)
+    motion = draw_motion(person, model, rng, clipper_frames, absent_frames)
     scene, renderer, rows = Scene(motion), Renderer(person, WIDTH, HEIGHT, seed), []
     for action in motion.actions:
         review = action.close // STEP * STEP
@@ -81,12 +82,12 @@ def test_a_short_video_shows_a_part_of_an_action_at_its_own_pace():
     model = draw_clipper_model(rng, polymer=False)
     found = set()
     for _ in range(12):
-        short = Motion(person, model, rng, WHOLE - 10, 4)
+        short = draw_motion(person, model, rng, WHOLE - 10, 4)
         (action,) = short.actions
         assert action.stop - action.start == (WHOLE - 10) * STEP
         assert short.frames == (WHOLE - 6) * STEP
         found.add((action.start == 0, action.stop == short.frames))
-        whole = Motion(person, model, rng, WHOLE, 4)
+        whole = draw_motion(person, model, rng, WHOLE, 4)
         assert 0 < whole.actions[0].start < whole.actions[0].stop < whole.frames
     assert found == {(True, False), (False, True)}
 
@@ -97,7 +98,7 @@ def test_an_action_comes_in_from_outside_slower_than_it_blurs():
     for number in range(3):
         rng = np.random.default_rng(number)
         person = draw_patient(np.random.SeedSequence(number), WIDTH)
-        motion = Motion(person, draw_clipper_model(rng, polymer=False), rng, 45, 4)
+        motion = draw_motion(person, draw_clipper_model(rng, polymer=False), rng, 45, 4)
         action = motion.actions[0]
         for frame in range(action.start, action.start + 25):
             speeds.append(np.hypot(*motion.at(frame, WIDTH).view.tool_speed) / WIDTH)

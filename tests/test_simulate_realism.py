@@ -11,7 +11,7 @@ import pytest
 
 import simulator_realism
 from clipassistnet.simulate import Spec, simulate
-from clipassistnet.simulate.motion import Motion
+from clipassistnet.simulate.balanced_motion import draw_motion
 from clipassistnet.simulate.renderer import Renderer
 from clipassistnet.simulate.scene import Scene
 from clipassistnet.simulate.virtual_patient import draw_clipper_model, draw_patient
@@ -43,7 +43,7 @@ def pictures(patients, frames, width=256, height=144):
     for number in range(patients):
         seed, rng = np.random.SeedSequence([9, number]), np.random.default_rng([9, number])
         person = draw_patient(seed, width)
-        motion = Motion(person, draw_clipper_model(rng, polymer=number % 3 == 0), rng, 20, 2)
+        motion = draw_motion(person, draw_clipper_model(rng, polymer=number % 3 == 0), rng, 20, 2)
         scene, renderer = Scene(motion), Renderer(person, width, height, seed)
         action = motion.actions[0]
         length = action.stop - action.start

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from clipassistnet.simulate.balanced_motion import draw_motion
 from clipassistnet.simulate.instruments import CLIP, JAW
-from clipassistnet.simulate.motion import Motion
 from clipassistnet.simulate.raster import SAMPLES
 from clipassistnet.simulate.renderer import Renderer
 from clipassistnet.simulate.scene import Scene
@@ -35,7 +35,7 @@ def make_scene(number, *, polymer):
     """A video of one action: its scene, its renderer, its course."""
     seed, rng = np.random.SeedSequence(number), np.random.default_rng(number)
     person = draw_patient(seed, WIDTH)
-    motion = Motion(person, draw_clipper_model(rng, polymer=polymer), rng, 10, 2)
+    motion = draw_motion(person, draw_clipper_model(rng, polymer=polymer), rng, 10, 2)
     return Scene(motion), Renderer(person, WIDTH, HEIGHT, seed), motion
 
 

@@ -6,6 +6,7 @@
 import numpy as np
 import pandas as pd
 
+from clipassistnet.simulate.balanced_motion import draw_motion
 from clipassistnet.simulate.motion import Motion
 from clipassistnet.simulate.renderer import Renderer
 from clipassistnet.simulate.scene import Scene
@@ -24,7 +25,7 @@ def recompute(videos: int = 6, seed: int = 1000) -> pd.DataFrame:
     for number in range(videos):
         root, rng = np.random.SeedSequence([seed, number]), np.random.default_rng(number)
         person = draw_patient(root, WIDTH)
-        motion = Motion(person, draw_clipper_model(rng, polymer=number % 2 > 0), rng, 12, 2)
+        motion = draw_motion(person, draw_clipper_model(rng, polymer=number % 2 > 0), rng, 12, 2)
         scene = Scene(motion)
         renderers = [Renderer(person, k * WIDTH, k * HEIGHT, root) for k in (1, FINER)]
         for frame in range(motion.actions[0].start, motion.actions[0].stop, 6):

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from clipassistnet.simulate.motion import Motion
+from clipassistnet.simulate.balanced_motion import draw_motion
 from clipassistnet.simulate.renderer import Renderer
 from clipassistnet.simulate.scene import Scene
 from clipassistnet.simulate.spec import VideoSpec
@@ -22,7 +22,7 @@ def drawing(patients: int = 3, seed: int = 2000) -> float:
     for number in range(patients):
         root, rng = np.random.SeedSequence([seed, number]), np.random.default_rng(number)
         person = draw_patient(root, WIDTH)
-        motion = Motion(person, draw_clipper_model(rng, polymer=number % 2 > 0), rng, 20, 2)
+        motion = draw_motion(person, draw_clipper_model(rng, polymer=number % 2 > 0), rng, 20, 2)
         scene, renderer = Scene(motion), Renderer(person, WIDTH, HEIGHT, root)
         first = motion.actions[0].start
         for frame in range(first, first + FRAMES + 2):

@@ -1,17 +1,34 @@
-"""One clipping action: approach, open, enclose duct or artery, close, leave a clip, retreat."""
+"""One clipping action: approach, open, enclose duct or artery, close, leave a clip, retreat.
+
+While the jaws enclose the vessel, the surgeon moves them on and back: they rest in several poses.
+In some both tips are seen beyond the vessel, in others tissue hides them.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 from scipy.ndimage import gaussian_filter1d
 
-from clipassistnet.simulate.instruments import TIP_LENGTH, ClipperModel
-from clipassistnet.simulate.virtual_patient import Patient, opening_direction
+from clipassistnet.simulate.instruments import ClipperModel
+from clipassistnet.simulate.virtual_patient import Patient
 
 FPS, STEP = 25, 5  # frames a second of the video; every STEP-th frame is annotated (5 FPS)
-CAREFUL = 0.38  # share of actions in which the surgeon looks for a place where both tips are seen
+_MOVE = 0.35  # s that the jaws move from one stay to the next
+# Shares of an action's time, without its ways in and out: to the vessel (from above it to the open
+# in front of it, a rest there, on to the vessel), and from the vessel (closing, closed, the clip is
+# left, back). The stays at the vessel take the rest.
+_BEFORE, _HELD, _AFTER = (0.03, 0.05, 0.05), 0.53, (0.05, 0.12, 0.03, 0.05)
+
+
+@dataclass(frozen=True)
+class Stay:
+    """A pose in which the open jaws rest at the vessel."""
+
+    shift: np.ndarray  # (3,) of the jaws' middle from the place on the vessel, mm
+    roll: float  # rad
 
 
 @dataclass(frozen=True)
@@ -64,100 +81,106 @@ def _retreat(patient: Patient, place: np.ndarray, axis: np.ndarray, length: floa
     return 90.0
 
 
-def _keys(rng: np.random.Generator, frames: int, ways: tuple[bool, bool]) -> np.ndarray:
-    """When (share of the action) each leg of it begins and the last one ends.
+class ActionDraft:
+    """A clipping action but for its stays at the vessel: where they are and how long they last.
 
-    A surgeon does not hurry through the abdomen, so the way in and the way out (where `ways` has
-    them) take most of a second each, as far as the action is long enough.
+    Args:
+        patient: whose vessel is clipped.
+        model: of the clip applier.
+        rng: source of every random choice.
+        start: first frame of the action.
+        frames: how many frames it lasts.
+        ways: whether its way in and its way out are seen. An action without its way in is under
+            way when the video starts; one without its way out still is when the video ends.
     """
-    travel = np.minimum(rng.uniform(0.65, 0.95, 2) * FPS / frames, 0.18) * ways
-    inside = np.array([0.03, 0.05, 0.05, 0.53, 0.05, 0.12, 0.03, 0.05])
-    inside *= np.exp(rng.normal(size=len(inside)) * 0.15)
-    inside *= (1 - travel.sum()) / inside.sum()
-    return np.concatenate([[0], np.cumsum([travel[0], *inside]), [1]])
 
+    def __init__(
+        self,
+        patient: Patient,
+        model: ClipperModel,
+        rng: np.random.Generator,
+        start: int,
+        frames: int,
+        ways: tuple[bool, bool] = (True, True),
+    ):
+        self.start, self.frames = start, frames
+        vessel = patient.duct if rng.random() < 0.7 else patient.artery
+        self.place = vessel[int(rng.integers(14, 27))]
+        axis = self.place - patient.trocars["clipper"]
+        self.axis = axis = axis / np.linalg.norm(axis)
+        self.roll = patient.roll + rng.normal() * 0.25
+        away = -axis * _retreat(patient, self.place, axis, model.length)
+        # It comes in above the tissue, where its tips are mostly seen, and goes to the vessel.
+        above = -axis * rng.uniform(5, 17) + rng.normal(size=3) * (4, 4, 2)
+        above[2] -= rng.uniform(2, 10)
+        front = -axis * rng.uniform(4, 12) + rng.normal(size=3) * (3, 3, 2)
+        front[2] -= rng.uniform(-2, 5)
+        back = -axis * rng.uniform(8, 16) + rng.normal(size=3) * 3
+        back[2] -= rng.uniform(0, 6)
+        self.away, self.above, self.front, self.back = away, above, front, back
+        self.gape = rng.uniform(0.75, 1.0)
+        self.turn = rng.normal() * 0.3  # roll in the open, where both jaws are seen side by side
+        self.press = axis * rng.uniform(0, 4) + rng.normal(size=3) * (1.5, 1.5, 0.5)
+        self.drift = drift(rng, frames, 0.25, 0.35)
+        # A surgeon does not hurry through the abdomen: each way takes most of a second, as far as
+        # the action is long enough.
+        self.ways = np.minimum(rng.uniform(0.65, 0.95, 2) * FPS / frames, 0.18) * ways
+        inside = np.array([*_BEFORE, _HELD, *_AFTER])
+        inside *= np.exp(rng.normal(size=len(inside)) * 0.15)
+        inside *= (1 - self.ways.sum()) / inside.sum()
+        self.before, self.held, self.after = inside[:3], float(inside[3]), inside[4:]
 
-def _grasp(
-    patient: Patient, rng: np.random.Generator, *, careful: bool
-) -> tuple[np.ndarray, np.ndarray, float, np.ndarray]:
-    """Place on a vessel, axis there, roll, and shift (3,) of the jaws' middle from the place."""
-    vessel = patient.duct if rng.random() < 0.7 else patient.artery
-    place = vessel[int(rng.integers(14, 27))]
-    axis = place - patient.trocars["clipper"]
-    axis = axis / np.linalg.norm(axis)
-    roll = patient.roll + rng.normal() * 0.25
-    bite = rng.normal(size=3) * 0.7
-    if careful:  # the tips come out beyond the vessel
-        return place, axis, roll, bite + axis * rng.uniform(3, 8) - (0, 0, rng.uniform(0, 2))
-    return place, axis, roll, bite + axis * rng.uniform(-6, 1) + (0, 0, rng.uniform(1, 5))
+    def draw_stay(self, rng: np.random.Generator, *, beyond: bool, ease: float = 0.0) -> Stay:
+        """Draw a pose at the vessel.
 
+        Args:
+            rng: source of the random choices.
+            beyond: the tips come out beyond the vessel.
+            ease: how far (0 to 1) the surgeon lifts and turns the applier to see its tips there.
+        """
+        roll, shift = self.roll + rng.normal() * 0.15, rng.normal(size=3) * 0.7
+        if not beyond:
+            return Stay(shift + self.axis * rng.uniform(-6, 1) + (0, 0, rng.uniform(1, 5)), roll)
+        shift = shift + self.axis * rng.uniform(3, 8 + 6 * ease)
+        shift[2] -= rng.uniform(6 * ease, 2 + 10 * ease)
+        return Stay(shift, roll * (1 - 0.6 * ease))
 
-def _covered(patient: Patient, model: ClipperModel, place, axis, roll: float, bite) -> int:
-    """How many triangles of tissue cover the open jaws' tips, as the scope sees them."""
-    corners = patient.tissue.vertices[patient.tissue.triangles[:, :3]]
-    corners = corners[np.hypot(*(corners.mean(1) - place)[:, :2].T) < 40]
-    flat, depth = corners[..., :2] / corners[..., 2:], corners[..., 2].mean(1)
-    sides = np.roll(flat, -1, 1) - flat
-    gape, reach = opening_direction(axis, roll) * model.gap, 0.32 * model.length
-    # Where the jaws open in depth, the near one hides the far one.
-    count = 6 * (2 * np.hypot(*gape[:2]) < 2 * model.width)
-    for sign in (-1, 1):
-        for back in (0, 0.5, 1):
-            tip = place + bite + sign * gape + axis * (reach - back * TIP_LENGTH)
-            to = tip[:2] / tip[2] - flat
-            turns = sides[..., 0] * to[..., 1] - sides[..., 1] * to[..., 0]
-            within = (turns > 0).all(1) | (turns < 0).all(1)
-            count += np.count_nonzero(within & (depth < tip[2]))
-    return count
+    def action(self, stays: Sequence[Stay], lengths: Sequence[float]) -> ClippingAction:
+        """The action with these stays; `lengths` (of each stay) are relative to each other."""
+        count = len(stays)
+        moves = min(_MOVE * FPS / self.frames, 0.35 * self.held / count)
+        held = np.full(2 * count - 1, moves)  # a stay, a move, a stay, ...
+        held[::2] = np.asarray(lengths) / np.sum(lengths) * (self.held - moves * (count - 1))
+        legs = [self.ways[0], *self.before, *held, *self.after, self.ways[1]]
+        keys = np.concatenate([[0], np.cumsum(legs)])
+        times = (np.arange(self.frames) + 0.5) / self.frames
+        values = _glide(times, keys, self._values(stays))
+        close, leave = (self.start + int(keys[k] * self.frames) for k in (-6, -4))
+        return ClippingAction(
+            start=self.start,
+            stop=self.start + self.frames,
+            close=close,
+            leave=leave,
+            place=self.place,
+            axis=self.axis,
+            roll=stays[-1].roll,
+            shifts=values[:, :3] + self.drift,
+            openings=values[:, 3],
+            rolls=values[:, 4],
+            presses=values[:, 5:],
+        )
 
-
-def draw_action(
-    patient: Patient,
-    model: ClipperModel,
-    rng: np.random.Generator,
-    start: int,
-    frames: int,
-    ways: tuple[bool, bool] = (True, True),
-) -> ClippingAction:
-    """Draw one clipping action of `frames` frames from the frame `start` on.
-
-    `ways` says whether its way in and its way out are seen. An action without its way in is under
-    way when the video starts; one without its way out is still under way when the video ends.
-    """
-    drawn = [_grasp(patient, rng, careful=False)]
-    if rng.random() < CAREFUL:
-        drawn = [_grasp(patient, rng, careful=True) for _ in range(8)]
-    place, axis, roll, bite = min(drawn, key=lambda grasp: _covered(patient, model, *grasp))
-    away = -axis * _retreat(patient, place, axis, model.length)
-    # It comes in above the tissue, where its tips are mostly seen, and then goes to the vessel.
-    hover = -axis * rng.uniform(5, 17) + rng.normal(size=3) * (4, 4, 2) - (0, 0, rng.uniform(2, 10))
-    second = (
-        -axis * rng.uniform(4, 12) + rng.normal(size=3) * (3, 3, 2) - (0, 0, rng.uniform(-2, 5))
-    )
-    back = bite - axis * rng.uniform(8, 16) + rng.normal(size=3) * 3 - (0, 0, rng.uniform(0, 6))
-    places = np.stack([away, hover, second, second, bite, bite, bite, bite, bite, back, away])
-    gape = rng.uniform(0.75, 1.0)
-    opening = np.array([0.2, gape, gape, gape, gape, gape, 0.02, 0.02, 0.6, 0.6, 0.4])
-    # In the open it is turned so that both jaws are seen side by side.
-    shown = np.array([0.4, 0.4, 0.5, 0.6, 1, 1, 1, 1, 1, 0.7, 0.5])
-    turn = roll * shown + (1 - shown) * rng.normal() * 0.3
-    held = np.array([0, 0, 0, 0, 1, 1, 0.8, 0.8, 0.3, 0, 0])[:, None]
-    press = held * (axis * rng.uniform(0, 4) + rng.normal(size=3) * (1.5, 1.5, 0.5))
-    keys = _keys(rng, frames, ways)
-    times = (np.arange(frames) + 0.5) / frames
-    values = _glide(times, keys, np.column_stack([places, opening, turn, press]))
-    shifts = values[:, :3] + drift(rng, frames, 0.25, 0.35)
-    close, leave = (start + int(keys[k] * frames) for k in (5, 7))
-    return ClippingAction(
-        start=start,
-        stop=start + frames,
-        close=close,
-        leave=leave,
-        place=place,
-        axis=axis,
-        roll=roll,
-        shifts=shifts,
-        openings=values[:, 3],
-        rolls=values[:, 4],
-        presses=values[:, 5:],
-    )
+    def _values(self, stays: Sequence[Stay]) -> np.ndarray:
+        """Shift, opening, roll and press at the start of each leg and at the end, (k, 8)."""
+        last = stays[-1].shift
+        held = [shift for stay in stays for shift in (stay.shift, stay.shift)]
+        rests = len(held)
+        shifts = [self.away, self.above, self.front, self.front, *held]
+        shifts += [last, last, last, last + self.back, self.away]
+        gape = self.gape
+        opening = [0.2, gape, gape, gape, *[gape] * rests, 0.02, 0.02, 0.6, 0.6, 0.4]
+        shown = np.array([0.4, 0.4, 0.5, 0.6, *[1] * rests, 1, 1, 1, 0.7, 0.5])
+        rolls = [self.roll] * 4 + [stay.roll for stay in stays for _ in range(2)]
+        rolls = np.array([*rolls, *[stays[-1].roll] * 5]) * shown + (1 - shown) * self.turn
+        pressed = np.array([0, 0, 0, 0, *[1] * rests, 0.8, 0.8, 0.3, 0, 0])
+        return np.column_stack([shifts, opening, rolls, pressed[:, None] * self.press])

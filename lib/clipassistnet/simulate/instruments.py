@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from clipassistnet.simulate.materials import BLACK, MATT, POLYMER, STEEL
-from clipassistnet.simulate.meshes import Surface, grid, join, tube
+from clipassistnet.simulate.meshes import Surface, cross, grid, join, tube
 
 # Owner of a surface. Everything below OTHER_TOOLS is tissue, with the clips left on it.
 OTHER_TOOLS, GRASPER, HOOK = 20, 20, 24
@@ -179,4 +179,4 @@ def pose(axis: np.ndarray, opening: np.ndarray) -> np.ndarray:
     z = axis / np.linalg.norm(axis)
     y = opening - (opening @ z) * z
     y = y / np.linalg.norm(y)
-    return np.stack([np.cross(y, z), y, z], 1)
+    return np.stack([cross(y, z), y, z], 1)

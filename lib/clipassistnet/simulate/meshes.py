@@ -50,6 +50,12 @@ class Surface:
         return Surface(data, self.triangles)
 
 
+def cross(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Cross product of two vectors (3,), without the overhead of numpy's general one."""
+    (a, b, c), (x, y, z) = first, second
+    return np.array([b * z - c * y, c * x - a * z, a * y - b * x])
+
+
 @lru_cache(maxsize=64)
 def _grid_triangles(rows: int, columns: int) -> np.ndarray:
     corner = np.arange(rows * columns).reshape(rows, columns)

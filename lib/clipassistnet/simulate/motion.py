@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.ndimage import gaussian_filter1d
 
-from clipassistnet.simulate.clipping_action import FPS, STEP, ClippingAction, draw_action, drift
+from clipassistnet.simulate.clipping_action import FPS, STEP, ClippingAction, drift
 from clipassistnet.simulate.instruments import ClipperModel, pose
 from clipassistnet.simulate.renderer import ScopeView
 from clipassistnet.simulate.virtual_patient import Patient, opening_direction
@@ -54,8 +54,34 @@ def _split(total: int, parts: int, rng: np.random.Generator) -> np.ndarray:
     return np.diff(edges, prepend=0) + 1
 
 
+@dataclass(frozen=True)
+class Slot:
+    """When a clipping action takes place, and whether its way in and its way out are seen."""
+
+    start: int
+    frames: int
+    ways: tuple[bool, bool]
+
+
+def _slots(
+    rng: np.random.Generator, clipper_frames: int, absent_frames: int
+) -> tuple[list[Slot], int]:
+    """When the actions take place, and the number of frames of the video."""
+    count = max(1, round(clipper_frames / rng.uniform(36, 54)))
+    count = min(count, clipper_frames, max(1, absent_frames - 1))
+    lengths = _split(clipper_frames, count, rng) * STEP
+    pauses = _split(max(absent_frames, count + 1), count + 1, rng) * STEP
+    ways = (True, True)
+    if clipper_frames < WHOLE:  # too short for a whole action at a surgeon's pace
+        late = bool(rng.random() < 0.5)
+        ways, pauses = (not late, late), pauses.sum() * np.array([not late, late])
+    starts = np.cumsum(pauses[:-1]) + np.concatenate([[0], np.cumsum(lengths[:-1])])
+    slots = [Slot(int(a), int(n), ways) for a, n in zip(starts, lengths, strict=True)]
+    return slots, int(lengths.sum() + pauses.sum())
+
+
 class Motion:
-    """Motion of everything in one video.
+    """Motion of everything in one video; `balanced_motion` adds the `actions`, one for each slot.
 
     Args:
         patient: whose anatomy is shown.
@@ -74,20 +100,8 @@ class Motion:
         absent_frames: int,
     ):
         self.patient, self.model = patient, model
-        count = max(1, round(clipper_frames / rng.uniform(36, 54)))
-        count = min(count, clipper_frames, max(1, absent_frames - 1))
-        lengths = _split(clipper_frames, count, rng) * STEP
-        pauses = _split(max(absent_frames, count + 1), count + 1, rng) * STEP
-        ways = (True, True)
-        if clipper_frames < WHOLE:  # too short for a whole action at a surgeon's pace
-            late = bool(rng.random() < 0.5)
-            ways, pauses = (not late, late), pauses.sum() * np.array([not late, late])
-        starts = np.cumsum(pauses[:-1]) + np.concatenate([[0], np.cumsum(lengths[:-1])])
-        self.frames = int(lengths.sum() + pauses.sum())
-        self.actions = [
-            draw_action(patient, model, rng, int(start), int(length), ways)
-            for start, length in zip(starts, lengths, strict=True)
-        ]
+        self.slots, self.frames = _slots(rng, clipper_frames, absent_frames)
+        self.actions: list[ClippingAction] = []
         self._tissue(rng)
         self._scope(rng)
         self._helpers(rng)
@@ -101,7 +115,7 @@ class Motion:
         frames = self.frames
         self.position = drift(rng, frames, 3.0, (3.0, 2.5, 4.0)) + drift(rng, frames, 0.5, 0.3)
         # The assistant keeps what is clipped in the picture.
-        self.position[:, :2] += 0.5 * np.mean([action.place[:2] for action in self.actions], 0)
+        self.position[:, :2] += 0.5 * self.patient.duct[20, :2]
         self.angles = drift(rng, frames, 3.0, (0.03, 0.03, 0.06))
         self.angles = self.angles + drift(rng, frames, 0.4, 0.003)
         for _ in range(rng.poisson(frames / 500)):  # now and then the assistant moves the scope
@@ -126,8 +140,8 @@ class Motion:
         axis = (middle - trocar) / np.linalg.norm(middle - trocar)
         self.work = middle + drift(rng, self.frames, 0.5, (7, 7, 3)) - axis * 6
         inside = np.ones(self.frames)
-        for action in self.actions:
-            inside[max(0, action.start - 4) : action.stop + 4] = 0
+        for slot in self.slots:
+            inside[max(0, slot.start - 4) : slot.start + slot.frames + 4] = 0
         self.working = gaussian_filter1d(inside, 4.0)
         self.work = self.work - axis * 75 * (1 - self.working[:, None])
 
@@ -139,9 +153,12 @@ class Motion:
         trocar = self.patient.trocars["grasper"]
         axis = (grip - trocar) / np.linalg.norm(grip - trocar)
         shaft = grip + axis * np.linspace(-60, 4, 65)[:, None]
-        reach = 0.32 * self.model.length
-        grasps = [(a.place + a.shifts[a.close - a.start], a.axis) for a in self.actions]
-        jaws = [middle + along * k for middle, along in grasps for k in (-reach, 0, reach)]
+        jaws = []
+        for vessel in (self.patient.duct, self.patient.artery):
+            for place in vessel[[14, 20, 26]]:
+                along = place - self.patient.trocars["clipper"]
+                along /= np.linalg.norm(along) / (0.32 * self.model.length)
+                jaws += [place - along, place, place + along]
         way = (shaft / shaft[:, 2:])[None] - np.array([jaw / jaw[2] for jaw in jaws])[:, None]
         way *= grip[2]
         gaps = np.linalg.norm(way, axis=-1)

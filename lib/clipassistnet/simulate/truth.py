@@ -99,23 +99,24 @@ def _share(hider: np.ndarray) -> tuple[float, str]:
     return float((hider < 0).mean()), cause
 
 
-def tips(renderer: Renderer, parts: np.ndarray, clipper: Tool, *, joined: bool) -> tuple[Tip, ...]:
-    """Both tips of the clip applier in the frame that the renderer traced last."""
+def tip_shares(renderer: Renderer, parts: np.ndarray, *, joined: bool) -> list[tuple[float, str]]:
+    """Visible share and main cause of what is hidden, of both tips in the frame traced last."""
     marks = set(np.unique(renderer.surface.tip))
-    results, jaws = [], []
+    jaws = []
     for jaw in (0, 1):
         own = (JAW, JAW + 1, CLIP, CLIP + 1) if joined else (JAW + jaw, CLIP + jaw)
         cells = [_cells(renderer, mark) for mark in (1 + jaw, 3 + jaw) if mark in marks]
         jaws.append([_hiders(parts, x, y, own) for x, y in cells])
-    for jaw in (0, 1):
-        if joined:  # the joined tip is one thing: the share of both together
-            shares = [_share(np.concatenate([jaws[0][k], jaws[1][k]])) for k in range(len(jaws[0]))]
-        else:
-            shares = [_share(hider) for hider in jaws[jaw]]
-        share, cause = max(shares)
-        x, y = _end(renderer, clipper, 1 + jaw)
-        results.append(Tip(x, y, share, cause))
-    return tuple(results)
+    if joined:  # the joined tip is one thing: the share of both together
+        jaws = [[np.concatenate(pair) for pair in zip(*jaws, strict=True)]] * 2
+    return [max(_share(hider) for hider in hiders) for hiders in jaws]
+
+
+def tips(renderer: Renderer, parts: np.ndarray, clipper: Tool, *, joined: bool) -> tuple[Tip, ...]:
+    """Both tips of the clip applier in the frame that the renderer traced last."""
+    shares = tip_shares(renderer, parts, joined=joined)
+    ends = [_end(renderer, clipper, mark) for mark in (1, 2)]
+    return tuple(Tip(*end, *share) for end, share in zip(ends, shares, strict=True))
 
 
 def _end(renderer: Renderer, clipper: Tool, mark: int) -> tuple[float, float]:
@@ -187,8 +188,28 @@ def measure(renderer: Renderer, view: ScopeView, clipper: Tool | None) -> Truth 
     if pixels < FEW_PIXELS * parts.size:
         return None
     found = tips(renderer, parts, clipper, joined=clipper.opening < JOINED)
-    blur = (np.hypot(*view.tool_speed) + np.hypot(*view.camera_speed)) / renderer.width
     filled = pixels / max(1, np.count_nonzero(parts >= 0))
     level = _brightness(renderer.picture, found)
-    label, cause, ambiguity = judge(found, filled, float(blur), view.smoke, level)
+    label, cause, ambiguity = judge(found, filled, _blur(renderer, view), view.smoke, level)
     return Truth(label, cause, ambiguity, found, boxes)
+
+
+def hidden(renderer: Renderer, view: ScopeView, clipper: Tool) -> bool | None:
+    """Is a tip invisible in the frame that was traced last? None where no clipper is annotated.
+
+    It needs no picture, so it cannot tell where a tip is lost in the dark (`DIM`).
+    """
+    parts = renderer.parts()
+    pixels = np.count_nonzero(parts >= CLIPPER)
+    if pixels < FEW_PIXELS * parts.size:
+        return None
+    shares = tip_shares(renderer, parts, joined=clipper.opening < JOINED)
+    found = tuple(Tip(0.0, 0.0, *share) for share in shares)
+    filled = pixels / max(1, np.count_nonzero(parts >= 0))
+    label, _, _ = judge(found, filled, _blur(renderer, view), view.smoke, 255.0)
+    return label == "invisible"
+
+
+def _blur(renderer: Renderer, view: ScopeView) -> float:
+    """Motion during the exposure, share of the picture's width."""
+    return float((np.hypot(*view.tool_speed) + np.hypot(*view.camera_speed)) / renderer.width)

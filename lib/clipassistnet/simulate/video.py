@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 
 from clipassistnet import files
+from clipassistnet.simulate.balanced_motion import draw_motion
 from clipassistnet.simulate.clipping_action import FPS, STEP, ClippingAction
 from clipassistnet.simulate.motion import Motion
 from clipassistnet.simulate.renderer import Renderer
@@ -45,6 +46,22 @@ def _finished(spec: VideoSpec, folder: Path) -> dict | None:
     return record if same and (folder / f"{spec.video}.mp4").is_file() else None
 
 
+def draw_course(spec: VideoSpec) -> tuple[Motion, np.random.Generator, np.random.SeedSequence]:
+    """Draw what happens in a video, without a picture.
+
+    Returns:
+        The motion of everything, the generator to draw the surgeon's review from, and the seed of
+        the sensor's noise.
+    """
+    motion_seed, sensor_seed = stream(spec.seed, VIDEO_STREAM, spec.number).spawn(2)
+    rng = np.random.default_rng(motion_seed)
+    patient = draw_patient(stream(spec.seed, PATIENT_STREAM, spec.patient_number), spec.width)
+    model = draw_clipper_model(rng, polymer=spec.clipper == "polymer")
+    aspect = spec.height / spec.width
+    motion = draw_motion(patient, model, rng, spec.clipper_frames, spec.absent_frames, aspect)
+    return motion, rng, sensor_seed
+
+
 def render_video(spec: VideoSpec, folder: Path) -> dict:
     """Render a video into `folder` unless it is finished; return its record of truth.
 
@@ -58,12 +75,8 @@ def render_video(spec: VideoSpec, folder: Path) -> dict:
     if record is not None:
         return record
     cv2.setNumThreads(1)  # processes are the unit of parallel work
-    motion_seed, sensor_seed = stream(spec.seed, VIDEO_STREAM, spec.number).spawn(2)
-    rng = np.random.default_rng(motion_seed)
-    patient = draw_patient(stream(spec.seed, PATIENT_STREAM, spec.patient_number), spec.width)
-    model = draw_clipper_model(rng, polymer=spec.clipper == "polymer")
-    motion = Motion(patient, model, rng, spec.clipper_frames, spec.absent_frames)
-    renderer = Renderer(patient, spec.width, spec.height, sensor_seed)
+    motion, rng, sensor_seed = draw_course(spec)
+    renderer = Renderer(motion.patient, spec.width, spec.height, sensor_seed)
     with files.whole(folder / f"{spec.video}.mp4") as path:
         found = _film(motion, renderer, path)
     record = {

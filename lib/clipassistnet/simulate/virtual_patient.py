@@ -6,13 +6,14 @@ World axes are those of the scope in its rest position: x right, y down, z into 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
 from clipassistnet.simulate import anatomy
 from clipassistnet.simulate import materials as m
 from clipassistnet.simulate.instruments import ClipperModel
-from clipassistnet.simulate.meshes import TILE, Surface, join, tube, waves
+from clipassistnet.simulate.meshes import TILE, Surface, cross, join, tube, waves
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,8 @@ class Patient:
 
     camera: Camera
     tissue: Surface
-    textures: np.ndarray
+    texture_seed: np.random.SeedSequence
+    texture_pixels: int
     duct: np.ndarray  # (n, 3) centre line
     artery: np.ndarray  # (n, 3)
     radius: dict[str, float]
@@ -48,6 +50,12 @@ class Patient:
     roll: float  # rad; how the applier's jaws open, from the picture's plane
     neck: np.ndarray  # where the grasper holds the gallbladder
     buried: float  # 0: well dissected, 1: duct buried in fat
+
+    @cached_property
+    def textures(self) -> np.ndarray:
+        """Tiles of all materials (see `materials.textures`), made when they are first needed."""
+        rng = np.random.default_rng(self.texture_seed)
+        return m.textures(rng, self.texture_pixels, _colours(rng))
 
 
 def _camera(rng: np.random.Generator) -> Camera:
@@ -104,14 +112,15 @@ def _colours(rng: np.random.Generator) -> dict[int, np.ndarray]:
 
 def draw_patient(seed: np.random.SeedSequence, width: int) -> Patient:
     """Draw a patient. `width` (pixels of the picture) sets the resolution of the textures."""
-    rng = np.random.default_rng(seed)
+    geometry_seed, texture_seed = seed.spawn(2)
+    rng = np.random.default_rng(geometry_seed)
     camera = _camera(rng)
     target = np.array([rng.uniform(-8, 8), rng.uniform(-6, 6), rng.uniform(60, 84)])
     away = np.array([rng.uniform(70, 110), rng.uniform(-35, 80), -rng.uniform(35, 75)])
     axis = -away / np.linalg.norm(away)
     roll = rng.choice([-1, 1]) * rng.uniform(0.5, 1.0)
     opening = opening_direction(axis, roll)
-    duct_way = np.cross(axis, opening) + rng.normal(size=3) * 0.15
+    duct_way = cross(axis, opening) + rng.normal(size=3) * 0.15
     duct_way *= np.sign(duct_way[1]) / np.linalg.norm(duct_way)
     neck = target - 17 * duct_way + np.array([-2, 0, 2])
     duct = anatomy.vessel(
@@ -142,20 +151,31 @@ def draw_patient(seed: np.random.SeedSequence, width: int) -> Patient:
     )
     # Somewhat finer than the picture's pixels at 70 mm, so that the nearest texel serves.
     pixels = 16 * round(min(1.25 * TILE * camera.focal * width / 70, 1024) / 16)
-    tiles = m.textures(rng, pixels, _colours(rng))
     trocars = {
         "clipper": target + away,
         "grasper": target + np.array([-90, rng.uniform(-70, 10), -rng.uniform(20, 60)]),
         "hook": target + np.array([70, rng.uniform(-60, 20), -rng.uniform(40, 70)]),
     }
-    return Patient(camera, tissue, tiles, duct, artery, radius, trocars, roll, neck, buried)
+    return Patient(
+        camera=camera,
+        tissue=tissue,
+        texture_seed=texture_seed,
+        texture_pixels=pixels,
+        duct=duct,
+        artery=artery,
+        radius=radius,
+        trocars=trocars,
+        roll=roll,
+        neck=neck,
+        buried=buried,
+    )
 
 
 def opening_direction(axis: np.ndarray, roll: float) -> np.ndarray:
     """Unit vector in which jaws open; roll 0: in the picture's plane, pi / 2: in depth."""
-    across = np.cross([0.0, 0.0, 1.0], axis)
+    across = np.array([-axis[1], axis[0], 0.0])  # z crossed with the axis
     across /= np.linalg.norm(across)
-    return np.cos(roll) * across + np.sin(roll) * np.cross(axis, across)
+    return np.cos(roll) * across + np.sin(roll) * cross(axis, across)
 
 
 def draw_clipper_model(rng: np.random.Generator, *, polymer: bool) -> ClipperModel:

@@ -1,0 +1,132 @@
+"""Motion of a video whose clipping actions hide the tips in a believable share of its frames.
+
+Left to chance, a patient's anatomy would decide whether the tips are seen nearly always or never,
+and a network could learn the label from who the patient is. Surgeons look until they see the tips,
+and see them for a part of the time only: in each of seven real patients between 52 and 75 % of the
+frames are invisible. So each video gets a share from a narrow distribution. Its actions rest by
+turns in poses in which the tips are seen and in poses in which they are hidden, and the time in
+either is chosen until the share is met. Geometry alone decides this: nothing is drawn.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from clipassistnet.simulate.clipping_action import FPS, STEP, ActionDraft, ClippingAction, Stay
+from clipassistnet.simulate.instruments import ClipperModel
+from clipassistnet.simulate.motion import Motion, Slot
+from clipassistnet.simulate.renderer import Renderer
+from clipassistnet.simulate.scene import Scene
+from clipassistnet.simulate.truth import hidden
+from clipassistnet.simulate.virtual_patient import Patient
+
+INVISIBLE, SPREAD, LIMITS = 0.6, 0.04, (0.52, 0.68)  # share of a video's frames, over videos
+SEEN_LAST = 0.5  # share of actions whose last stay, before the jaws close, shows the tips
+_TOLERANCE = 0.02  # of an action's share
+_DRAFTS, _TIMINGS = 12, 4  # tried for an action at most
+_POSES = 4  # of each kind that are tried at the vessel
+_WIDTH = 128  # pixels of the pictures that are traced
+
+
+class TipProbe:
+    """Says in which frames a tip is hidden, from geometry alone and at a small size."""
+
+    def __init__(self, motion: Motion, aspect: float):
+        self.motion = motion
+        seed = np.random.SeedSequence(0)  # of sensor noise, which is not used
+        self.renderer = Renderer(motion.patient, _WIDTH, round(_WIDTH * aspect), seed)
+
+    def hidden(self, action: ClippingAction, frames: np.ndarray) -> np.ndarray:
+        """Whether a tip is hidden (n,) in these frames, without those that are not annotated.
+
+        The action follows those that the motion has already.
+        """
+        earlier = self.motion.actions
+        self.motion.actions = [*earlier, action]
+        scene, found = Scene(self.motion), []
+        for frame in frames:
+            moment = self.motion.at(int(frame), _WIDTH)
+            self.renderer.trace(scene.surface(moment), moment.view)
+            found.append(hidden(self.renderer, moment.view, moment.clipper))
+        self.motion.actions = earlier
+        return np.array([one for one in found if one is not None], bool)
+
+
+def draw_motion(
+    patient: Patient,
+    model: ClipperModel,
+    rng: np.random.Generator,
+    clipper_frames: int,
+    absent_frames: int,
+    aspect: float = 9 / 16,
+) -> Motion:
+    """Draw the motion of a video (see `Motion`); `aspect` is the picture's height to its width."""
+    motion = Motion(patient, model, rng, clipper_frames, absent_frames)
+    probe = TipProbe(motion, aspect)
+    target = float(np.clip(rng.normal(INVISIBLE, SPREAD), *LIMITS))
+    wanted = done = 0.0
+    for slot in motion.slots:
+        frames = slot.frames // STEP
+        wanted += target * frames  # what earlier actions have missed is made up for
+        action, share = _draw_action(motion, probe, rng, slot, (wanted - done) / frames)
+        motion.actions.append(action)
+        done += share * frames
+    return motion
+
+
+def _draw_action(
+    motion: Motion, probe: TipProbe, rng: np.random.Generator, slot: Slot, wanted: float
+) -> tuple[ClippingAction, float]:
+    """An action whose share of invisible frames is as near to the wanted one as can be, its share.
+
+    New actions are drawn until one meets it, ever less exactly; each is tried with several timings.
+    """
+    frames = np.arange(slot.start, slot.start + slot.frames, STEP)
+    frames = frames if len(frames) <= 32 else frames[::2]
+    best: tuple[float, ClippingAction, float] | None = None
+    for number in range(_DRAFTS):
+        tolerance = 0.5 / len(frames) + _TOLERANCE * (1 + number / 4)
+        draft = ActionDraft(motion.patient, motion.model, rng, slot.start, slot.frames, slot.ways)
+        stays, shown = _stays(draft, probe, rng, number / _DRAFTS)
+        lengths = rng.uniform(0.6, 1.4, len(stays))
+        time_hidden = wanted
+        for _ in range(_TIMINGS):
+            action = draft.action(stays, _lengths(lengths, shown, time_hidden))
+            share = float(probe.hidden(action, frames).mean())
+            error = abs(share - wanted)
+            if best is None or error < best[0]:
+                best = error, action, share
+            if error < tolerance:
+                return action, share
+            if shown.all() or not shown.any():  # no timing changes what is seen
+                break
+            time_hidden = float(np.clip(time_hidden + 2 * (wanted - share), 0.05, 0.95))
+    return best[1], best[2]
+
+
+def _stays(
+    draft: ActionDraft, probe: TipProbe, rng: np.random.Generator, ease: float
+) -> tuple[list[Stay], np.ndarray]:
+    """Stays at the vessel, by turns with the tips seen and hidden; and which show them (n,)."""
+    poses: dict[bool, list[Stay]] = {True: [], False: []}
+    for k in range(2 * _POSES):
+        stay = draft.draw_stay(rng, beyond=k % 2 == 0, ease=ease)
+        alone = draft.action([stay], [1.0])
+        middle = (alone.close + alone.start) // 2
+        poses[not probe.hidden(alone, np.array([middle])).all()].append(stay)
+    seconds = draft.held * draft.frames / FPS
+    count = int(np.clip(round(seconds / rng.uniform(0.9, 1.7)), 2, 12))
+    last = rng.random() < SEEN_LAST
+    shown = (np.arange(count)[::-1] % 2 == 0) == last
+    if not (poses[True] and poses[False]):  # this place shows only one kind
+        shown[:] = bool(poses[True])
+    stays = [poses[bool(seen)][rng.integers(len(poses[bool(seen)]))] for seen in shown]
+    return stays, shown
+
+
+def _lengths(lengths: np.ndarray, shown: np.ndarray, time_hidden: float) -> np.ndarray:
+    """Scale the lengths of the stays so that those with hidden tips take this share of the time."""
+    if shown.all() or not shown.any():
+        return lengths
+    scaled = lengths / np.where(shown, lengths[shown].sum(), lengths[~shown].sum())
+    return scaled * np.where(shown, 1 - time_hidden, time_hidden)
