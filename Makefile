@@ -1,4 +1,5 @@
-# Everything a person types; `make` alone lists it. Each target makes the environment first, where it is missing or stale.
+# The commands for a person; `make` alone lists them. Each target makes the environment first, where
+# it is missing or older than its packages.
 STUDY ?= demo
 DATA  ?=
 ANNOTATOR ?=
@@ -12,7 +13,7 @@ CLI   := $(PY) -m clipassistnet
 .PHONY: help demo study test test-all benchmark reliability lab annotate record report summary lint lock clean
 .DELETE_ON_ERROR:
 
-help: ## list what can be made
+help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: .venv/installed ## the whole study on simulated videos
@@ -57,8 +58,8 @@ lint: .venv/installed ## the style of code and notebooks, and what may import wh
 	@$(BIN)/lint-imports --no-logo
 	@$(BIN)/nbstripout --verify --keep-id notebooks/*.ipynb
 
-lock: ## pin what pyproject.toml asks for
-	uv pip compile pyproject.toml --extra study --extra test --universal --python-version 3.11 \
+lock: ## pin the packages of pyproject.toml in requirements.lock
+	$(BIN)/uv pip compile pyproject.toml --extra study --extra test --universal --python-version 3.11 \
 	  --no-emit-index-url --no-annotate -q -o requirements.lock
 
 clean: ## remove the environment and the working output, never the record

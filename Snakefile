@@ -1,10 +1,10 @@
-# What depends on what. Snakemake orders the runs, in parallel and on clusters, and decides what may
-# be out of date; each run (clipassistnet run ...) decides from the content of its
-# parameters, code and inputs what is. Start it with `make study`, which also holds the lock.
+# What depends on what. Snakemake orders the runs, in parallel and on clusters, and decides which may
+# be out of date. Each of them (clipassistnet run ...) then decides from the content of its
+# parameters, code and inputs. Start it with `make study`, which also holds the lock.
 #
-# A run's output for Snakemake is the stamp .done: the runner swaps whole folders, and Snakemake
-# deletes a rule's outputs before it starts. Notebooks and code are params, by content, not inputs:
-# saving a notebook's outputs or a comment reruns nothing, nor does a fresh clone.
+# A run's output for Snakemake is the stamp .done: the runner replaces whole folders, and Snakemake
+# deletes a rule's outputs before it starts. Notebooks and code are params, by content, and no
+# inputs: saving a notebook's outputs or a comment reruns nothing, nor does a fresh clone.
 import sys
 from functools import cache
 

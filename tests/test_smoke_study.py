@@ -1,4 +1,4 @@
-"""The smoke study, all nine notebooks, through the very command that people use; killed once."""
+"""The smoke study, all nine notebooks, through the command that people use; killed once."""
 
 import json
 import os
@@ -131,7 +131,7 @@ def test_each_run_tells_where_it_comes_from(project):
 
 
 def test_no_run_depends_on_a_file_that_holds_times(project):
-    """run.json tells when a run ran: who reads it is out of date whenever the run is repeated."""
+    """run.json says when a run ran: what reads it is out of date after each repetition."""
     for path in (project / "papermill_runs" / "smoke").glob("0?_*/*/run.json"):
         inputs = json.loads(path.read_text())["inputs"]
         assert not [name for name in inputs if name.endswith("run.json")], path
