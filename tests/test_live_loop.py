@@ -21,11 +21,12 @@ import pytest
 
 from clipassistnet.alarm import Alarm, Assistant, State
 from clipassistnet.live.arming import AutomaticArming
+from clipassistnet.live.errors import SourceError
 from clipassistnet.live.journal import Journal
 from clipassistnet.live.loop import Live
 from clipassistnet.live.overlay import Overlay
 from clipassistnet.live.screen import NoScreen
-from clipassistnet.live.source import SourceError, opener
+from clipassistnet.live.source import opener
 from clipassistnet.live.state_style import STYLES
 from tiny_videos import HEIGHT, WIDTH, encode
 

@@ -15,11 +15,11 @@ import torch
 from clipassistnet.__main__ import main
 from clipassistnet.alarm import Alarm, Assistant, State
 from clipassistnet.live.arming import AutomaticArming
+from clipassistnet.live.errors import SourceError
 from clipassistnet.live.journal import Journal
 from clipassistnet.live.offline import render
 from clipassistnet.live.overlay import Overlay
 from clipassistnet.live.recorder import Writer
-from clipassistnet.live.source import SourceError
 from clipassistnet.model import CLIP_APPLIER_PRESENT, build, load, save
 from tiny_videos import FPS, HEIGHT, WIDTH, encode, index_of, picture
 

@@ -17,13 +17,14 @@ from clipassistnet import decoding
 from clipassistnet.alarm import Alarm, State
 from clipassistnet.live import source
 from clipassistnet.live.arming import AutomaticArming, FileSwitch, SerialSwitch, SwitchError
+from clipassistnet.live.errors import SourceError
 from clipassistnet.live.journal import Journal
 from clipassistnet.live.picture_check import PictureCheck
 from clipassistnet.live.profile import Latencies
 from clipassistnet.live.screen import NoScreen, ScreenError, Window
 from clipassistnet.live.session import Picture, Score
 from clipassistnet.live.sound import Sound, SoundError
-from clipassistnet.live.source import SourceError, opener, without_password
+from clipassistnet.live.source import opener, without_password
 from clipassistnet.live.threads import Capture, NewestItem, Scorer
 from tiny_videos import FPS, FRAMES, HEIGHT, WIDTH, encode, index_of, picture
 

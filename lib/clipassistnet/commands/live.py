@@ -18,13 +18,14 @@ from clipassistnet.alarm import (
 from clipassistnet.commands.live_options import parse
 from clipassistnet.live import networks, offline
 from clipassistnet.live.arming import AutomaticArming, FileSwitch, SerialSwitch, Switch
+from clipassistnet.live.errors import SourceError
 from clipassistnet.live.journal import Journal
 from clipassistnet.live.loop import KEYS, Live
 from clipassistnet.live.overlay import DISCLAIMER, start_screen
 from clipassistnet.live.recorder import Recorder, free_name, require_pyav
 from clipassistnet.live.screen import NoScreen, Screen, Window
 from clipassistnet.live.sound import Sound
-from clipassistnet.live.source import SourceError, opener, without_password
+from clipassistnet.live.source import opener, without_password
 
 if TYPE_CHECKING:
     from clipassistnet.deploy import Predictor

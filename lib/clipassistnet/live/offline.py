@@ -13,11 +13,11 @@ import numpy as np
 
 from clipassistnet.alarm import Assistant
 from clipassistnet.live.arming import AutomaticArming
+from clipassistnet.live.errors import SourceError
 from clipassistnet.live.journal import Journal
 from clipassistnet.live.picture_check import PictureCheck
 from clipassistnet.live.recorder import Writer, require_pyav
 from clipassistnet.live.session import Picture, Score, Session
-from clipassistnet.live.source import SourceError
 
 if TYPE_CHECKING:
     from clipassistnet.live.video_file import Frame

@@ -12,11 +12,9 @@ from typing import Protocol
 import cv2
 import numpy as np
 
+from clipassistnet.live.errors import SourceError
+
 _OPEN_MS, _READ_MS = 3000, 1000  # OpenCV waits 30 seconds for a network stream by default
-
-
-class SourceError(ValueError):
-    """A source that cannot be used, and what would help."""
 
 
 class Source(Protocol):

@@ -9,7 +9,7 @@ import av
 import numpy as np
 
 from clipassistnet import decoding
-from clipassistnet.live.source import SourceError
+from clipassistnet.live.errors import SourceError
 
 
 class Frame(NamedTuple):
