@@ -17,8 +17,8 @@ from clipassistnet.model.weights import LINEAR, LITE0, ModelError
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 HALF = (0.5, 0.5, 0.5)
-TORCHVISION = "torchvision "  # how the source of weights begins whose address torchvision knows
-PACKAGE = "package "  # how the source of weights begins that a package of the registry carries
+TORCHVISION = "torchvision "  # how a source begins whose address torchvision knows
+PACKAGE = "package "  # how the source of weights inside a package of the registry begins
 SURGENET = "huggingface.co/TimJaspersTue/SurgeNetModels/resolve/main"
 SURGENET_DINO = "huggingface.co/rlpddejong/SurgeNetXL_DINOv1-v3/resolve/main"
 NON_COMMERCIAL = "CC BY-NC 4.0"
