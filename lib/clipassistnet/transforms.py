@@ -109,6 +109,25 @@ def augmentation(
     return A.Compose(list(_transforms(probability, *limits).values()))
 
 
+def light() -> Any:
+    """Changes of light, colour and sharpness, as an albumentations.Compose; apply with `augment`.
+
+    They stand for other cameras, lamps and recorders; positions stay as they are.
+    """
+    os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # see _transforms
+    import albumentations as A
+
+    return A.Compose(
+        [
+            A.RandomBrightnessContrast(brightness_limit=0.2, contrast_limit=0.25, p=0.75),
+            A.HueSaturationValue(10, 50, 0, p=0.75),
+            A.RandomGamma((70, 140), p=0.5),
+            A.OneOf([A.GaussianBlur(blur_limit=(3, 5)), A.Sharpen()], p=0.3),
+            A.ImageCompression(quality_range=(40, 95), p=0.3),
+        ]
+    )
+
+
 def augment(transform: Any, frame: np.ndarray, seed: Sequence[int]) -> np.ndarray:
     """Apply an albumentations transform to a frame (H, W, 3) uint8; only `seed` decides the result.
 

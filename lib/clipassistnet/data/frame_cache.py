@@ -6,6 +6,7 @@ the manifest `<video>.json`, which says which frames these are and what they wer
 
 import hashlib
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -50,10 +51,13 @@ class FrameCache:
             raise self._lacking(f"no frame {frame} of video {video!r}")
         return np.array(self._arrays[video][row])
 
-    def digest(self) -> str:
-        """SHA-256 over all manifests, which hold the hashes of sources and pictures."""
-        content = json.dumps(self._manifests, sort_keys=True)
-        return hashlib.sha256(content.encode()).hexdigest()
+    def digest(self, video: str | None = None, frames: Sequence[int] | None = None) -> str:
+        """SHA-256 over the manifests, which hold the hashes of sources and pictures.
+
+        With a video: over its manifest alone, and these frames of it.
+        """
+        content = self._manifests if video is None else [self._manifests[video], frames]
+        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
     def _open(self, video: str) -> None:
         if video not in self._manifests:

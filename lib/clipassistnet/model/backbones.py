@@ -28,10 +28,10 @@ class Backbone(NamedTuple):
     """One row of the registry.
 
     `architecture` is timm's name or, with the prefix torchvision., torchvision's. `source` is the
-    address of a file, "package <name>" or "torchvision <weights>". `sha256` of the file, or its beginning,
-    is "" where the authors give none.
-    `layout` turns the authors' names of tensors into the network's. A picture's side is a multiple
-    of `patch` pixels. `options` go to timm.create_model.
+    address of a file, "package <name>" or "torchvision <weights>". `sha256` is the digest of the
+    file or its beginning, "" where the authors give none. `layout` turns the authors' names of
+    tensors into the network's. The side of a picture is a multiple of `patch` pixels. `options` go
+    to timm.create_model.
     """
 
     architecture: str

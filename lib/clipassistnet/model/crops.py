@@ -7,10 +7,12 @@ it never sees a judged patient.
 
 import hashlib
 import json
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
 
+from clipassistnet import transforms
 from clipassistnet.data import video_source
 from clipassistnet.data.dataset import Dataset, DatasetError
 from clipassistnet.data.frame_cache import FrameCache
@@ -24,11 +26,12 @@ TOOL = "Clipper"
 class CroppedFrames:
     """The frames of a cache, each cropped to its box; to be used like the cache.
 
-    `boxes`: table with video, frame and x0, y0, x1, y1 as shares of the frame, one row a frame.
+    `boxes`: table with video, frame and x0, y0, x1, y1 as shares of the frame, one row a frame. A
+    box is enlarged by the factor `margin` before the frame is cropped to it.
     """
 
-    def __init__(self, cache: FrameCache, boxes: pd.DataFrame, size: int):
-        self.cache, self.size = cache, size
+    def __init__(self, cache: FrameCache, boxes: pd.DataFrame, size: int, margin: float = 1.0):
+        self.cache, self.size, self.margin = cache, size, margin
         rows = boxes[[*KEY, *CORNERS]].itertuples(index=False)
         self.boxes = {(video, int(frame)): np.array(box) for video, frame, *box in rows}
 
@@ -39,12 +42,31 @@ class CroppedFrames:
 
     def get(self, video: str, frame: int) -> np.ndarray:
         """The crop of a cached frame, uint8 RGB (size, size, 3). KeyError where it has no box."""
-        return locator.crop(self.cache.get(video, frame), self.boxes[video, frame], self.size)
+        box = self.boxes[video, frame]
+        return locator.crop(self.cache.get(video, frame), box, self.size, self.margin)
 
-    def digest(self) -> str:
-        """SHA-256 of the cache's digest and the boxes."""
-        boxes = sorted([*key, *box.tolist()] for key, box in self.boxes.items())
-        content = json.dumps([self.cache.digest(), self.size, boxes])
+    def varied(self, video: str, frame: int, seed: Sequence[int]) -> np.ndarray:
+        """The crop of a box that is shifted and scaled as a locator errs, in another light.
+
+        `seed` alone decides. The shift is at most a tenth of the box's sides, the scale 0.85 to
+        1.2, and half of the crops are mirrored.
+        """
+        rng = np.random.default_rng(seed)
+        box = self.boxes[video, frame]
+        middle, half = (box[:2] + box[2:]) / 2, (box[2:] - box[:2]) / 2
+        middle = middle + rng.uniform(-0.2, 0.2, 2) * half
+        half = half * rng.uniform(0.85, 1.2, 2)
+        shifted = np.concatenate([middle - half, middle + half])
+        picture = locator.crop(self.cache.get(video, frame), shifted, self.size, self.margin)
+        if rng.random() < 0.5:
+            picture = np.ascontiguousarray(picture[:, ::-1])
+        return transforms.augment(transforms.light(), picture, seed)
+
+    def digest(self, video: str | None = None, frames: Sequence[int] | None = None) -> str:
+        """SHA-256 of what the crops depend on: of all, or of these frames of a video."""
+        keys = self.boxes if video is None else [(video, frame) for frame in frames or ()]
+        boxes = sorted([*key, *self.boxes[key].tolist()] for key in keys)
+        content = json.dumps([self.cache.digest(video), self.size, self.margin, boxes])
         return hashlib.sha256(content.encode()).hexdigest()
 
 
@@ -102,11 +124,12 @@ def crop_frames(
     judged: pd.DataFrame,
     *,
     size: int,
+    margin: float = 1.0,
 ) -> CroppedFrames:
     """Crops (size, size, 3) of all frames of `train` and `judged` (video, frame).
 
     `boxes` as from `boxes`. A training frame is cropped to its true box where it has one, every
-    other frame to the box that the locator `network` finds.
+    other frame to the box that the locator `network` finds; boxes are enlarged by `margin`.
     Raises ValueError where a video is in both tables.
     """
     both = sorted(set(train["video"]) & set(judged["video"]))
@@ -115,7 +138,7 @@ def crop_frames(
     train = train[KEY].merge(boxes, on=KEY, how="left")
     boxed, bare = train[train["x0"].notna()], train[train["x0"].isna()]
     found = find_boxes(network, cache, pd.concat([bare, judged])[KEY])
-    return CroppedFrames(cache, pd.concat([boxed, found]), size)
+    return CroppedFrames(cache, pd.concat([boxed, found]), size, margin)
 
 
 def _pictures(cache: FrameCache, table: pd.DataFrame) -> np.ndarray:

@@ -122,13 +122,15 @@ def decode(maps: Tensor) -> tuple[Tensor, Tensor]:
     return boxes, torch.sigmoid(logits).amax(dim=1)
 
 
-def crop(frame: np.ndarray, box: np.ndarray, size: int) -> np.ndarray:
+def crop(frame: np.ndarray, box: np.ndarray, size: int, margin: float = 1.0) -> np.ndarray:
     """What lies in a box (x0, y0, x1, y1 as shares of the frame), resized to (size, size, 3).
 
-    The aspect is not kept: the applier fills the crop in any orientation.
+    The box is enlarged about its centre by the factor `margin` and ends at the frame's edges. The
+    aspect is not kept: the applier fills the crop in any orientation.
     """
     side = np.array(frame.shape[1::-1])
-    middle, half = (box[:2] + box[2:]) / 2, np.maximum(box[2:] - box[:2], SMALLEST) / 2
+    middle = (box[:2] + box[2:]) / 2
+    half = margin * np.maximum(box[2:] - box[:2], SMALLEST) / 2
     low = np.clip(np.floor((middle - half) * side), 0, side - 1).astype(int)
     high = np.clip(np.ceil((middle + half) * side), low + 1, side).astype(int)
     return transforms.resize(np.ascontiguousarray(frame[low[1] : high[1], low[0] : high[0]]), size)

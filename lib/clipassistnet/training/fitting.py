@@ -36,8 +36,12 @@ def fit(
     cache: Frames,
     transition: np.ndarray | None,
     folder: str | Path,
+    features: str | Path | None = None,
 ) -> Fit:
     """Train one classifier as the paper does and keep its epoch of the best validation AUROC.
+
+    With settings.feature_blocks a linear head is trained instead, on features that are kept in the
+    folder `features`; an epoch is then one strength of the penalty on the head's weights.
 
     An interrupted training goes on after its last whole epoch and reaches the same weights: that
     epoch is in last.ckpt until the end. A last.ckpt of other settings, data or code is ignored.
@@ -60,6 +64,8 @@ def fit(
             raise ValueError(f"{name}: frames of both classes expected, got {len(table)} of one")
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
+    if settings.feature_blocks:
+        return _fit_head(settings, train, validation, cache, transition, folder, Path(features))
     classifier, loader = _begin(settings, train, cache)
     if not settings.epochs:
         return _untrained(settings, classifier, validation, cache, folder)
@@ -75,6 +81,18 @@ def fit(
     best = model.load(folder / trainer.CHECKPOINT).to(device)
     (folder / trainer.LAST).unlink(missing_ok=True)
     return Fit(best, history, int(history["validation_auroc"].idxmax()))
+
+
+def _fit_head(settings, train, validation, cache, transition, folder: Path, features: Path) -> Fit:
+    from clipassistnet.training import heads  # it needs no Lightning
+    from clipassistnet.training.feature_store import FeatureStore
+
+    classifier = heads.begin(settings, cache)
+    store = FeatureStore(features, classifier, cache)
+    path = folder / "model.safetensors"
+    history = heads.fit(settings, classifier, train, validation, store, transition, path)
+    files.write(folder / "history.csv", history.to_csv(index=False))
+    return Fit(model.load(path), history, int(history["validation_auroc"].idxmax()))
 
 
 def _untrained(

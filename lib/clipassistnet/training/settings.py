@@ -9,6 +9,10 @@ class Settings:
 
     With no epochs the network of a checkpoint, given as `weights`, is evaluated without training.
     The paper does not name its optimizer: Adam, with torch's defaults, is our choice.
+
+    With `feature_blocks` only a linear head is trained, on features of these blocks of a frozen
+    transformer (see model.features) over a grid of `feature_grid` cells a side. Each training frame
+    is used once as it is and in `feature_copies` variants.
     """
 
     backbone: str
@@ -25,10 +29,14 @@ class Settings:
     factor_lr: float = 0.8
     patience_stop: int = 10
     workers: int = 0
+    feature_blocks: tuple[int, ...] = ()
+    feature_grid: int = 2
+    feature_copies: int = 0
 
     def __post_init__(self) -> None:
         least = dict.fromkeys(("image_size", "batch_size", "accumulate"), 1)
         least |= dict.fromkeys(("trainable_stages", "epochs", "seed", "workers"), 0)
+        least |= {"feature_grid": 1, "feature_copies": 0}
         wrong = [
             f"{name} {getattr(self, name)}, expected at least {bound}"
             for name, bound in least.items()

