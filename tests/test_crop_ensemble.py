@@ -12,19 +12,20 @@ from clipassistnet.live import networks as live_engine
 from clipassistnet.model import crop_ensemble, crops, locator
 from tiny_ensembles import SIZE, blobs, member
 
-EDGE = 96
+EDGE, MARGIN = 96, 1.25
 
 
 def pair(folder, *, cropped=EDGE):
     """A run's folder with an untrained classifier of crops and its locator."""
     folder.mkdir()
     network = member()
-    network.spec["cropped"] = cropped
+    network.spec.update(cropped=cropped, crop_margin=MARGIN)
     model.save(network, folder / "model.safetensors")
+    torch.manual_seed(0)  # all locators have the same frozen trunk
     found = locator.Locator("none", image_size=64, width=8)
-    torch.nn.init.normal_(
-        found.head[-1].weight, std=3.0
-    )  # else it looks at one place in all frames
+    torch.manual_seed(len(folder.name) + ord(folder.name[0]))
+    # Else it looks at one place in all frames.
+    torch.nn.init.normal_(found.head[-1].weight, std=3.0)
     locator.save(found, folder / locator.FILE)
     return str(folder / "model.safetensors")
 
@@ -60,18 +61,25 @@ class Cache:
         return self.pictures[frame]
 
 
-def judged_by_the_study(path, cache):
-    """Scores of one network as notebook 05 computes them."""
-    network, found = model.load(path), locator.load(path.replace("model", "locator"))
-    boxes = crops.find_boxes(found, cache, cache.table)
-    cut = crops.CroppedFrames(cache, boxes, network.spec["image_size"])
+def found_boxes(path, cache):
+    """Boxes of one network's locator, as notebook 05 finds them."""
+    return crops.find_boxes(locator.load(path.replace("model", "locator")), cache, cache.table)
+
+
+def judged_by_the_study(path, cache, boxes):
+    """Scores of one network on crops of these boxes, as notebook 05 computes them."""
+    network = model.load(path)
+    cut = crops.CroppedFrames(cache, boxes, network.spec["image_size"], MARGIN)
     assert cut.cropped_from == network.spec["cropped"]
     return training.predict(network, cache.table, cut)
 
 
 def test_on_a_device_it_scores_as_the_study_judged(paths, ensemble, frames):
     cache = Cache(frames)
-    one, two = (judged_by_the_study(path, cache) for path in paths)
+    first, second = (found_boxes(path, cache) for path in paths)
+    both = first.copy()
+    both[locator.CORNERS] = (first[locator.CORNERS] + second[locator.CORNERS]) / 2
+    one, two = (judged_by_the_study(path, cache, both) for path in paths)
     assert min(np.ptp(one), np.ptp(two), np.abs(one - two).max()) > 0.01
     predictor = deploy.load("torch", ensemble, EDGE)
     np.testing.assert_allclose(predictor.predict(frames), 0.75 * one + 0.25 * two, atol=1e-5)
@@ -88,7 +96,7 @@ def test_an_engine_is_built_part_by_part_proven_saved_and_opened(ensemble, frame
     np.testing.assert_allclose(opened.predict(frames), scores[1], atol=1e-6)
     file = next(path for path in sorted((tmp_path / "engine").rglob("*.bin")))
     file.write_bytes(b"another network")
-    with pytest.raises(deploy.EngineError, match=r"classifier0/network\.bin"):
+    with pytest.raises(deploy.EngineError, match=r"classifier/network\.bin"):
         deploy.open_engine(tmp_path / "engine")
 
 
@@ -108,7 +116,7 @@ def test_each_part_is_calibrated_by_its_own_input(ensemble, frames):
     shown = crop_ensemble.part_inputs(ensemble, frames[:3])
     sizes = {name: tuple(images.shape) for name, images in shown.items()}
     expected = {"locator": (3, 3, 64, 64), "classifier": (3, 3, SIZE, SIZE)}
-    assert sizes == {f"{kind}{n}": shape for kind, shape in expected.items() for n in (0, 1)}
+    assert sizes == expected
 
 
 def test_what_does_not_fit_together_is_refused(paths, tmp_path):
@@ -123,24 +131,40 @@ def test_what_does_not_fit_together_is_refused(paths, tmp_path):
         crop_ensemble.load([str(plain)])
     for cropped in (True, EDGE + 32):
         path = pair(tmp_path / str(cropped), cropped=cropped)
-        with pytest.raises(model.ModelError, match="expected one for all"):
+        with pytest.raises(model.ModelError, match="expected one pair for all"):
             crop_ensemble.load([paths[0], path])
     with pytest.raises(model.ModelError, match=r"model.safetensors: its score is p\(tip invis"):
         crop_ensemble.load(paths, predicts=model.CLIP_APPLIER_PRESENT)
 
 
 def test_the_sidecar_is_plain_json(ensemble):
-    assert json.loads(json.dumps(ensemble.spec))["located"]["shares"] == [0.75, 0.25]
+    located = json.loads(json.dumps(ensemble.spec))["located"]
+    assert located["margin"] == MARGIN
+    assert located["input"]["locator"]["image_size"] == 64
 
 
 @pytest.mark.parametrize("broken", [np.nan, np.inf])
 def test_a_locator_that_overflows_gives_no_score(broken):
     """Infinite edges would be cut at the picture's, and some other part of it judged."""
     shown = {"image_size": 32, "mean": (0.5,) * 3, "std": (0.5,) * 3}
-    maps = np.zeros((1, 5, 4, 4), np.float32)
-    maps[0, 3] = broken
-    parts = {"locator0": lambda images: maps, "classifier0": lambda images: np.float32([0.1])}
-    spec = {"located": {"input": dict.fromkeys(parts, shown), "shares": [1.0]}}
+    maps = np.zeros((1, 1, 5, 4, 4), np.float32)
+    maps[0, 0, 3] = broken
+    parts = {"locator": lambda images: maps, "classifier": lambda images: np.float32([0.1])}
+    spec = {"located": {"input": dict.fromkeys(parts, shown), "margin": 1.0}}
     run = crop_ensemble.assemble(spec, parts.get)
-    with pytest.raises(ValueError, match="locator0 gave numbers that are not finite"):
+    with pytest.raises(ValueError, match="the locator gave numbers that are not finite"):
         run(np.zeros((1, 64, 64, 3), np.uint8))
+
+
+def test_locators_of_other_trunks_are_refused(paths):
+    one = locator.load(paths[0].replace("model", "locator"))
+    torch.manual_seed(9)
+    other = locator.Locator("none", image_size=64, width=8)
+    with pytest.raises(model.ModelError, match="locator 1: its trunk or input is not that of"):
+        crop_ensemble.LocatorEnsemble([one, other])
+
+
+def test_an_engine_with_a_crop_for_each_network_is_refused():
+    spec = {"located": {"input": {"locator0": {}, "classifier0": {}}, "shares": [1.0]}}
+    with pytest.raises(model.ModelError, match="an engine of an older version"):
+        crop_ensemble.assemble(spec, {}.get)

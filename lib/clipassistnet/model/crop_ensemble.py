@@ -1,6 +1,7 @@
-"""The ensemble of classifiers of crops, each with its locator; how any ensemble is taken apart.
+"""The ensemble of classifiers of crops with its locators; how any ensemble is taken apart.
 
-Runs on Python 3.8 with torch, timm, numpy and OpenCV.
+The locators find the clip applier, each frame is cropped once, to the mean of their boxes, and all
+classifiers judge that crop. Runs on Python 3.8 with torch, timm, numpy and OpenCV.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from typing import Any, Callable, Sequence, Union
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from clipassistnet.model import classifier, locator
 from clipassistnet.model.classifier import TIP_INVISIBLE
@@ -18,17 +19,42 @@ from clipassistnet.model.ensemble import EnsembleModule
 from clipassistnet.model.weights import ModelError
 from clipassistnet.transforms import preprocess, resize
 
+LOCATOR, CLASSIFIER = "locator", "classifier"  # names of the two parts
 _INPUT = ("image_size", "mean", "std")
 
 
-class CropEnsemble(nn.Module):
-    """Pairs of a locator and a classifier of its crops; their score is a weighted mean.
+class LocatorEnsemble(nn.Module):
+    """Several locators as one module: their common frozen trunk, and the head of each.
 
-    It computes nothing itself: `assemble` runs its parts, on any backend. `spec` is that of an
+    Raises ModelError where their trunks or inputs differ.
+    """
+
+    def __init__(self, locators: Sequence[locator.Locator]):
+        super().__init__()
+        plain = [each.plain() for each in locators]
+        first = plain[0].trunk.state_dict()
+        for number, other in enumerate(plain[1:], 1):
+            state = other.trunk.state_dict()
+            same = all(torch.equal(tensor, state[name]) for name, tensor in first.items())
+            if not same or other.spec != plain[0].spec:
+                raise ModelError(f"locator {number}: its trunk or input is not that of locator 0")
+        self.trunk, self.spec = plain[0].trunk, plain[0].spec
+        self.heads = nn.ModuleList([each.head for each in plain])
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Maps (N, L, 5, S / 16, S / 16) of L locators for preprocessed frames (N, 3, S, S)."""
+        maps = self.trunk(images)
+        return torch.stack([head(maps) for head in self.heads], dim=1)
+
+
+class CropEnsemble(nn.Module):
+    """Locators and classifiers of crops; the score is the weighted mean of the classifiers'.
+
+    It computes nothing itself: `assemble` runs its two parts, on any backend. `spec` is that of an
     EnsembleModule, with these differences: image_size is the edge of the frames that the locators
     search, mean and std are None (frames are given as they are), and "located" holds "input"
-    (image_size, mean and std of each part by its name) and "shares" (of the classifiers; their sum
-    is 1). Saved engines store this spec.
+    (image_size, mean and std of each part by its name) and "margin" (of the crops). Saved engines
+    store this spec.
 
     Raises:
         ModelError: the networks do not fit together, as of EnsembleModule.
@@ -45,30 +71,27 @@ class CropEnsemble(nn.Module):
         predicts: str = TIP_INVISIBLE,
     ):
         super().__init__()
-        whole = EnsembleModule(models, weights, predicts=predicts, crops=True)
-        edges = {network.spec["cropped"] for network in models}
-        if len(edges) != 1 or True in edges:
+        self.classifier = EnsembleModule(models, weights, predicts=predicts, crops=True)
+        crops = {(each.spec["cropped"], each.spec.get("crop_margin", 1.0)) for each in models}
+        if len(crops) != 1 or True in {edge for edge, _ in crops}:
             raise ModelError(
-                f"ensemble: crops are cut from frames with an edge of {sorted(map(str, edges))} "
-                "pixels, expected one for all (True is an older checkpoint: train it again)"
+                f"ensemble: edge of the frames and margin of the crops are {sorted(crops)}, "
+                "expected one pair for all (True is an older checkpoint: train it again)"
             )
-        self.models = nn.ModuleList(
-            [EnsembleModule([network], predicts=predicts, crops=True) for network in models]
-        )
-        self.locators = nn.ModuleList([network.plain() for network in locators])
+        self.locator = LocatorEnsemble(locators)
         inputs = {name: {k: part.spec[k] for k in _INPUT} for name, part in self.parts().items()}
-        shares = (whole.shares[0, :, 1] / whole.shares[0, :, 1].sum()).tolist()
-        self.spec = {**whole.spec, "image_size": edges.pop(), "mean": None, "std": None}
-        self.spec["located"] = {"input": inputs, "shares": shares}
+        edge, margin = crops.pop()
+        self.spec = {**self.classifier.spec, "image_size": edge, "mean": None, "std": None}
+        self.spec["located"] = {"input": inputs, "margin": margin}
+
+    @property
+    def models(self) -> nn.ModuleList:
+        """The classifiers."""
+        return self.classifier.models
 
     def parts(self) -> dict[str, nn.Module]:
-        """Every network that is converted on its own, by name: locator0, classifier0, ..."""
-        pairs = zip(self.locators, self.models)
-        return {
-            f"{kind}{number}": part
-            for number, pair in enumerate(pairs)
-            for kind, part in zip(("locator", "classifier"), pair)
-        }
+        """The two networks that are converted on their own, by name."""
+        return {LOCATOR: self.locator, CLASSIFIER: self.classifier}
 
 
 Ensemble = Union[EnsembleModule, CropEnsemble]
@@ -104,27 +127,35 @@ def assemble(spec: dict[str, Any], start: Callable[[str], Callable]) -> Callable
     """The function that scores frames with an ensemble of this `spec`.
 
     `start(name)` starts a part and returns what runs it: from preprocessed frames (n, 3, S, S) to
-    maps (a locator) or scores (n,). For whole frames this is the result. For crops the result takes
-    frames uint8 RGB (n, E, E, 3) with the edge E = spec["image_size"], and raises ValueError where
-    a locator's maps are not finite.
+    maps (the locator) or scores (n,). For whole frames this is the result. For crops the result
+    takes frames uint8 RGB (n, E, E, 3) with the edge E = spec["image_size"], and raises ValueError
+    where the locator's maps are not finite.
+    Raises ModelError for the spec of an engine from before crops were shared.
     """
     if not spec.get("located"):
         return start("")
-    inputs, shares = spec["located"]["input"], spec["located"]["shares"]
-    pairs = [(start(f"locator{i}"), start(f"classifier{i}")) for i in range(len(shares))]
+    inputs = spec["located"]["input"]
+    if LOCATOR not in inputs:
+        raise ModelError("an engine of an older version, with a crop for each network: convert it")
+    margin, size = spec["located"]["margin"], inputs[CLASSIFIER]["image_size"]
+    find, judge = start(LOCATOR), start(CLASSIFIER)
 
     def run(frames: np.ndarray) -> np.ndarray:
-        scores = np.zeros(len(frames), np.float32)
-        for number, (find, judge) in enumerate(pairs):
-            size = inputs[f"classifier{number}"]["image_size"]
-            maps = find(_preprocessed(frames, inputs[f"locator{number}"]))
-            if not np.isfinite(maps).all():
-                raise ValueError(f"locator{number} gave numbers that are not finite")
-            crops = _crops(frames, maps, size)
-            scores += shares[number] * judge(_preprocessed(crops, inputs[f"classifier{number}"]))
-        return scores
+        maps = find(_preprocessed(frames, inputs[LOCATOR]))
+        if not np.isfinite(maps).all():
+            raise ValueError("the locator gave numbers that are not finite")
+        boxes = mean_boxes(torch.from_numpy(maps)).numpy()
+        pairs = zip(frames, boxes)
+        crops = np.stack([locator.crop(frame, box, size, margin) for frame, box in pairs])
+        return judge(_preprocessed(crops, inputs[CLASSIFIER]))
 
     return run
+
+
+def mean_boxes(maps: Tensor) -> Tensor:
+    """Boxes (N, 4) as shares of the frame: the mean over L locators, of maps (N, L, 5, h, w)."""
+    found = [locator.decode(each)[0] for each in maps.unbind(dim=1)]
+    return torch.stack(found).mean(dim=0)
 
 
 def part_inputs(ensemble: Ensemble, frames: np.ndarray) -> dict[str, torch.Tensor]:
@@ -148,8 +179,3 @@ def part_inputs(ensemble: Ensemble, frames: np.ndarray) -> dict[str, torch.Tenso
 
 def _preprocessed(frames: np.ndarray, spec: dict[str, Any]) -> torch.Tensor:
     return preprocess(frames, spec["image_size"], spec["mean"], spec["std"])
-
-
-def _crops(frames: np.ndarray, maps: np.ndarray, size: int) -> np.ndarray:
-    boxes = locator.decode(torch.from_numpy(maps))[0].numpy()
-    return np.stack([locator.crop(frame, box, size) for frame, box in zip(frames, boxes)])

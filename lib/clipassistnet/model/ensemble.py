@@ -69,11 +69,26 @@ class EnsembleModule(nn.Module):
         self.models = nn.ModuleList([copy.deepcopy(model).eval() for model in models])
         for model in self.models:
             layers.plain(model, model.spec["image_size"])
+        trunks = {model.spec.get("trunk_sha256") for model in models}
+        self.shares_features = len(trunks) == 1 and None not in trunks and _same_features(models)
+        if self.shares_features:
+            for model in self.models:
+                model.network.trunk = self.models[0].network.trunk
         self.spec = dict(models[0].spec)
         shares = shares / shares.mean()
         self.register_buffer("shares", torch.stack([0 * shares, 2 * shares], dim=1)[None])
 
     def forward(self, images: Tensor) -> Tensor:
         """p(what it predicts) (N,) of preprocessed images (N, 3, S, S)."""
-        members = torch.stack([F.softmax(model(images), dim=1) for model in self.models], dim=1)
+        if self.shares_features:  # frozen features, computed once for all heads
+            features = self.models[0].network.features(images)
+            logits = [model.network.logits(features) for model in self.models]
+        else:
+            logits = [model(images) for model in self.models]
+        members = torch.stack([F.softmax(each, dim=1) for each in logits], dim=1)
         return (members * self.shares).mean(dim=1).mean(dim=1)
+
+
+def _same_features(models: Sequence[FrameClassifier]) -> bool:
+    """Whether classifiers on features read the same blocks over the same grid."""
+    return len({(tuple(m.network.blocks), m.network.grid) for m in models}) == 1
