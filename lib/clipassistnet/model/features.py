@@ -37,11 +37,14 @@ class FeatureNetwork(nn.Module):
 
     def features(self, images: Tensor) -> Tensor:
         """Features (N, D), not standardised, of preprocessed images (N, 3, S, S)."""
-        maps = self.trunk.forward_intermediates(
+        cells = [F.adaptive_avg_pool2d(each, self.grid).flatten(1) for each in self.maps(images)]
+        return torch.cat(cells, dim=1)
+
+    def maps(self, images: Tensor) -> list[Tensor]:
+        """Patch maps (N, channels, p, p) of the blocks, for p x p patches."""
+        return self.trunk.forward_intermediates(
             images, indices=list(self.blocks), norm=False, intermediates_only=True
         )
-        cells = [F.adaptive_avg_pool2d(each, self.grid).flatten(1) for each in maps]
-        return torch.cat(cells, dim=1)
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits (N, 2) of preprocessed images (N, 3, S, S)."""

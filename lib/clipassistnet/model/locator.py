@@ -11,6 +11,7 @@ from __future__ import annotations
 import copy
 import json
 
+import cv2
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -25,6 +26,7 @@ FILE = "locator.safetensors"  # beside the checkpoint of the classifier of its c
 CORNERS = ["x0", "y0", "x1", "y1"]
 CHANNELS = 112  # of the trunk's last maps, 1/16 of the frame's side
 SHARPNESS = 4  # cells vote on the box by the 4th power of their confidence
+GREY = (124, 116, 104)  # the mean of ImageNet, which preprocessing turns into zeros
 SMALLEST = 1 / 32  # side of a crop, as a share of the frame's
 
 
@@ -125,15 +127,23 @@ def decode(maps: Tensor) -> tuple[Tensor, Tensor]:
 def crop(frame: np.ndarray, box: np.ndarray, size: int, margin: float = 1.0) -> np.ndarray:
     """What lies in a box (x0, y0, x1, y1 as shares of the frame), resized to (size, size, 3).
 
-    The box is enlarged about its centre by the factor `margin` and ends at the frame's edges. The
-    aspect is not kept: the applier fills the crop in any orientation.
+    The box is enlarged about its centre by the factor `margin`; what then lies outside the frame is
+    grey. The aspect is not kept: the applier fills the crop in any orientation.
     """
     side = np.array(frame.shape[1::-1])
     middle = (box[:2] + box[2:]) / 2
     half = margin * np.maximum(box[2:] - box[:2], SMALLEST) / 2
-    low = np.clip(np.floor((middle - half) * side), 0, side - 1).astype(int)
-    high = np.clip(np.ceil((middle + half) * side), low + 1, side).astype(int)
-    return transforms.resize(np.ascontiguousarray(frame[low[1] : high[1], low[0] : high[0]]), size)
+    low = np.floor((middle - half) * side).astype(int)
+    high = np.maximum(np.ceil((middle + half) * side).astype(int), low + 1)
+    inner, outer = np.clip(low, 0, side - 1), np.clip(high, 1, side)
+    part = frame[inner[1] : outer[1], inner[0] : outer[0]]
+    before, after = inner - low, high - outer
+    if (before > 0).any() or (after > 0).any():
+        edges = before[1], after[1], before[0], after[0]
+        part = cv2.copyMakeBorder(part, *edges, cv2.BORDER_CONSTANT, value=GREY)
+    enlarged = min(part.shape[:2]) < size
+    interpolation = cv2.INTER_LINEAR if enlarged else cv2.INTER_AREA
+    return cv2.resize(np.ascontiguousarray(part), (size, size), interpolation=interpolation)
 
 
 def save(locator: Locator, path: files.PathLike) -> None:

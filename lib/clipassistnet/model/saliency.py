@@ -1,6 +1,8 @@
-"""Where a classifier looks: Grad-CAM, guided backpropagation and their product.
+"""Where a classifier looks: maps of regions and of pixels, by the method that suits the network.
 
-captum computes them, on a copy of the model whose activations are all of a kind that it can guide.
+For a convolutional network: Grad-CAM, guided backpropagation and their product, on a copy whose
+activations are all of a kind that captum can guide. For a linear head on features of a transformer:
+what each patch adds to the decision, which is exact, and that times the gradient of the pixels.
 """
 
 import copy
@@ -9,28 +11,32 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
+import torch
 from captum.attr import GuidedBackprop, LayerAttribution, LayerGradCam
+from captum.attr import Saliency as captum_saliency
 from torch import Tensor, nn
 
 from clipassistnet.model import layers
 from clipassistnet.model.classifier import FrameClassifier
+from clipassistnet.model.features import FeatureNetwork
 
 # Activations by which guided backpropagation is not defined.
 UNGUIDABLE = (nn.SiLU, nn.GELU, nn.Hardswish, nn.ELU, nn.LeakyReLU, nn.PReLU, nn.Mish)
 
 
 class Saliency(NamedTuple):
-    """Maps (N, S, S) float32, none negative: larger where the model looks."""
+    """Maps (N, S, S) float32, none negative: larger where the model looks.
 
-    grad_cam: np.ndarray
-    guided_backprop: np.ndarray
-    guided_grad_cam: np.ndarray
+    `method` names them: "Grad-CAM", "patch contributions".
+    """
+
+    region: np.ndarray
+    pixels: np.ndarray
+    method: str
 
 
-def guided_gradcam(
-    model: FrameClassifier, images: Tensor, target: int | Sequence[int] = 1
-) -> Saliency:
-    """All three maps of preprocessed images (N, 3, S, S).
+def explain(model: FrameClassifier, images: Tensor, target: int | Sequence[int] = 1) -> Saliency:
+    """Maps of preprocessed images (N, 3, S, S) by the method that suits the network.
 
     `target` is the class to explain (1: tip invisible), one for all images or a list with one each.
 
@@ -38,9 +44,36 @@ def guided_gradcam(
     of the three colours the largest magnitude is shown. The model is not changed. Raises ValueError
     for a network whose activations cannot be guided.
     """
-    cam, guided = grad_cam(model, images, target), guided_backprop(model, images, target)
-    strength = np.abs(guided).max(axis=1)
-    return Saliency(cam, strength, strength * cam)
+    if isinstance(model.network, FeatureNetwork):
+        added = patch_contributions(model.network, images, target)
+        size = tuple(images.shape[2:])
+        region = LayerAttribution.interpolate(added[:, None].clamp_min(0), size, "bilinear")
+        region = region.squeeze(1).cpu().numpy()
+        gradients = captum_saliency(model).attribute(_input(model, images), target, abs=True)
+        strength = gradients.detach().amax(dim=1).cpu().numpy()
+        return Saliency(region, strength * region, "patch contributions")
+    region, guided = grad_cam(model, images, target), guided_backprop(model, images, target)
+    return Saliency(region, np.abs(guided).max(axis=1) * region, "Grad-CAM")
+
+
+def patch_contributions(
+    network: FeatureNetwork, images: Tensor, target: int | Sequence[int] = 1
+) -> Tensor:
+    """What each patch adds to the logit of `target` over the other's, (N, p, p) for p x p patches.
+
+    The head is linear in the patch maps: over all patches the contributions sum up to the
+    difference of the logits, less that of an average training picture (its biases).
+    """
+    with torch.no_grad():
+        maps = torch.cat(network.maps(images), dim=1)  # (N, C, p, p), all blocks
+        cell = maps.shape[-1] // network.grid
+        weight = (network.head.weight[1] - network.head.weight[0]) * network.scale
+        # Features are ordered by block, channel, row and column of the cells.
+        weight, mean = (x.reshape(-1, network.grid, network.grid) for x in (weight, network.mean))
+        wide = [x.repeat_interleave(cell, 1).repeat_interleave(cell, 2) for x in (weight, mean)]
+        added = ((maps - wide[1]) * wide[0]).sum(dim=1) / cell**2
+    sign = 2 * torch.as_tensor(target, dtype=added.dtype) - 1
+    return added * sign.reshape(-1, 1, 1)
 
 
 def grad_cam(model: FrameClassifier, images: Tensor, target: int | Sequence[int] = 1) -> np.ndarray:

@@ -55,6 +55,11 @@ class Run:
         """How this study's figures are headed beside the paper's."""
         return "ours (SIMULATED data)" if self.simulated else "ours"
 
+    @property
+    def features(self) -> Path:
+        """Folder in which the features of frozen networks are kept for all runs of the study."""
+        return runs_folder() / self.study / "features"
+
     def frames(self, size: int) -> Path:
         """Folder of the study's frames decoded at this size; their manifests become an input."""
         folder = frames_folder(self.study, size)
@@ -70,7 +75,7 @@ class Run:
 
     def weights(self, weights: str) -> str:
         """`weights` as the model takes them: a file, named from the project's root, is an input."""
-        if weights in ("imagenet", "none"):
+        if weights in ("imagenet", "pretrained", "none"):
             return weights
         path = root() / weights
         if not path.is_file():

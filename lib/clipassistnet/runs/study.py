@@ -56,7 +56,8 @@ class Study:
             if (problem := study_file.parameter_problem(notebook, defaults, name, value))
         ]
         study_wide = {**self.parameters, "recipes": list(self.recipes)}
-        recipe = {**defaults, **study_wide, **given}.get("recipe", PAPER)
+        # A notebook without this parameter is about the study as such.
+        recipe = given.get("recipe", self.main if "recipe" in defaults else PAPER)
         if recipe not in self.recipes:
             known = f"study {self.name} has {', '.join(self.recipes)}"
             problems.append(f"recipe {recipe!r}{suggest(recipe, self.recipes)}; {known}")
@@ -64,6 +65,15 @@ class Study:
             raise RunError("\n".join(problems))
         common = {**study_wide, **self.recipes[recipe]}
         return {**defaults, **{k: v for k, v in common.items() if k in defaults}, **given}
+
+    @property
+    def main(self) -> str:
+        """The recipe that runs with every loss, and whose ensemble is tested and deployed."""
+        return self.parameters.get("recipe", PAPER)
+
+    def uses_finder(self, recipe: str) -> bool:
+        """Whether trainings of a recipe take a learning rate: a head on features takes none."""
+        return not self._of_recipes[recipe]["feature_blocks"]
 
     def check(self) -> None:
         """Find whatever is wrong with the study as a whole, before anything runs.
@@ -87,7 +97,7 @@ class Study:
         wanted = self.resolve(DEPLOY, {})
         if not wanted["student"]:
             return None
-        return cross_validation.student(PAPER, wanted["folds_count"], wanted["inner_folds"])
+        return cross_validation.student(self.main, wanted["folds_count"], wanted["inner_folds"])
 
     @cached_property
     def arming(self) -> Training | None:
@@ -95,19 +105,19 @@ class Study:
         wanted = self.resolve(ENSEMBLE, {})
         if not wanted["arming"]:
             return None
-        if self.resolve(TRAIN, {})["cropped_from"]:
+        if self.resolve(TRAIN, {"recipe": PAPER})["cropped_from"]:
             raise RunError(
                 f"{self.name}.yaml: arming: the network sees whole frames, because before there is "
                 "a clip applier there is nothing to crop; give cropped_from to a recipe, not to "
                 "the study"
             )
-        return cross_validation.arming(PAPER, wanted["folds_count"], wanted["inner_folds"])
+        return cross_validation.arming(wanted["folds_count"], wanted["inner_folds"])
 
     @cached_property
     def sizes(self) -> list[int]:
         """Edges of the decoded frames, in pixels."""
-        edges = ("image_size", "cropped_from")
-        return sorted({used[edge] for used in self._of_recipes.values() for edge in edges} - {0})
+        used = [*self._of_recipes.values(), self.resolve(TRAIN, {"recipe": PAPER})]
+        return sorted({each["cropped_from"] or each["image_size"] for each in used})
 
     @cached_property
     def needs(self) -> list[tuple[str, str, str]]:
@@ -125,7 +135,9 @@ class Study:
         shared = self.resolve(COMPARE, {})
         folds = shared["folds_count"], shared["inner_folds"]
         try:
-            return cross_validation.trainings(shared["losses"], list(self.recipes), *folds)
+            return cross_validation.trainings(
+                shared["losses"], list(self.recipes), *folds, self.main
+            )
         except ValueError as error:
             raise RunError(f"{self.name}.yaml: {error}") from error
 
@@ -136,7 +148,7 @@ class Study:
             used = self._of_recipes[recipe]
             if held_out == TEST:
                 continue
-            if loss not in used["learning_rates"]:
+            if self.uses_finder(recipe) and loss not in used["learning_rates"]:
                 problems.add(
                     f"recipe {recipe}: no learning_rates for {loss}: the finder would choose one "
                     "rate for all folds, on patients that some of them judge"

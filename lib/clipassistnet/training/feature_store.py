@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -70,7 +71,7 @@ class FeatureStore:
     def _computed(self, pictures: Iterator[np.ndarray], batch_size: int = 16) -> np.ndarray:
         spec, network = self.classifier.spec, self.classifier.network
         device, parts = next(network.parameters()).device, []
-        stacked = iter(lambda: list(_first(pictures, batch_size)), [])
+        stacked = iter(lambda: list(islice(pictures, batch_size)), [])
         with torch.inference_mode():
             for batch in stacked:
                 pixels = np.stack(batch)
@@ -79,8 +80,3 @@ class FeatureStore:
                 )
                 parts.append(network.features(images.to(device)).cpu().numpy())
         return np.concatenate(parts)
-
-
-def _first(pictures: Iterator[np.ndarray], number: int) -> Iterator[np.ndarray]:
-    for _, picture in zip(range(number), pictures):
-        yield picture

@@ -17,6 +17,7 @@ from torch.utils.data import DataLoader, Sampler
 from clipassistnet import files, model, source_code
 from clipassistnet.model import losses, weights
 from clipassistnet.training.batches import EpochOrder, Frames, FrameTable
+from clipassistnet.training.feature_store import FeatureStore
 from clipassistnet.training.prediction import predict
 from clipassistnet.training.settings import Settings
 
@@ -65,6 +66,8 @@ def fit(
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     if settings.feature_blocks:
+        if features is None:
+            raise ValueError("feature_blocks: a folder is needed in which features are kept")
         return _fit_head(settings, train, validation, cache, transition, folder, Path(features))
     classifier, loader = _begin(settings, train, cache)
     if not settings.epochs:
@@ -83,9 +86,16 @@ def fit(
     return Fit(best, history, int(history["validation_auroc"].idxmax()))
 
 
-def _fit_head(settings, train, validation, cache, transition, folder: Path, features: Path) -> Fit:
+def _fit_head(
+    settings: Settings,
+    train: pd.DataFrame,
+    validation: pd.DataFrame,
+    cache: Frames,
+    transition: np.ndarray | None,
+    folder: Path,
+    features: Path,
+) -> Fit:
     from clipassistnet.training import heads  # it needs no Lightning
-    from clipassistnet.training.feature_store import FeatureStore
 
     classifier = heads.begin(settings, cache)
     store = FeatureStore(features, classifier, cache)
