@@ -30,7 +30,7 @@ def test_a_student_learns_from_the_ensemble_that_judges_its_subset():
 
 def test_the_network_that_arms_belongs_to_the_subset_of_the_student():
     for folds in ((4, 2), (3, 0)):
-        assert arming("paper", *folds) == student("paper", *folds)._replace(loss="presence")
+        assert arming(*folds) == student("paper", *folds)._replace(loss="presence")
     assert [rate_of(loss) for loss in ("presence", "distilled", "bce")] == ["bce"] * 3
     assert rate_of("video_weighted") == "video_weighted"
 

@@ -133,7 +133,7 @@ class OneFrame:
     def get(self, video, frame):
         return picture([0.25, 0.25, 0.5, 0.5], seed=frame)
 
-    def digest(self):
+    def digest(self, video=None):
         return "cache"
 
 
@@ -165,15 +165,23 @@ class Scenes:
     def get(self, video, frame):
         return self.pictures[video, frame]
 
+    def digest(self, video=None):
+        return "scenes"
+
 
 def test_training_frames_are_cropped_by_their_boxes_and_judged_ones_by_found_ones(
-    trained, monkeypatch
+    trained, monkeypatch, tmp_path
 ):
     cache = Scenes(["v01", "v02"], 8)
     seen = []
     monkeypatch.setattr(locator_training, "fit", lambda *shown, seed: seen.append(shown) or trained)
     train, judged = (cache.table[cache.table["video"] == v] for v in ("v01", "v02"))
-    network = crops.fit_locator(cache, cache.truth, train, seed=0)
+    network = crops.fit_locator(cache, cache.truth, train, seed=0, folder=tmp_path)
+    again = crops.fit_locator(cache, cache.truth, train, seed=0, folder=tmp_path)
+    assert len(seen) == 1  # kept
+    assert torch.equal(again.head[-1].weight, network.head[-1].weight)
+    crops.fit_locator(cache, cache.truth, train, seed=1, folder=tmp_path)
+    assert len(seen) == 2
     cropped = crops.crop_frames(cache, network, cache.truth, train, judged, size=16)
     assert len(cropped.boxes) == 16
     truth = {(v, f): box for v, f, *box in cache.truth.itertuples(index=False)}
@@ -204,3 +212,15 @@ def test_a_network_that_judges_crops_is_not_deployed_on_whole_frames():
     network.spec["cropped"] = 448
     with pytest.raises(model.ModelError, match="crops"):
         model.EnsembleModule([network])
+
+
+def test_a_margin_shows_grey_outside_the_frame():
+    frame = np.full((40, 80, 3), 200, np.uint8)
+    box = np.array([0.5, 0.5, 1.0, 1.0])
+    tight = locator.crop(frame, box, 20)
+    assert (tight == 200).all()
+    # Twice the box: a quarter of the crop lies beyond the frame on the right and below.
+    wide = locator.crop(frame, box, 20, margin=2.0)
+    assert (wide[:14, :14] == 200).all()
+    assert (wide[16:] == locator.GREY).all()
+    assert (wide[:, 16:] == locator.GREY).all()

@@ -116,8 +116,12 @@ class Study:
     @cached_property
     def sizes(self) -> list[int]:
         """Edges of the decoded frames, in pixels."""
-        used = [*self._of_recipes.values(), self.resolve(TRAIN, {"recipe": PAPER})]
-        return sorted({each["cropped_from"] or each["image_size"] for each in used})
+        edges = set()
+        for recipe, used in self._of_recipes.items():
+            edges |= {used["cropped_from"] or used["image_size"]}
+            if self.uses_finder(recipe):  # it looks at whole frames
+                edges |= {used["image_size"]}
+        return sorted(edges)
 
     @cached_property
     def needs(self) -> list[tuple[str, str, str]]:
