@@ -1,10 +1,10 @@
-"""Frames from files, for parity and calibration, read with OpenCV alone as on a Jetson."""
+"""Frames from files, for parity and calibration: the pixels that the frame cache and live see."""
 
 from __future__ import annotations
 
+import os
 from typing import Iterator, Sequence
 
-import cv2
 import numpy as np
 
 from clipassistnet.transforms import resize
@@ -13,8 +13,8 @@ from clipassistnet.transforms import resize
 def read(paths: Sequence[str], number: int, size: int) -> np.ndarray:
     """At most `number` frames, evenly spread over the files: uint8 RGB (N, size, size, 3).
 
-    A file is a .npy of the frame cache (uint8 RGB (N, H, W, 3)), a picture or a video. Raises
-    ValueError, naming the file, for any other.
+    A file is a .npy of the frame cache (uint8 RGB (N, H, W, 3)), a picture or a video. Pictures and
+    videos need PyAV. Raises ValueError, naming the file, for any other, and where it is damaged.
     """
     counts = _shares([_length(path) for path in paths], number)
     found = [
@@ -46,9 +46,11 @@ def _shares(lengths: list[int], number: int) -> list[int]:
 
 def _length(path: str) -> int:
     """How many frames a file holds."""
+    if not os.path.isfile(path):
+        raise ValueError(f"{path}: no such file")
     if path.endswith(".npy"):
         return len(_array(path))
-    return 1 if cv2.haveImageReader(path) else _count(path)
+    return 1 if _is_image(path) else _count(path)
 
 
 def _array(path: str) -> np.ndarray:
@@ -63,49 +65,73 @@ def _array(path: str) -> np.ndarray:
     return frames
 
 
+def _is_image(path: str) -> bool:
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        with Image.open(path):
+            return True
+    except UnidentifiedImageError:
+        return False
+
+
 def _count(path: str) -> int:
-    """How many frames a video holds; they are counted where its header does not say."""
-    capture = _opened(path)
-    stated = int(capture.get(cv2.CAP_PROP_FRAME_COUNT))
-    if stated < 1:  # the header of a recording that was cut off
-        stated = 0
-        while capture.grab():
-            stated += 1
-    capture.release()
-    if not stated:
+    """How many frames a video holds, by its packets: a header may be wrong after a cut."""
+    decoding, av = _decoding(path)
+    count = 0
+    try:
+        with decoding.open_video(path) as container:
+            for packet in container.demux(decoding.video_stream(container, path)):
+                count += bool(packet.size and not packet.is_corrupt and not packet.is_discard)
+    except (av.FFmpegError, OSError) as error:
+        if not count:
+            expected = "neither a .npy of frames, nor a picture, nor a video"
+            raise ValueError(f"{path}: {expected} ({error.strerror})") from error
+        # What comes before the damage can be used.
+    if not count:
         raise ValueError(f"{path}: a video without a frame")
-    return stated
-
-
-def _opened(path: str) -> cv2.VideoCapture:
-    capture = cv2.VideoCapture(path)
-    if not capture.isOpened():
-        raise ValueError(
-            f"{path}: neither a .npy of frames, nor a picture or video OpenCV can read"
-        )
-    return capture
+    return count
 
 
 def _frames(path: str, number: int) -> Iterator[np.ndarray]:
     if path.endswith(".npy"):
         frames = _array(path)
         yield from frames[_spread(len(frames), number)]
-        return
-    picture = cv2.imread(path)
-    if picture is not None:
-        yield cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)
-        return
-    yield from _video(path, number)
+    elif _is_image(path):
+        decoding, _ = _decoding(path)
+        yield decoding.read_image(path)[0]
+    else:
+        yield from _video(path, number)
 
 
 def _video(path: str, number: int) -> Iterator[np.ndarray]:
-    wanted, capture = set(_spread(_count(path), number).tolist()), _opened(path)
-    for index in range(max(wanted) + 1):
-        if not capture.grab():
-            raise ValueError(f"{path}: ends at frame {index}, but its header gives more")
-        if index in wanted:
-            yield cv2.cvtColor(capture.retrieve()[1], cv2.COLOR_BGR2RGB)
-    capture.release()
+    decoding, av = _decoding(path)
+    wanted, index = _spread(_count(path), number).tolist(), -1
+    try:
+        with decoding.open_video(path) as container:
+            stream = decoding.video_stream(container, path)
+            stream.thread_type = "AUTO"
+            for index, frame in enumerate(container.decode(stream)):
+                if index == wanted[0]:
+                    yield decoding.picture(frame, path)[0]
+                    del wanted[0]
+                    if not wanted:
+                        return
+    except av.FFmpegError as error:
+        raise ValueError(f"{path}: damaged after frame {index} ({error.strerror})") from error
+    raise ValueError(f"{path}: ends after frame {index} (expected frame {wanted[0]})")
+
+
+def _decoding(path: str):
+    """The modules that decode; ValueError where PyAV is not installed."""
+    try:
+        import av
+
+        from clipassistnet import decoding
+    except ImportError as error:
+        remedy = "pip install --no-deps av, or give .npy files of the frame cache"
+        raise ValueError(f"{path}: needs PyAV and Pillow ({error}): {remedy}") from error
+    return decoding, av
 
 
 def _spread(length: int, number: int) -> np.ndarray:
