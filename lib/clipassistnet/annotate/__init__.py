@@ -2,6 +2,8 @@
 
 from clipassistnet.annotate.annotator import Annotator, annotate
 from clipassistnet.annotate.opening import Choice
+from clipassistnet.annotate.review import Review, review
+from clipassistnet.annotate.review_figure import review_figure
 from clipassistnet.annotate.tables import progress
 
-__all__ = ["Annotator", "Choice", "annotate", "progress"]
+__all__ = ["Annotator", "Choice", "Review", "annotate", "progress", "review", "review_figure"]

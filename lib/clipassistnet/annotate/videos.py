@@ -11,6 +11,7 @@ import pandas as pd
 from clipassistnet.data import dataset
 from clipassistnet.data.schema import TABLES
 from clipassistnet.data.timeline import timeline
+from clipassistnet.data.video_source import VideoSource
 from clipassistnet.decoding import FrameError, open_video, video_stream
 
 VIDEOS = (".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".ts", ".mts", ".wmv")
@@ -69,6 +70,17 @@ def update(
         kinds = f"a video ({' '.join(VIDEOS)}) or numbered pictures ({' '.join(PICTURES)})"
         raise ValueError("\n".join([f"{folder}: nothing to label (expected {kinds})", *problems]))
     return dataset.read_videos(folder), problems
+
+
+def source_of(path: Path) -> VideoSource:
+    """The source of a video file that is in no dataset; its id is the file's name.
+
+    Raises:
+        FrameError: the file is no video.
+    """
+    found = _probed(path)
+    length = int(found["frames"])
+    return VideoSource(found["stem"], str(path.resolve()), float(found["fps"]), length)
 
 
 def _found(folder: Path, rate: float) -> Iterator[tuple[str, dict | str]]:
