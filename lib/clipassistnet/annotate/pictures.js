@@ -107,7 +107,7 @@ class Screen {
     const { scale, size, corner } = this.layout();
     const context = canvas.getContext("2d");
     context.clearRect(0, 0, width, height);
-    context.imageSmoothingEnabled = scale < 1.5; // larger: the pixels as they are
+    context.imageSmoothingEnabled = this.zoom === 1 || scale < 1.5; // zoomed in: pixels as they are
     context.drawImage(bitmap, corner[0], corner[1], size[0], size[1]);
     canvas.style.filter = this.stretched ? this.stretch() : "";
   }

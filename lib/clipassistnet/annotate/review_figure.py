@@ -36,7 +36,7 @@ def review_figure(
     The arguments are those of `review`; `thumbnails` pictures are spread evenly over the frames.
     """
     source, judged, origin = prepared(video, predictions, alarm)
-    heights = [1.6, 2.2, 0.35, 0.35] + [0.35] * (phases is not None)
+    heights = [1.4, 2.2, *[0.5] * (2 if phases is None else 3)]
     figure = plt.figure(figsize=(11, 1.1 * sum(heights)))
     rows = figure.add_gridspec(len(heights), 1, height_ratios=heights)
     _draw_thumbnails(figure, rows[0], source, judged, thumbnails)
@@ -86,7 +86,13 @@ def _draw_strip(axes: Axes, name: str, runs: list[tuple[float, float, str, str]]
     named = {words: colour for _, _, colour, words in runs}
     handles = [plt.Rectangle((0, 0), 1, 1, color=colour) for colour in named.values()]
     axes.legend(
-        handles, named, loc="center left", bbox_to_anchor=(1, 0.5), fontsize=7, frameon=False
+        handles,
+        named,
+        loc="center left",
+        bbox_to_anchor=(1, 0.5),
+        fontsize=6,
+        labelspacing=0.2,
+        frameon=False,
     )
     axes.set(ylim=(0, 1), yticks=[], ylabel=name)
     axes.yaxis.label.set(rotation=0, ha="right", va="center")
