@@ -93,9 +93,30 @@ def test_agreement_by_hand():
     assert found["no_full_agreement"] == pytest.approx(0.3)
     assert found["error_rates"] == pytest.approx({"A": 0.1, "B": 0.2, "C": 0.0})
     assert found["mean_error_rate"] == pytest.approx(0.1)
+    # B and C agree on 8 of the ten frames, A and C on 9, A and B on 7.
+    assert found["agreed_error_rates"] == pytest.approx({"A": 1 / 8, "B": 2 / 9, "C": 0})
+    assert found["mean_agreed_error_rate"] == pytest.approx(25 / 216)
     # Agreeing pairs: (7 * 3 + 3 * 1) / 30 = 0.8. Votes: 13 visible, 17 invisible of 30.
     chance = (13 / 30) ** 2 + (17 / 30) ** 2
     assert found["fleiss_kappa"] == pytest.approx((0.8 - chance) / (1 - chance))
+
+
+def test_the_papers_two_error_figures_fit_together():
+    # 18 % of 300 frames are disputed: each annotator differs on 18 frames, the other two agree on
+    # 300 - 36 = 264. Over all frames 18 / 300 = 6.0 %, over those 18 / 264 = 6.8 %.
+    found = annotation.agreement(
+        labelled(*["VVV"] * 123, *["III"] * 123, *["VVI", "VIV", "IVV"] * 18)
+    )
+    assert found["no_full_agreement"] == pytest.approx(0.18)
+    assert found["mean_error_rate"] == pytest.approx(0.06)
+    assert round(found["mean_agreed_error_rate"], 3) == 0.068
+
+
+def test_an_annotator_whose_others_never_agree_has_no_rate_over_agreed_frames():
+    found = annotation.agreement(labelled("VIV", "IVV"))
+    assert found["error_rates"] == {"A": 0.5, "B": 0.5, "C": 0}
+    assert found["agreed_error_rates"] == pytest.approx({"A": 1, "B": 1, "C": np.nan}, nan_ok=True)
+    assert found["mean_agreed_error_rate"] == 1
 
 
 def test_frames_that_do_not_count_are_counted():
@@ -105,6 +126,7 @@ def test_frames_that_do_not_count_are_counted():
     assert found["left_out_not_triple"] == 2
     assert found["no_full_agreement"] == 0.5
     assert found["error_rates"] == {"A": 0, "B": 0, "C": 0.5}
+    assert found["agreed_error_rates"] == {"A": 0, "B": 0, "C": 0.5}
 
 
 def test_without_triple_annotation_there_is_no_agreement_to_report():

@@ -78,8 +78,10 @@ def agreement(annotations: pd.DataFrame) -> dict:
     - no_full_agreement: share of frames on which at least one annotator differs
     - error_rates: {annotator: share of the annotator's frames on which the other two agree with
       each other and not with this one}; mean_error_rate: their mean. Where the same three label
-      every frame, each disputed frame has one dissenter, so the mean is a third of
+      every frame, one annotator differs on each disputed frame, so the mean is a third of
       no_full_agreement
+    - agreed_error_rates: the same, as a share of only those frames on which the other two agree;
+      nan where they never do. mean_agreed_error_rate: their mean, the paper's 6.8 %
     - fleiss_kappa: Fleiss, Psychol Bull 76 (1971)
     - frames: number of frames; left_out_absent: frames with three annotators, at least one of whom
       saw no clip applier; left_out_not_triple: frames with fewer or more than three annotators
@@ -88,14 +90,19 @@ def agreement(annotations: pd.DataFrame) -> dict:
     """
     votes, left_out = _triple(annotations)
     rows = annotations.join(votes, on=FRAME, how="inner")
-    own = np.where(rows["label"] == "visible", rows["visible"], rows["invisible"])
-    errors = (pd.Series(own, index=rows.index) == 1).groupby(rows["annotator"]).mean()
+    # Votes for the annotator's own label: 3 agree, 2: another annotator differs, 1: this one does.
+    own = rows["visible"].where(rows["label"] == "visible", rows["invisible"])
+    differs = (own == 1).groupby(rows["annotator"])
+    errors = differs.mean()
+    agreed = differs.sum() / (own != 2).groupby(rows["annotator"]).sum()  # 0 / 0 is nan
     return {
         "frames": len(votes),
         **left_out,
         "no_full_agreement": float((votes.min(axis=1) > 0).mean()),
         "error_rates": {str(name): float(rate) for name, rate in errors.items()},
         "mean_error_rate": float(errors.mean()),
+        "agreed_error_rates": {str(name): float(rate) for name, rate in agreed.items()},
+        "mean_agreed_error_rate": float(agreed.mean()),
         "fleiss_kappa": fleiss_kappa(votes.to_numpy()),
     }
 
