@@ -169,6 +169,21 @@ def test_offline_from_the_command_line(tmp_path, run_folder, capsys):
     assert "30 frames, 1.2 s" in out
 
 
+def test_a_first_run_needs_no_option_but_model_and_source(tmp_path, run_folder, capsys, signals):
+    """No window, no threshold, nothing that could arm: it says so, and shows states."""
+    video = encode(tmp_path / "video.mp4", count=25)
+    assert main(["live", "--model", str(run_folder), "--source", str(video)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    first = [
+        "For research. Not a medical device. Training data unknown.",
+        "alarm from 0.5: a default that was fitted to nothing; give --threshold",
+        "armed from the start, because nothing else could arm it",
+        "loading 1 network(s), which may take a minute ...",
+    ]
+    assert [line for line in lines if line in first] == first
+    assert any("NO SIGNAL" in line for line in lines)
+
+
 def test_a_network_for_arming_arms_and_is_not_taken_for_the_other(tmp_path, run_folder, capsys):
     network = load(run_folder / "model.safetensors")
     network.spec["predicts"] = CLIP_APPLIER_PRESENT

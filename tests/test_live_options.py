@@ -13,6 +13,7 @@ GIVEN = ["--model", "m", "--source", "0"]
 
 def alarm_of(arguments: list[str]) -> tuple:
     given = options.parse([*GIVEN, *arguments])
+    options.complete_alarm(given, ["model.safetensors"])
     return given.threshold, given.hysteresis, given.minimum_duration
 
 
@@ -24,7 +25,7 @@ def test_the_alarm_is_that_of_the_file_the_notebook_wrote(tmp_path):
 
 
 def test_without_a_file_each_number_has_its_option_and_default():
-    assert alarm_of([]) == (None, alarm.HYSTERESIS, alarm.MINIMUM_DURATION)
+    assert alarm_of([]) == (alarm.THRESHOLD, alarm.HYSTERESIS, alarm.MINIMUM_DURATION)
     assert alarm_of(["--threshold", "0.3", "--hysteresis", "0"])[:2] == (0.3, 0)
 
 

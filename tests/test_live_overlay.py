@@ -24,7 +24,8 @@ BLINDNESS = {
 
 def view(state: State, **changes) -> OverlayContent:
     cause = "source lost: camera 0: cannot be opened as video" if state is State.NO_SIGNAL else ""
-    given = {"score": 0.42, "threshold": 0.5, "now": 1.0, "notes": "25.0 scores/s", "fresh": True}
+    given = {"score": 0.42, "threshold": 0.5, "now": 1.0, "notes": "25.0 scores/s"}
+    given.update(training="", fresh=True)
     return OverlayContent(Decision(state, cause), **{**given, **changes})
 
 
@@ -128,6 +129,15 @@ def test_the_cause_is_written():
         PICTURE, view(State.NO_SIGNAL)._replace(decision=Decision(State.NO_SIGNAL)), History()
     )
     assert (with_cause != bare)[: overlay.banner].any()
+
+
+def test_simulated_training_data_are_marked():
+    lines = ["", "Trained on our videos", "Trained on SIMULATED videos"]
+    nothing, ours, simulated = (draw(State.VISIBLE, training=line)[1] for line in lines)
+    assert (ours != nothing).any()
+    yellow = STYLES[State.NO_SIGNAL].background
+    assert (simulated == yellow).all(axis=2).any()
+    assert not (ours == yellow).all(axis=2).any()
 
 
 def test_a_long_cause_stays_in_the_banner():

@@ -14,14 +14,14 @@ import numpy as np
 import pytest
 
 from clipassistnet import decoding
-from clipassistnet.alarm import Alarm, State
+from clipassistnet.alarm import Alarm, Decision, State
 from clipassistnet.live import source
 from clipassistnet.live.arming import AutomaticArming, FileSwitch, SerialSwitch, SwitchError
 from clipassistnet.live.errors import SourceError
 from clipassistnet.live.journal import Journal
 from clipassistnet.live.picture_check import PictureCheck
 from clipassistnet.live.profile import Latencies
-from clipassistnet.live.screen import NoScreen, ScreenError, Window
+from clipassistnet.live.screen import NoScreen, ScreenError, Terminal, Window, choose
 from clipassistnet.live.session import Picture, Score
 from clipassistnet.live.sound import Sound, SoundError
 from clipassistnet.live.source import opener, without_password
@@ -414,8 +414,25 @@ def test_nor_is_that_of_a_pipeline(monkeypatch, location):
 def test_window_is_probed(monkeypatch):
     for name in ("DISPLAY", "WAYLAND_DISPLAY", "QT_QPA_PLATFORM"):
         monkeypatch.delenv(name, raising=False)
-    with pytest.raises(ScreenError, match="--display none"):
+    with pytest.raises(ScreenError, match="--display terminal"):
         Window()
+    with pytest.raises(ScreenError):
+        choose("window")
     screen = NoScreen()
     screen.show(picture(0))
     assert screen.key() == ""
+
+
+def test_without_a_window_the_states_are_lines_in_the_terminal(monkeypatch, capsys):
+    for name in ("DISPLAY", "WAYLAND_DISPLAY", "QT_QPA_PLATFORM"):
+        monkeypatch.delenv(name, raising=False)
+    terminal = choose("auto")
+    assert isinstance(terminal, Terminal)
+    terminal.show_state(Decision(State.NO_SIGNAL, "black picture"))
+    terminal.show_state(Decision(State.NOT_VISIBLE))
+    terminal.close()
+    why, lost, warned, end = capsys.readouterr().out.splitlines()
+    assert why.startswith("no window, so the states are printed here: ")
+    assert lost.endswith("s  NO SIGNAL: black picture")
+    assert warned.endswith("s  TIP NOT VISIBLE")
+    assert end.endswith("s  ended")

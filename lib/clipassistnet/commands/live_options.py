@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import re
 
 from clipassistnet.alarm import (
@@ -12,10 +11,10 @@ from clipassistnet.alarm import (
     HYSTERESIS,
     MINIMUM_DURATION,
     THRESHOLD,
-    Alarm,
 )
 from clipassistnet.commands.parsing import command_parser
 from clipassistnet.live.loop import KEYS
+from clipassistnet.live.training_study import SETTINGS, frozen_alarm, read_alarm
 
 _TEXT = f"""Warn when the tips of the clip applier's jaws are not visible, live or in a file.
 FOR RESEARCH. NOT A MEDICAL DEVICE.
@@ -44,7 +43,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
             "--offline: arm with --armed or --arm-model; switches and --sound are for live"
         )
     try:
-        _complete_alarm(options)
+        _read_alarm(options)
     except (OSError, ValueError) as error:
         parser.error(str(error))
     return options
@@ -56,7 +55,12 @@ def _parser() -> argparse.ArgumentParser:
     add("--model", nargs="+", required=True, help="run folders, or the folder of a saved engine")
     add("--source", required=True, help='file, camera index, rtsp://..., or "a ! b" for GStreamer')
     add("--size", type=_size, metavar="WxH", help="size of the pictures (default: the first's)")
-    add("--display", choices=("window", "none"), default="window")
+    add(
+        "--display",
+        choices=("auto", "window", "terminal", "none"),
+        default="auto",
+        help="default auto: a window where there can be one, else a line for each state",
+    )
     add("--record", metavar="FILE.mkv", help="record the overlay (needs PyAV)")
     add("--log", metavar="FILE.jsonl", help="append every decision, state and arming")
     add("--sound", action="store_true", help="one tone for tip not visible, another for no signal")
@@ -72,7 +76,11 @@ def _parser() -> argparse.ArgumentParser:
     )
     alarm = parser.add_argument_group("alarm")
     alarm.add_argument("--alarm", metavar="FILE.json", help="the three below, from notebook 08")
-    alarm.add_argument("--threshold", type=float, help="p(invisible) that alarms, a frozen one")
+    alarm.add_argument(
+        "--threshold",
+        type=float,
+        help="p(invisible) that alarms (default: as frozen by notebook 08)",
+    )
     alarm.add_argument(
         "--hysteresis", type=float, help=f"default {HYSTERESIS}, at most half the threshold"
     )
@@ -88,33 +96,39 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _complete_alarm(options: argparse.Namespace) -> None:
-    """Fill in the alarm's three numbers, from --alarm or the defaults.
-
-    A threshold that was not given stays None. Raises ValueError for a file that is not an alarm's,
-    and for one of the three given beside it.
-    """
-    names = "threshold", "hysteresis", "minimum_duration"
+def _read_alarm(options: argparse.Namespace) -> None:
+    """Take the alarm's numbers from --alarm. ValueError where one of them is given beside it."""
     if options.alarm is None:
-        # The default hysteresis may exceed a low frozen threshold: then no score ends the alarm.
-        threshold = THRESHOLD if options.threshold is None else options.threshold
-        defaults = None, min(HYSTERESIS, threshold / 2), MINIMUM_DURATION
-        for name, value in zip(names, defaults):
-            if getattr(options, name) is None:
-                setattr(options, name, value)
         return
-    for name in names:
+    for name in SETTINGS:
         if getattr(options, name) is not None:
             raise ValueError(f"--alarm: gives {name} as well; leave one of them out")
-    with open(options.alarm, encoding="utf-8") as file:
-        try:
-            chosen = json.load(file)
-            Alarm(*(chosen[name] for name in names))
-        except (ValueError, KeyError, TypeError) as error:
-            expected = f"expected the numbers {', '.join(names)}"
-            raise ValueError(f"--alarm {options.alarm}: {error}: {expected}") from error
-    for name in names:
-        setattr(options, name, chosen[name])
+    for name, value in read_alarm(options.alarm).items():
+        setattr(options, name, value)
+
+
+def complete_alarm(options: argparse.Namespace, paths: list[str]) -> str:
+    """Fill in the alarm's numbers that were not given; returns where the threshold comes from.
+
+    They are those which the study of the networks froze, and otherwise the defaults. `paths` are
+    the networks' files. Raises ValueError for a broken file of the study.
+    """
+    origin = f"of {options.alarm}" if options.alarm else "as given"
+    frozen = frozen_alarm(paths) if options.threshold is None else None
+    if frozen:
+        origin = f"frozen by the study, {frozen.path}"
+        for name, value in frozen.settings.items():
+            if getattr(options, name) is None:
+                setattr(options, name, value)
+    if options.threshold is None:
+        origin = "a default that was fitted to nothing; give --threshold"
+        options.threshold = THRESHOLD
+    if options.hysteresis is None:
+        # The default may exceed a low frozen threshold: then no score would end the alarm.
+        options.hysteresis = min(HYSTERESIS, options.threshold / 2)
+    if options.minimum_duration is None:
+        options.minimum_duration = MINIMUM_DURATION
+    return f"alarm from {options.threshold:.4g}: {origin}"
 
 
 def _size(text: str) -> tuple[int, int]:

@@ -41,6 +41,7 @@ class Live:
             only the next order arms again.
         arming: the switch that arms when a clip applier appears.
         size: width and height expected; None takes those of the first picture.
+        training: what the network was trained on, a line for the overlay.
     """
 
     def __init__(
@@ -56,9 +57,15 @@ class Live:
         arming: AutomaticArming | None = None,
         sound: Sound | None = None,
         size: tuple[int, int] | None = None,
+        training: str = "",
     ) -> None:
         self.session = Session(
-            assistant, switches=switches, arming=arming, log=self._log, size=size
+            assistant,
+            switches=switches,
+            arming=arming,
+            log=self._log,
+            size=size,
+            training=training,
         )
         self.screen, self.recorder, self.sound = screen or NoScreen(), recorder, sound
         self.journal = JournalThread(journal) if journal else None
@@ -142,6 +149,7 @@ class Live:
             self._log_score(score, decision, now)
         if decision != previous:
             self._log("state", now, state=decision.state.value, cause=decision.cause)
+            self.screen.show_state(decision)
             if self.sound and (previous is None or decision.state is not previous.state):
                 self.sound.play(decision.state)
         if picture is not None or decision != previous or now - self._drawn > _REDRAW:

@@ -40,12 +40,15 @@ def render(
     out: str,
     journal: Journal | None = None,
     arming: AutomaticArming | None = None,
+    *,
+    training: str = "",
 ) -> Rendered:
     """Write the overlay video of the file `path` to `out` (Matroska).
 
     The states are those of the live loop, but by the video's time stamps instead of the clock: no
     frame is dropped, and a score has no delay. `predict` scores uint8 RGB (N, H, W, 3). Without
-    `arming` the assistant stays armed or not, as it is.
+    `arming` the assistant stays armed or not, as it is. `training` says on the overlay what the
+    network was trained on.
 
     Raises:
         SourceError: the file is damaged, ends early or changes its size. What was written until
@@ -54,7 +57,8 @@ def render(
     require_pyav()
     from clipassistnet.live.video_file import VideoFile
 
-    session = Session(assistant, arming=arming, log=journal.write if journal else None)
+    log = journal.write if journal else None
+    session = Session(assistant, arming=arming, log=log, training=training)
     with contextlib.closing(VideoFile(path)) as video:
         writer, progress, frames, now = None, _Progress(video.duration), 0, 0.0
         try:

@@ -20,7 +20,8 @@ _SMALLEST = 8  # pixels, capitals of the small figures
 class OverlayContent(NamedTuple):
     """What is shown beside the picture.
 
-    `fresh`: the picture is current. An old picture is darkened, or it would be taken for live.
+    `training`: what the network was trained on. `fresh`: the picture is current; an old picture is
+    darkened, or it would be taken for live.
     """
 
     decision: Decision
@@ -28,6 +29,7 @@ class OverlayContent(NamedTuple):
     threshold: float
     now: float
     notes: str
+    training: str
     fresh: bool
 
 
@@ -120,9 +122,12 @@ class Overlay:
         right = max(left + pad, int(strip.shape[1] * 0.62))
         history.draw(strip[4 : height - 4, left:right], content.now, content.threshold)
         room = strip.shape[1] - right - 2 * pad
-        for text, baseline in ((content.notes, 0.4), (DISCLAIMER, 0.86)):
+        simulated = "SIMULATED" in content.training
+        colour = STYLES[State.NO_SIGNAL].background if simulated else _GREY
+        rows = (content.notes, _GREY), (content.training, colour), (DISCLAIMER, _GREY)
+        for (text, shade), baseline in zip(rows, (0.28, 0.57, 0.86)):
             at = (right + pad, height * baseline)
-            write(strip, text, at, fitted(text, label, room), _GREY)
+            write(strip, text, at, fitted(text, label, room), shade)
 
 
 def start_screen(lines: list[str]) -> np.ndarray:

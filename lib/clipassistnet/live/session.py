@@ -53,6 +53,7 @@ class Session:
         arming: the switch that works by scores of the pictures.
         log: is called with the event "armed" or "disarmed", its time, and by=<the switch's name>.
         size: width and height of the overlay before the first picture.
+        training: what the network was trained on, a line for the overlay.
     """
 
     def __init__(
@@ -63,12 +64,13 @@ class Session:
         arming: AutomaticArming | None = None,
         log: Callable[..., None] | None = None,
         size: tuple[int, int] | None = None,
+        training: str = "",
     ) -> None:
         self.assistant, self.history = assistant, History()
         self.switches: list[Switch] = [*switches, arming] if arming else list(switches)
         self.decision: Decision | None = None
         self.last_good = -math.inf  # arrival of the newest picture without a fault
-        self._arming, self._log = arming, log
+        self._arming, self._log, self._training = arming, log, training
         self._overlay = Overlay(size or _SIZE)
         self._frame: np.ndarray | None = None
         self._scores: Sequence[Score] = ()
@@ -124,6 +126,7 @@ class Session:
             threshold=self.assistant.alarm.threshold,
             now=now,
             notes="   ".join([*notes, *faults]),
+            training=self._training,
             fresh=now - self.last_good <= LIMIT,
         )
         return self._overlay.draw(self._frame, content, self.history)

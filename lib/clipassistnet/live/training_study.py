@@ -1,0 +1,130 @@
+"""What the study of a network says about it: its frozen alarm, and what it was trained on.
+
+Networks and engines lie in papermill_runs/<study>/<notebook>/<run>/ beside notebook 08's files.
+Copied elsewhere without these, they have the defaults, and the overlay says so.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+from typing import NamedTuple
+
+from clipassistnet.alarm import Alarm
+
+SETTINGS = "threshold", "hysteresis", "minimum_duration"
+_NETWORKS, _ENGINES, _TEST = "05_train_fold", "09_jetson_deploy", "08_ensemble_test"
+
+
+class FrozenAlarm(NamedTuple):
+    """The numbers of SETTINGS that a study chose, and the file that holds them."""
+
+    settings: dict[str, float]
+    path: str
+
+
+def frozen_alarm(paths: list[str]) -> FrozenAlarm | None:
+    """The alarm of the study that trained these networks; None where there is none.
+
+    It is notebook 08's alarm.json, or the threshold of its frozen_thresholds.csv, of the same
+    recipe and held-out subset.
+
+    Args:
+        paths: of checkpoints, or of a saved engine's sidecar.
+
+    Raises:
+        ValueError: the file is broken; the message names it.
+    """
+    found = {_run_of(path) for path in paths}
+    runs = [run for run in found if run is not None]
+    if len(runs) != len(found) or len({(run.study, run.recipe, run.held_out) for run in runs}) != 1:
+        return None
+    for folder in sorted((runs[0].study / _TEST).glob("*")):
+        if _parameters(folder).get("recipe") == runs[0].recipe:
+            return _alarm_of(folder, runs[0].held_out)
+    return None
+
+
+def training_data(paths: list[str]) -> str:
+    """One line for the overlay: what these networks were trained on, as far as it is known."""
+    runs = [_run_of(path) for path in paths]
+    lines = sorted({"Training data unknown" if run is None else _data(run.study) for run in runs})
+    return "; ".join(lines)
+
+
+class _Run(NamedTuple):
+    study: Path
+    recipe: str
+    held_out: str | None
+
+
+def _run_of(path: str) -> _Run | None:
+    for folder in Path(path).resolve().parents:
+        if folder.parent.name in (_NETWORKS, _ENGINES):
+            given = _parameters(folder)
+            held_out = given.get("held_out")
+            return _Run(folder.parent.parent, given.get("recipe", ""), held_out)
+    return None
+
+
+def _parameters(folder: Path) -> dict[str, str]:
+    try:
+        record = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return record.get("parameters", {})
+
+
+def _alarm_of(folder: Path, held_out: str | None) -> FrozenAlarm | None:
+    """`held_out` None is the first subset, as notebook 09 saves an engine of it."""
+    chosen, frozen = folder / "alarm.json", folder / "frozen_thresholds.csv"
+    path = chosen if chosen.is_file() else frozen
+    if not path.is_file():
+        return None
+    try:
+        if path is chosen:
+            settings = {name: float(read_alarm(path)[name]) for name in SETTINGS}
+        else:
+            with open(path, newline="", encoding="utf-8") as file:
+                rows = list(csv.DictReader(file))
+            wanted = [row for row in rows if held_out in (None, row["held_out"])]
+            settings = {"threshold": float(wanted[0]["threshold"])}
+    except (KeyError, IndexError) as error:
+        raise ValueError(f"{path}: no threshold of held_out={held_out} ({error!r})") from error
+    return FrozenAlarm(settings, str(path))
+
+
+def read_alarm(path: Path | str) -> dict[str, float]:
+    """The numbers of SETTINGS in an alarm.json of notebook 08. ValueError for another file."""
+    with open(path, encoding="utf-8") as file:
+        try:
+            content = json.load(file)
+            settings = {name: content[name] for name in SETTINGS}
+            Alarm(**settings)
+        except (ValueError, KeyError, TypeError) as error:
+            expected = f"expected the numbers {', '.join(SETTINGS)}"
+            raise ValueError(f"{path}: {error}: {expected}") from error
+    return settings
+
+
+def _data(study: Path) -> str:
+    sources = _sources(study)
+    if not sources:
+        return f"Trained in study {study.name}, on unknown videos"
+    if sources == {"simulated"}:
+        return f"Trained on SIMULATED videos (study {study.name})"
+    names = ", ".join("SIMULATED" if s == "simulated" else s or "?" for s in sorted(sources))
+    return f"Trained on {names} (study {study.name})"
+
+
+def _sources(study: Path) -> set[str]:
+    """The sources in the study's videos.csv; none where it cannot be read."""
+    try:
+        given = study / "study.json"
+        data = json.loads(given.read_text(encoding="utf-8"))["data"] if given.is_file() else None
+        videos = (Path(data) if data else study / "data") / "videos.csv"
+        with open(videos, newline="", encoding="utf-8-sig") as file:
+            return {row.get("source") or "" for row in csv.DictReader(file) if any(row.values())}
+    except (OSError, ValueError, KeyError):
+        return set()

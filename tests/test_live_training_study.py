@@ -1,0 +1,88 @@
+"""A network's own frozen alarm, and what it was trained on, from the files of its study."""
+
+import json
+
+import pytest
+
+from clipassistnet.evaluation import alarm_choice, events
+from clipassistnet.live.training_study import frozen_alarm, training_data
+
+
+def run(study, notebook: str, key: str, **parameters):
+    """A run's folder with its run.json."""
+    folder = study / notebook / key
+    folder.mkdir(parents=True)
+    (folder / "run.json").write_text(json.dumps({"parameters": parameters}))
+    return folder
+
+
+@pytest.fixture
+def study(tmp_path):
+    """A study of simulated videos, nested: two held-out subsets."""
+    folder = tmp_path / "demo"
+    for held_out in ("0", "1"):
+        key = f"loss=bce,recipe=paper,held_out={held_out},fold=2"
+        run(folder, "05_train_fold", key, recipe="paper", held_out=held_out)
+    run(folder, "09_jetson_deploy", "once", recipe="paper")
+    test = run(folder, "08_ensemble_test", "once", recipe="paper")
+    (test / "frozen_thresholds.csv").write_text("held_out,threshold\n0,0.129\n1,0.25\n")
+    (folder / "data").mkdir()
+    (folder / "data" / "videos.csv").write_text("video,source\nv1,simulated\nv2,simulated\n")
+    return folder
+
+
+def network(study, held_out: str) -> str:
+    key = f"loss=bce,recipe=paper,held_out={held_out},fold=2"
+    return str(study / "05_train_fold" / key / "model.safetensors")
+
+
+def engine(study) -> str:
+    return str(study / "09_jetson_deploy" / "once" / "engine" / "engine.json")
+
+
+def test_the_threshold_is_that_of_the_held_out_subset(study):
+    assert frozen_alarm([network(study, "0")]).settings == {"threshold": 0.129}
+    assert frozen_alarm([network(study, "1")]).settings == {"threshold": 0.25}
+    assert frozen_alarm([engine(study)]).settings == {"threshold": 0.129}
+
+
+def test_an_alarm_that_the_study_chose_goes_first(study):
+    path = study / "08_ensemble_test" / "once" / "alarm.json"
+    alarm_choice.write_setting(events.Setting(0.4, 0.05, 0.8), path)
+    found = frozen_alarm([network(study, "0")])
+    assert found.settings == {"threshold": 0.4, "hysteresis": 0.05, "minimum_duration": 0.8}
+    assert found.path == str(path)
+
+
+def test_no_alarm_is_taken_of_another_recipe_or_for_networks_of_several_subsets(study):
+    run(study, "05_train_fold", "loss=bce,recipe=located", recipe="located", held_out="0")
+    other = study / "05_train_fold" / "loss=bce,recipe=located" / "model.safetensors"
+    assert frozen_alarm([str(other)]) is None
+    assert frozen_alarm([network(study, "0"), network(study, "1")]) is None
+    assert frozen_alarm([str(study / "elsewhere" / "model.safetensors")]) is None
+
+
+def test_a_broken_file_is_named(study):
+    (study / "08_ensemble_test" / "once" / "frozen_thresholds.csv").write_text("held_out\n0\n")
+    with pytest.raises(ValueError, match=r"frozen_thresholds\.csv: no threshold"):
+        frozen_alarm([network(study, "0")])
+
+
+def test_what_it_was_trained_on(study, tmp_path):
+    simulated = "Trained on SIMULATED videos (study demo)"
+    assert training_data([network(study, "0"), network(study, "1")]) == simulated
+    assert training_data([engine(study)]) == simulated
+    videos = study / "data" / "videos.csv"
+    videos.write_text("video,source\nv1,simulated\nv2,m2cai16-tool-locations\n")
+    mixed = "Trained on m2cai16-tool-locations, SIMULATED (study demo)"
+    assert training_data([engine(study)]) == mixed
+    videos.unlink()
+    assert training_data([engine(study)]) == "Trained in study demo, on unknown videos"
+    assert training_data(["model.safetensors"]) == "Training data unknown"
+
+
+def test_the_users_own_data_are_found(study, tmp_path):
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own" / "videos.csv").write_text("video,source\nv1,our hospital\n")
+    (study / "study.json").write_text(json.dumps({"data": str(tmp_path / "own")}))
+    assert training_data([engine(study)]) == "Trained on our hospital (study demo)"
