@@ -159,7 +159,7 @@ def test_frames_of_a_recording_that_was_cut_off_are_counted(tmp_path):
     path.write_bytes(whole[: len(whole) * 2 // 3])
     found = frame_files.read([str(path)], 5, 32)
     assert len(found) == 5
-    assert [index_of(frame) for frame in found][0] == 0
+    assert index_of(found[0]) == 0
 
 
 def test_without_pyav_a_video_names_the_remedy(tmp_path, monkeypatch):

@@ -155,7 +155,7 @@ def test_a_task_that_does_not_show_the_whole_video_is_refused(folder, tmp_path, 
 def test_a_part_of_a_video_on_purpose(folder, tmp_path):
     task = {"size": 10, "start_frame": 20, "stop_frame": 29, "source": ""}
     export = video_export(tmp_path / "a.xml", track({20: "visible"}), **task)
-    assert "source ''" in problems(folder, export)
+    assert "(expected --video and one of the video files: v01)" in problems(folder, export)
     data, _ = cvat.merge(folder, [export], "A", video="v01", part=True)
     assert labels(data) == {20: "visible"}
     assert "no video 'v09'" in problems(folder, export, video="v09")
@@ -168,7 +168,9 @@ def test_a_video_of_a_variable_rate_is_refused(folder, tmp_path):
     row = f"v01,{held.as_posix()},p1,,25,{FRAMES},metal,tests,Apache-2.0\n"
     (folder / "videos.csv").write_text(VIDEOS + row)
     export = video_export(tmp_path / "a.xml", track({3: "visible"}), source="held.mp4")
-    assert "not 25 frames a second throughout, CVAT counts pictures" in problems(folder, export)
+    assert "not 25 frames a second throughout, labelling tools count pictures" in problems(
+        folder, export
+    )
 
 
 @pytest.mark.parametrize(
@@ -185,6 +187,66 @@ def test_a_video_of_a_variable_rate_is_refused(folder, tmp_path):
 )
 def test_labels_that_cannot_be_are_refused(folder, tmp_path, body, expected):
     assert expected in problems(folder, video_export(tmp_path / "a.xml", body))
+
+
+def skeleton(frame: int, outside: str, own: str = "", tip: str = "visible") -> str:
+    """A skeleton of one point for each digit of `outside`; `own` is its own attribute."""
+    points = "".join(
+        f'<points label="{n}" outside="{each}" points="1,1"><attribute name="tip">x</attribute>'
+        "</points>"
+        for n, each in enumerate(outside)
+    )
+    attribute = f'<attribute name="tip">{tip}</attribute>'
+    own = f'outside="{own}"' if own else ""
+    return f'<skeleton frame="{frame}" {own}>{points}{attribute}</skeleton>'
+
+
+def test_shapes_that_are_switched_off_label_nothing(folder, tmp_path):
+    shapes = [skeleton(3, "00"), skeleton(4, "01"), skeleton(5, "11"), skeleton(6, "00", own="1")]
+    shapes += [
+        f'<{tag} frame="{frame}" outside="{outside}" points="1,1">'
+        '<attribute name="tip">visible</attribute></' + tag + ">"
+        for frame, tag in enumerate(("points", "polygon", "cuboid", "ellipse", "mask"), start=20)
+        for outside in ("1",)
+    ]
+    body = f'<track id="0" label="clipper">{"".join(shapes)}</track>'
+    body += f'<track id="1" label="clipper" outside="1">{skeleton(30, "00")}</track>'
+    data, _ = cvat.merge(folder, [video_export(tmp_path / "a.xml", body)], "A")
+    assert labels(data) == {3: "visible", 4: "visible"}
+
+
+def test_switched_off_skeletons_of_images_label_nothing(pictures, tmp_path):
+    each = [image("v04_000050.jpg", skeleton(0, "10")), image("v04_000075.jpg", skeleton(0, "11"))]
+    export = image_export(tmp_path / "a.xml", *each)
+    assert "annotator 'D' left out 1 of 3 frames: 75" in problems(pictures, export, annotator="D")
+
+
+def test_an_unknown_outside_is_refused(folder, tmp_path):
+    body = f'<track id="0" label="clipper">{skeleton(3, "00", own="yes")}</track>'
+    export = video_export(tmp_path / "a.xml", body)
+    assert "track 0, frame 3: outside 'yes' (expected 0 or 1)" in problems(folder, export)
+
+
+@pytest.mark.parametrize("name", ["skeleton_sparse", "box_sparse"])
+def test_the_same_labels_as_boxes_and_as_skeletons(shared, tmp_path, name):
+    video = encode(tmp_path / "v.mp4", 100)
+    (tmp_path / "data").mkdir()
+    row = f"v,{video.as_posix()},p1,,25,100,metal,tests,Apache-2.0\n"
+    (tmp_path / "data" / "videos.csv").write_text(VIDEOS + row)
+    export = shared / "cases" / "cvat" / f"{name}.xml"
+    data, _ = cvat.merge(tmp_path / "data", [export], "A")
+    assert labels(data) == {10: "visible", 40: "invisible"}
+
+
+def test_a_jobs_export_without_its_source_names_the_option(shared, tmp_path):
+    video = encode(tmp_path / "v.mp4", 100)
+    (tmp_path / "data").mkdir()
+    row = f"v,{video.as_posix()},p1,,25,100,metal,tests,Apache-2.0\n"
+    (tmp_path / "data" / "videos.csv").write_text(VIDEOS + row)
+    export = shared / "cases" / "cvat" / "job_without_source.xml"
+    assert "(expected --video and one of the video files: v)" in problems(tmp_path / "data", export)
+    data, _ = cvat.merge(tmp_path / "data", [export], "A", video="v")
+    assert len(labels(data)) == 100
 
 
 def test_a_file_that_is_no_export_is_refused(folder, tmp_path):

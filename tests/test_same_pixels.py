@@ -1,4 +1,4 @@
-"""One file, one truth: cache, deploy, live and its offline overlay show a network the same pixels."""
+"""One file, one truth: cache, deploy, live and its offline overlay see the same pixels."""
 
 from __future__ import annotations
 

@@ -16,7 +16,10 @@ COMMANDS = {
     "record": ("record", "copy a study on public or simulated videos to papermill_runs/record/"),
     "share": ("share", "copy a study's notebooks without anything that could show a patient"),
     "check": ("check", "read a dataset folder and list every problem"),
-    "import": ("import_data", "make a dataset folder from a public data set or from CVAT"),
+    "import": (
+        "import_data",
+        "make a dataset folder from a public data set, or add labels made in a tool",
+    ),
     "annotate": ("annotate", "label the frames of your own videos, in JupyterLab"),
     "simulate": ("simulate", "make a dataset folder of simulated videos"),
     "frames": ("frames", "decode the annotated frames of a dataset folder"),

@@ -1,4 +1,4 @@
-"""Make a dataset folder from a public data set, or from labels made in CVAT.
+"""Make a dataset folder from a public data set, or add labels made in a labelling tool.
 
 A dataset folder is a few small CSV tables (videos.csv, annotations.csv, ...) which say where the
 pictures are and what is known of them. The pictures stay where they are: nothing is copied, and the
@@ -10,7 +10,7 @@ from pathlib import Path
 
 from clipassistnet.commands.check import describe
 from clipassistnet.commands.parsing import command_parser
-from clipassistnet.data.importers import cholec80, cholect50, cvat, m2cai16
+from clipassistnet.data.importers import cholec80, cholect50, coco, cvat, label_studio, m2cai16
 from clipassistnet.data.importers.imported import save
 
 M2CAI16 = """\
@@ -47,20 +47,50 @@ Give all tasks of a video in one command. Pictures are found by their names, vid
 name. Labels outside the video, or a task of another length than the video's, are refused: they
 would be on the wrong frames.
 """
+COCO = """\
+Labels in COCO's JSON format (exported by CVAT, FiftyOne, Roboflow and others) into the
+annotations.csv of a dataset folder, which needs a videos.csv at least. The label of a picture is an
+annotation of the category "visible", "invisible" or "absent", or an annotation with an attribute
+"tip" of these values; attributes "cause" and "confidence" are taken along.
+
+Pictures are found by their names. Those of a video file carry the frame's number, from 0 and at the
+video's own rate: v01_000030.png, v01/frame_000030.png, or 000030.png with --video v01.
+"""
+LABEL_STUDIO = """\
+Labels made in Label Studio (labelstud.io), exported as "JSON", into the annotations.csv of a
+dataset folder, which needs a videos.csv at least. Label images with choices or regions "visible",
+"invisible" or "absent", or answer them in a control named "tip"; controls "cause" and "confidence"
+are taken along. Label videos with TimelineLabels or VideoRectangle, and give <Video> the frameRate
+of the video.
+
+Pictures and videos are found by their files' names. Pictures of a video file carry the frame's
+number, from 0 and at the video's own rate: v01_000030.png, or 000030.png with --video v01.
+"""
 SOURCES = {
     "m2cai16-tool-locations": (m2cai16, M2CAI16, "frames, tool boxes and our tip labels"),
     "cholec80": (cholec80, CHOLEC80, "videos, to be annotated"),
     "cholect50": (cholect50, CHOLECT50, "pictures, to be annotated"),
+}
+TOOLS = {
+    "cvat": (cvat, CVAT, "labels of your own made in CVAT", ".xml or .zip of one task"),
+    "coco": (coco, COCO, "labels of your own in COCO's format", ".json, or .zip with one in it"),
+    "label-studio": (
+        label_studio,
+        LABEL_STUDIO,
+        "labels of your own made in Label Studio",
+        '.json, exported as "JSON"',
+    ),
 }
 
 
 def main(arguments: list[str]) -> int:
     """Returns the exit status 0; an error is raised."""
     given = _parser().parse_args(arguments)
-    if given.source == "cvat":
-        data, notes = cvat.merge(
-            given.dataset, given.exports, given.annotator, video=given.video, part=given.part
-        )
+    if given.source in TOOLS:
+        names = ("video", "part", "completed_by")
+        options = {name: value for name, value in vars(given).items() if name in names}
+        merge = TOOLS[given.source][0].merge
+        data, notes = merge(given.dataset, given.exports, given.annotator, **options)
     else:
         extra = {"labels": given.labels} if given.source == m2cai16.NAME else {}
         imported = SOURCES[given.source][0].read(given.folder, videos=given.videos, **extra)
@@ -95,16 +125,25 @@ def _parser() -> argparse.ArgumentParser:
                 help="tip labels (default: SOURCE/tip_visibility.csv, or those published with this "
                 "project where there is none)",
             )
-    labels = _add(sources, "cvat", CVAT, "labels of your own")
-    labels.add_argument("exports", nargs="+", metavar="EXPORT", help=".xml or .zip of one task")
-    labels.add_argument("--dataset", required=True, metavar="FOLDER", help="where they go")
-    labels.add_argument("--annotator", required=True, metavar="NAME", help="who labelled")
-    labels.add_argument(
-        "--video", default="", help="the video shown, where file names do not say it"
-    )
-    labels.add_argument(
-        "--part", action="store_true", help="the task shows a part of its video, on purpose"
-    )
+    for name, (_, text, summary, export) in TOOLS.items():
+        labels = _add(sources, name, text, summary)
+        labels.add_argument("exports", nargs="+", metavar="EXPORT", help=export)
+        labels.add_argument("--dataset", required=True, metavar="FOLDER", help="where they go")
+        labels.add_argument("--annotator", required=True, metavar="NAME", help="who labelled")
+        labels.add_argument(
+            "--video", default="", help="the video shown, where file names do not say it"
+        )
+        if name == "cvat":
+            labels.add_argument(
+                "--part", action="store_true", help="the task shows a part of its video, on purpose"
+            )
+        if name == "label-studio":
+            labels.add_argument(
+                "--completed-by",
+                default="",
+                metavar="PERSON",
+                help="the annotator's number or address in Label Studio, where it has several",
+            )
     return parser
 
 

@@ -1,56 +1,19 @@
-"""Which frame of which video a frame of a CVAT task is: by file name, or by number."""
+"""Which frame of its video a frame of a CVAT task is, by its number."""
 
 import re
-from collections.abc import Callable
 from pathlib import Path
 from xml.etree.ElementTree import Element
 
 import pandas as pd
 
 from clipassistnet.data.dataset import DatasetError
-from clipassistnet.data.file_names import composed, existing
+from clipassistnet.data.importers.picture_names import names, require_constant_rate, video_files
 from clipassistnet.data.importers.source_files import listing
-from clipassistnet.data.schema import COUNT, FRAME_FIELD
-from clipassistnet.data.timeline import timeline
-from clipassistnet.decoding import FrameError
+from clipassistnet.data.importers.tip_labels import Place
+from clipassistnet.data.schema import COUNT
 
 # Frame of a track, or name of a picture where CVAT exports the frames of a video as images.
 FRAME = rf"(?:frame_)?({COUNT})(?:\.[A-Za-z]+)?"
-# From what an export calls a frame to video and frame; ValueError where there is no such frame.
-Place = Callable[[str], tuple[str, int]]
-
-
-def in_images(videos: pd.DataFrame, video: str) -> Place:
-    """For a task made of images, whose names fit the pattern of one video of the dataset.
-
-    Args:
-        videos: the rows of videos.csv.
-        video: the video that the images show. Empty: their names decide.
-    """
-    rows = videos[(videos["video"] == video) | (video == "")]
-    patterns = dict(zip(rows["video"], rows["path"], strict=True))
-
-    def place(name: str) -> tuple[str, int]:
-        numbers = {v: _number(composed(name), pattern) for v, pattern in patterns.items()}
-        found = [(v, frame) for v, frame in numbers.items() if frame is not None]
-        if len(found) != 1:
-            fitting = f"fits the videos {listing([v for v, _ in found])}" if found else "fits none"
-            raise ValueError(f"name {fitting} (expected a picture of one video of videos.csv)")
-        return found[0]
-
-    return place
-
-
-def _number(name: str, pattern: str) -> int | None:
-    """Frame of a picture, from its name and as much of the pattern's path as the name has."""
-    tail = "/".join(pattern.split("/")[-name.count("/") - 1 :])
-    parts = FRAME_FIELD.split(tail)
-    if len(parts) != 3:
-        return None
-    match = re.fullmatch(f"{re.escape(parts[0])}({COUNT}){re.escape(parts[2])}", name)
-    # The pattern {frame:06d}.png writes frame 30 as 000030.png, not as 30.png.
-    frame = int(match[1]) if match else None
-    return frame if match and tail.format(frame=frame) == name else None
 
 
 def in_video(task: Element, folder: Path, videos: pd.DataFrame, video: str, part: bool) -> Place:
@@ -62,13 +25,7 @@ def in_video(task: Element, folder: Path, videos: pd.DataFrame, video: str, part
     """
     row = _shown(task, videos, video)
     length, name = int(row["frames"]), row["video"]
-    try:
-        peculiar = timeline(str(existing(folder / row["path"])), row["fps"]).irregular()
-    except FrameError as error:
-        raise DatasetError([str(error)]) from error
-    if any(peculiar.values()):
-        what = f"video {name}: not {row['fps']:g} frames a second throughout, CVAT counts pictures"
-        raise DatasetError([f"{what} (expected a task made of image files)"])
+    require_constant_rate(folder, row)
     frames, size = _frames(task)
     what = (
         f"the task's frames {frames.start} to {frames[-1]}, every {frames.step}" if frames else ""
@@ -91,13 +48,17 @@ def in_video(task: Element, folder: Path, videos: pd.DataFrame, video: str, part
 
 def _shown(task: Element, videos: pd.DataFrame, video: str) -> pd.Series:
     """The row of videos.csv that is the video of the task."""
-    source = task.findtext("source") or ""
-    files = videos[~videos["path"].str.contains("{", regex=False)]
-    names = files["path"].str.rsplit("/", n=1).str[-1]
-    rows = files[(files["video"] == video) if video else (names == Path(source).name)]
+    source = (task.findtext("source") or "").strip()
+    files = video_files(videos)
+    if not video and not source:
+        known = listing(list(files["video"])) or "none"
+        what = "the export does not name its video (CVAT's export of a job has no <source>)"
+        raise DatasetError([f"{what} (expected --video and one of the video files: {known})"])
+    rows = files[(files["video"] == video) if video else (names(files) == Path(source).name)]
     if len(rows) != 1:
         what = f"video {video!r}" if video else f"the task's source {source!r}"
-        raise DatasetError([f"{what}: {len(rows)} such video files in videos.csv (expected one)"])
+        expected = "expected one; --video names it"
+        raise DatasetError([f"{what}: {len(rows)} such video files in videos.csv ({expected})"])
     return rows.iloc[0]
 
 
