@@ -94,4 +94,4 @@ def _block_maxima(rows: np.ndarray) -> np.ndarray:
 def _regions(blocks: np.ndarray) -> np.ndarray:
     """Whether any block of each region is set, bool (3, 3)."""
     side = len(blocks) // _REGIONS
-    return blocks.reshape(_REGIONS, side, _REGIONS, side).any(axis=(1, 3))
+    return np.asarray(blocks.reshape(_REGIONS, side, _REGIONS, side).any(axis=(1, 3)))
