@@ -1,8 +1,10 @@
 """The annotator without a browser: pictures, order, journal, passes, tables."""
 
+import gc
 import threading
 import time
 
+import av
 import cv2
 import numpy as np
 import pytest
@@ -221,3 +223,14 @@ def test_a_closed_pass_takes_no_label(begun):
     begun().finish()
     with pytest.raises(PassError, match="closed"):
         begun().label(0, Mark("visible"))
+
+
+def test_decoded_frames_do_not_pile_up(video):
+    gc.collect()
+    gc.disable()
+    try:
+        for _ in video.pictures([*range(FRAMES)]):
+            held = sum(isinstance(each, av.VideoFrame) for each in gc.get_objects())
+            assert held <= 4
+    finally:
+        gc.enable()

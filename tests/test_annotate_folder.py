@@ -7,10 +7,12 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from clipassistnet.__main__ import main
 from clipassistnet.annotate import opening, sampling, tables, videos
 from clipassistnet.annotate.opening import Choice, open_pass
 from clipassistnet.annotate.pass_state import Mark, PassError
 from clipassistnet.data import annotation, dataset
+from conftest import ROOT
 from tiny_videos import FPS, FRAMES, encode
 
 CHOICE = Choice(per_second=5)
@@ -225,3 +227,39 @@ def test_own_labels_that_are_there_are_not_asked_again(folder):
     assert sorted(current.items) == [("operation_1", 0), ("operation_1", 9)]
     current.release()
     assert opening.journals(folder, "label") == [current.path]
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    """A project with notebook 00 alone, as the working directory."""
+    (tmp_path / "project" / "notebooks" / "studies").mkdir(parents=True)
+    shutil.copy(ROOT / "notebooks" / "00_annotate.ipynb", tmp_path / "project" / "notebooks")
+    monkeypatch.chdir(tmp_path / "project")
+    return tmp_path / "project"
+
+
+def test_the_command_opens_notebook_00_with_its_parameters(folder, project, monkeypatch, capsys):
+    started = []
+    monkeypatch.setattr("subprocess.call", lambda command: started.append(command) or 0)
+    arguments = ["annotate", str(folder), "--annotator", "anna", "--per-second", "25"]
+    assert main([*arguments, "--no-browser"]) == 0
+    assert f"1 videos, {FRAMES} frames to label" in capsys.readouterr().out
+    assert "/lab/tree/papermill_runs/lab/00_annotate/anna.ipynb" in " ".join(started[0])
+    copy = project / "papermill_runs" / "lab" / "00_annotate" / "anna.ipynb"
+    cells = ["".join(cell["source"]) for cell in json.loads(copy.read_text())["cells"]]
+    assert any(f'data = "{folder}"' in cell and 'annotator = "anna"' in cell for cell in cells)
+
+
+def test_the_command_names_what_is_wrong_before_jupyterlab_starts(tmp_path, project, capsys):
+    assert main(["annotate", str(tmp_path / "no"), "--annotator", "anna"]) == 1
+    assert "no such folder (expected a folder of videos or pictures)" in capsys.readouterr().err
+    assert main(["annotate", str(tmp_path), "--annotator", "anna b"]) == 1
+    assert "annotator 'anna b' (expected letters" in capsys.readouterr().err
+
+
+def test_the_command_exports_for_cvat(folder, project, tmp_path, capsys):
+    do_all(folder, "anna", seen)
+    tables.write(folder)
+    arguments = ["annotate", str(folder), "--annotator", "anna", "--cvat", str(tmp_path / "out")]
+    assert main(arguments) == 0
+    assert capsys.readouterr().out.strip() == str(tmp_path / "out" / "operation_1.anna.xml")

@@ -24,6 +24,13 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 import lab_browser
 
 FPS, GROUP = 25, 250
+REVIEW = """
+import numpy as np, pandas as pd
+from pathlib import Path
+from clipassistnet.annotate import review, videos
+frames = np.arange(videos.source_of(Path("data/hour.mp4")).length)
+score = 0.5 + 0.45 * np.sin(frames / 900) * np.cos(frames / 7)
+review("data/hour.mp4", pd.DataFrame({"frame": frames, "score": score, "label": "visible"}))"""
 NOTE = """
 window.canTimes = [];
 document.addEventListener('painted', (event) => {
@@ -107,11 +114,14 @@ class Keys:
         return painted
 
 
-def measure(folder: Path, minutes: float) -> dict[str, float]:
-    """Every figure, in one session."""
+def measure(folder: Path, minutes: float, video: Path | None) -> None:
+    """Print every figure as soon as it is known, in one session."""
     (folder / "data").mkdir()
-    write_video(folder / "data" / "hour.mp4", int(60 * minutes))
-    figures = {"video, MB": (folder / "data" / "hour.mp4").stat().st_size / 2**20}
+    if video is None:
+        write_video(folder / "data" / "hour.mp4", int(60 * minutes))
+    else:
+        (folder / "data" / "hour.mp4").symlink_to(video.resolve())
+    show({"video, MB": (folder / "data" / "hour.mp4").stat().st_size / 2**20})
     code = """
 from clipassistnet.annotate import Choice, annotate
 annotate("data", "{name}", Choice(per_second={rate}, chronological={chronological}))"""
@@ -126,14 +136,36 @@ annotate("data", "{name}", Choice(per_second={rate}, chronological={chronologica
             lab_browser.open_notebook(page, address, notebook)
             lab_browser.run_first(page)
             lab_browser.wait_for_picture(page)
-            figures[f"{name}: s to the first picture"] = time.monotonic() - start
+            show({f"{name}: s to the first picture": time.monotonic() - start})
             keys = Keys(page)
             if chronological:
-                figures |= in_order(page, keys)
-            figures |= labels(page, keys, name)
-            figures[f"{name}: kernel, MB"] = kernel_memory(address, notebook)
+                show(in_order(page, keys))
+            show(labels(page, keys, name))
+            show({f"{name}: kernel, MB": kernel_memory(address, notebook)})
             page.close()
-    return figures
+        show(review(browser, folder, address))
+
+
+def review(browser, folder: Path, address: str) -> dict[str, float]:
+    """Milliseconds in which the review draws the scores of the whole video."""
+    lab_browser.write_notebook(folder / "review.ipynb", REVIEW)
+    page = browser.new_page(viewport={"width": 1400, "height": 950})
+    page.add_init_script(NOTE)
+    lab_browser.open_notebook(page, address, "review.ipynb")
+    lab_browser.run_first(page)
+    page.wait_for_selector(".can-root[data-drawn]", timeout=120_000)
+    found = []
+    for _ in range(20):
+        page.keyboard.press("End")
+        page.keyboard.press("Home")
+        found.append(float(page.get_attribute(".can-root", "data-drawn")))
+    page.close()
+    return {"review, the whole video drawn: 95 %, ms": float(np.percentile(found, 95))}
+
+
+def show(figures: dict[str, float]) -> None:
+    for name, value in figures.items():
+        print(f"{name:55} {value:8.1f}", flush=True)
 
 
 def in_order(page, keys: Keys) -> dict[str, float]:
@@ -177,14 +209,13 @@ def kernel_memory(address: str, notebook: str) -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--minutes", type=float, default=60, help="length of the video")
+    parser.add_argument("--video", type=Path, help="measure on this file, in place of a made one")
     given = parser.parse_args()
     if reason := lab_browser.missing():
         sys.exit(reason)
+    print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}", flush=True)
     with tempfile.TemporaryDirectory() as folder:
-        figures = measure(Path(folder), given.minutes)
-    print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}")
-    for name, value in figures.items():
-        print(f"{name:55} {value:8.1f}")
+        measure(Path(folder), given.minutes, given.video)
 
 
 if __name__ == "__main__":

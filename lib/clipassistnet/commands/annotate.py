@@ -22,6 +22,8 @@ def main(arguments: list[str]) -> int:
     from clipassistnet.annotate.opening import Choice, check_name, frames_to_label
 
     check_name(options.annotator)
+    if options.cvat:
+        return _export(options.folder, options.annotator, options.cvat)
     choice = Choice(
         task=options.task,
         per_second=options.per_second,
@@ -61,8 +63,19 @@ def _parser():
         "--pictures-per-second", type=float, default=0.0, metavar="N", help="rate of pictures"
     )
     parser.add_argument("--audit-file", default="", metavar="FILE", help="label_audit.csv")
+    parser.add_argument(
+        "--cvat", type=Path, metavar="OUT", help="write your labels for CVAT there, and stop"
+    )
     parser.add_argument("--no-browser", action="store_true", help="print the address alone")
     return parser
+
+
+def _export(folder: Path, annotator: str, out: Path) -> int:
+    from clipassistnet.data.importers import cvat_export
+
+    for path in cvat_export.export(folder, annotator, out):
+        print(path)
+    return 0
 
 
 def _absolute(path: str) -> str:

@@ -187,9 +187,9 @@ def explain_agreement(annotations: pd.DataFrame) -> str:
 
 
 def explain_noise(confusion: pd.DataFrame) -> str:
-    """What the noise-corrected loss is on these counts, where it is not what its name says."""
+    """What the label noise of a data set is counted on, in a sentence."""
     if len(confusion):
-        return ""
+        return f"Label noise: counted on {confusion['frames'].sum()} labels of triple frames."
     return (
         "No frame has three labels, so no label noise is known: the noise-corrected loss takes "
         "the identity for the label confusion matrix and is BCE under another name."

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from av.sidedata.sidedata import SideDataContainer
 
 from clipassistnet.decoding.errors import FrameError
 
@@ -35,7 +36,9 @@ def upright(image: np.ndarray, frame: Any, path: str) -> tuple[np.ndarray, str]:
     Raises:
         FrameError: where the matrix is no combination of quarter turns and mirroring.
     """
-    side_data = frame.side_data.get("DISPLAYMATRIX")
+    # frame.side_data would tie the frame to its side data in a circle: each frame of a video would
+    # stay in memory until Python's collector comes by.
+    side_data = SideDataContainer(frame).get("DISPLAYMATRIX")
     if side_data is None:
         return image, ""
     # Nine numbers in fixed point (ISO 14496-12, 8.3.2): x' = a x + c y + ..., y' = b x + d y + ...
