@@ -125,6 +125,15 @@ def test_neighbours_do_not_follow_each_other_and_one_in_twenty_comes_twice():
     assert list(dict.fromkeys(in_order)) == frames
 
 
+def test_a_long_list_is_mixed_block_by_block():
+    frames = [("v", i) for i in range(4000)]
+    shuffled = list(dict.fromkeys(ordered(frames, 1)))
+    segments = {frame // 50 for _, frame in shuffled[:400]}
+    assert len(segments) <= 9  # a swap may reach into the next block
+    assert len({frame // 50 for _, frame in shuffled[:40]}) >= 7
+    assert max(segments) - min(segments) > 40, "from all over the video"
+
+
 @pytest.mark.parametrize("count", [1, 2, 3, 15, 25])
 def test_a_short_list_can_be_ordered(count):
     frames = [("v", i) for i in range(count)]

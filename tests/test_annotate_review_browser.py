@@ -17,7 +17,7 @@ def page(tmp_path_factory):
     encode(folder / "v.mp4")
     code = """\
 import numpy as np, pandas as pd
-from clipassistnet.annotate import review
+from clipassistnet.annotate.review import review
 frames = np.arange(40)
 table = pd.DataFrame({"frame": frames, "score": np.where((frames > 17) & (frames < 30), 0.1, 0.9)})
 table["label"] = np.where(frames < 25, "visible", "invisible")

@@ -143,6 +143,13 @@ class Stored:
         self.side_data = {"DISPLAYMATRIX": np.array([a, b, 0, c, d, 0, 0, 0, 1 << 30], np.int32)}
 
 
+@pytest.fixture
+def stored(monkeypatch):
+    """Lets `Stored` stand for a frame of PyAV."""
+    monkeypatch.setattr("clipassistnet.decoding.orientation.side_data_of", lambda f: f.side_data)
+
+
+@pytest.mark.usefixtures("stored")
 @pytest.mark.parametrize(
     "matrix",
     [m for m in itertools.product((-1, 0, 1), repeat=4) if abs(m[0] * m[3] - m[1] * m[2]) == 1
@@ -159,6 +166,7 @@ def test_every_quarter_turn_and_mirroring(matrix):
         assert (found[row - top, column - left] == image[y, x]).all()
 
 
+@pytest.mark.usefixtures("stored")
 @pytest.mark.parametrize("matrix", [(0.7, 0.7, -0.7, 0.7), (0, 0, 0, 0), (1, 0, 0, 0)])
 def test_other_matrices_are_refused(matrix):
     with pytest.raises(FrameError, match=r"v\.mp4: display matrix .*expected quarter turns"):

@@ -27,7 +27,8 @@ FPS, GROUP = 25, 250
 REVIEW = """
 import numpy as np, pandas as pd
 from pathlib import Path
-from clipassistnet.annotate import review, videos
+from clipassistnet.annotate import videos
+from clipassistnet.annotate.review import review
 frames = np.arange(videos.source_of(Path("data/hour.mp4")).length)
 score = 0.5 + 0.45 * np.sin(frames / 900) * np.cos(frames / 7)
 review("data/hour.mp4", pd.DataFrame({"frame": frames, "score": score, "label": "visible"}))"""

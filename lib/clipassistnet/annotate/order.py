@@ -5,6 +5,7 @@ import hashlib
 import numpy as np
 
 REPEATS = 0.05  # share of frames that come twice
+SEGMENT, BLOCK = 50, 8  # neighbours that stay in one block, and segments that are mixed in it
 APART = 20  # places between a frame and its repeat, where the pass is long enough
 
 Frame = tuple[str, int]  # video, frame
@@ -19,8 +20,10 @@ def ordered(frames: list[Frame], seed: int, *, shuffled: bool = True) -> list[Fr
     """The frames of a pass in the order in which they are shown, some of them twice.
 
     Shuffled, frames that are neighbours in `frames` do not follow each other where that can be
-    avoided: each frame is to be judged alone. Either way 5 % come a second time, at least `APART`
-    places later, which measures the annotator's agreement with herself.
+    avoided: each frame is to be judged alone. Segments of 50 neighbours (ten seconds at the paper's
+    5 FPS) are drawn at random, eight at a time, and their frames are mixed: so a video is decoded a
+    segment at a time, and not from a key frame for each picture. Either way 5 % come a second time,
+    at least `APART` places later, which measures the annotator's agreement with herself.
 
     Args:
         frames: sorted by video and frame, each once.
@@ -30,8 +33,16 @@ def ordered(frames: list[Frame], seed: int, *, shuffled: bool = True) -> list[Fr
     random = np.random.default_rng(seed)
     places = np.arange(len(frames))
     if shuffled:
-        places = _without_neighbours(random.permutation(places))
+        places = _without_neighbours(_mixed(places, random))
     return [frames[place] for place in _with_repeats(places, random)]
+
+
+def _mixed(places: np.ndarray, random: np.random.Generator) -> np.ndarray:
+    """Places in blocks of segments drawn at random; within a block in any order."""
+    segments = np.array_split(places, range(SEGMENT, len(places), SEGMENT))
+    drawn = [segments[index] for index in random.permutation(len(segments))]
+    blocks = [np.concatenate(drawn[i : i + BLOCK]) for i in range(0, len(drawn), BLOCK)]
+    return np.concatenate([random.permutation(block) for block in blocks])
 
 
 def _without_neighbours(places: np.ndarray) -> np.ndarray:

@@ -10,7 +10,7 @@ from clipassistnet.annotate.order import Frame
 from clipassistnet.data.video_source import VideoSource
 from clipassistnet.decoding import FrameError
 
-LIMIT = 192 * 2**20  # bytes of JPEGs
+LIMIT = 128 * 2**20  # bytes of JPEGs
 QUALITY = 92
 BACK = 3  # a step back counts as this many on: most people go forward
 URGENT = 12  # steps from the current place within which a picture may be wanted at any moment

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from clipassistnet.commands.parsing import command_parser
 from clipassistnet.runs.folders import root, runs_folder
+from clipassistnet.runs.notebooks import notebook_path
 
 
 def main(arguments: list[str]) -> int:
@@ -85,9 +86,10 @@ def _absolute(path: str) -> str:
 def _notebook(given: dict, annotator: str) -> Path:
     """A copy of notebook 00 with these parameters."""
     import nbformat
+    from papermill.iorw import load_notebook_node
     from papermill.parameterize import parameterize_notebook
 
-    notebook = nbformat.read(root() / "notebooks" / "00_annotate.ipynb", 4)
+    notebook = load_notebook_node(str(notebook_path("00_annotate")))
     copy = runs_folder() / "lab" / "00_annotate" / f"{annotator}.ipynb"
     copy.parent.mkdir(parents=True, exist_ok=True)
     nbformat.write(parameterize_notebook(notebook, given), copy)

@@ -36,9 +36,7 @@ def upright(image: np.ndarray, frame: Any, path: str) -> tuple[np.ndarray, str]:
     Raises:
         FrameError: where the matrix is no combination of quarter turns and mirroring.
     """
-    # frame.side_data would tie the frame to its side data in a circle: each frame of a video would
-    # stay in memory until Python's collector comes by.
-    side_data = SideDataContainer(frame).get("DISPLAYMATRIX")
+    side_data = side_data_of(frame).get("DISPLAYMATRIX")
     if side_data is None:
         return image, ""
     # Nine numbers in fixed point (ISO 14496-12, 8.3.2): x' = a x + c y + ..., y' = b x + d y + ...
@@ -53,3 +51,12 @@ def upright(image: np.ndarray, frame: Any, path: str) -> tuple[np.ndarray, str]:
         image = image.transpose(1, 0, 2)
     image = image[:: -1 if down else 1, :: -1 if across else 1]
     return np.ascontiguousarray(image), NOTES[swapped, across, down]
+
+
+def side_data_of(frame: Any) -> Any:
+    """The side data of a decoded frame.
+
+    The frame's own attribute `side_data` ties the two to each other: every frame of a video would
+    stay in memory until Python's collector of circles comes by.
+    """
+    return SideDataContainer(frame)
