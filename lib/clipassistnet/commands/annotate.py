@@ -14,7 +14,6 @@ from pathlib import Path
 
 from clipassistnet.commands.parsing import command_parser
 from clipassistnet.runs.folders import root, runs_folder
-from clipassistnet.runs.notebooks import notebook_path
 
 
 def main(arguments: list[str]) -> int:
@@ -89,7 +88,7 @@ def _notebook(given: dict, annotator: str) -> Path:
     from papermill.iorw import load_notebook_node
     from papermill.parameterize import parameterize_notebook
 
-    notebook = load_notebook_node(str(notebook_path("00_annotate")))
+    notebook = load_notebook_node(str(root() / "notebooks" / "00_annotate.ipynb"))
     copy = runs_folder() / "lab" / "00_annotate" / f"{annotator}.ipynb"
     copy.parent.mkdir(parents=True, exist_ok=True)
     nbformat.write(parameterize_notebook(notebook, given), copy)
