@@ -1,4 +1,4 @@
-# The commands for a person; `make` alone lists them. Each target makes the environment first, where
+# The commands for a person. `make` alone lists them. Each target makes the environment first, where
 # it is missing or older than its packages.
 STUDY ?= demo
 DATA  ?=
@@ -29,13 +29,13 @@ test-all: .venv/installed ## the tests, the slow ones too
 	@OMP_NUM_THREADS=1 $(PY) -m pytest -q -n auto --dist loadfile -m "" \
 	  --junitxml=build/test-all.xml $(ARGS)
 
-reliability: .venv/installed ## the last `make test-all` as the README's table of faults
+reliability: .venv/installed ## write the README's table of faults from the last `make test-all`
 	@$(PY) tests/faults.py README.md build/test-all.xml
 
-benchmark: .venv/installed ## five ResNet-50 on this CPU, against eager PyTorch and the peak
+benchmark: .venv/installed ## time five ResNet-50 on this CPU, beside eager PyTorch and the peak
 	@OMP_NUM_THREADS=$(shell nproc) $(PY) tools/benchmark_cpu.py $(ARGS)
 
-lab: .venv/installed ## JupyterLab, once the smoke study is there
+lab: .venv/installed ## JupyterLab, after the smoke study has run
 	@$(CLI) study smoke
 	@$(BIN)/jupyter lab --ServerApp.root_dir=. \
 	  --LabApp.default_url=/lab/tree/notebooks/01_annotation_agreement.ipynb $(ARGS)
@@ -43,16 +43,16 @@ lab: .venv/installed ## JupyterLab, once the smoke study is there
 annotate: .venv/installed ## label your own videos: DATA=<folder of videos> ANNOTATOR=<your name>
 	@$(CLI) annotate "$(DATA)" --annotator "$(ANNOTATOR)" $(ARGS)
 
-record: .venv/installed ## copy a study on simulated or published videos to the tracked record
+record: .venv/installed ## copy a study of simulated or public videos to the tracked record
 	@$(CLI) record $(STUDY)
 
-report: .venv/installed ## the study's tables, figures and model card on one HTML page
+report: .venv/installed ## a study's tables, figures and model card on one HTML page
 	@$(CLI) report $(STUDY)
 
-summary: .venv/installed ## the study's tables once more: STUDY=demo
+summary: .venv/installed ## print a study's tables again: STUDY=demo
 	@$(CLI) summary $(STUDY)
 
-lint: .venv/installed ## the style of code and notebooks, and what may import what
+lint: .venv/installed ## check the style of code and notebooks, and the import rules
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/lint-imports --no-logo
@@ -65,8 +65,8 @@ lock: ## pin the packages of pyproject.toml in requirements.lock
 clean: ## remove the environment and the working output, never the record
 	rm -rf .venv .snakemake papermill_runs/smoke papermill_runs/demo papermill_runs/lab
 
-# uv installs torch in half a minute where pip takes minutes; --compile-bytecode saves ten seconds
-# at the start of each of some forty kernels.
+# uv installs torch in half a minute; pip takes minutes. --compile-bytecode saves ten seconds at the
+# start of each of some forty kernels.
 .venv/installed: requirements.lock pyproject.toml
 	@$(PYTHON3) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 	  || { echo "Python 3.11 or newer is needed; name one with: make PYTHON3=python3.12 ..." >&2; exit 1; }

@@ -1,10 +1,10 @@
-# What depends on what. Snakemake orders the runs, in parallel and on clusters, and decides which may
-# be out of date. Each of them (clipassistnet run ...) then decides from the content of its
-# parameters, code and inputs. Start it with `make study`, which also holds the lock.
+# The dependencies between runs. Snakemake orders the runs, in parallel and on clusters, and decides
+# which may be out of date. Each run (clipassistnet run ...) then decides for itself, from the content
+# of its parameters, code and inputs. Start it with `make study`, which also holds the lock.
 #
 # A run's output for Snakemake is the stamp .done: the runner replaces whole folders, and Snakemake
-# deletes a rule's outputs before it starts. Notebooks and code are params, by content, and no
-# inputs: saving a notebook's outputs or a comment reruns nothing, nor does a fresh clone.
+# deletes a rule's outputs before it starts. Notebooks and code are params (by content), not
+# inputs. A saved output, a changed comment or a fresh clone therefore reruns nothing.
 import sys
 from functools import cache
 
@@ -33,7 +33,7 @@ def trained(trainings):
 
 
 def found(trainings):
-    """Runs of the learning-rate finder, one a loss and recipe."""
+    """The runs of the learning-rate finder, one for each loss and recipe."""
     pairs = dict.fromkeys((rate_of(training.loss), training.recipe) for training in trainings)
     return [
         done("04_learning_rate", f"loss={loss},recipe={recipe}")
@@ -43,7 +43,7 @@ def found(trainings):
 
 
 def training_needs(wildcards):
-    """What a network needs: its finder's run, and a student its teachers'."""
+    """The runs that a training needs: the finder's, and for a student its teachers'."""
     finder = found([Training(wildcards.loss, wildcards.recipe, wildcards.held_out, 0)])
     if wildcards.loss != DISTILLED:
         return finder
@@ -241,7 +241,7 @@ rule jetson_deploy:
         touch(done("09_jetson_deploy")),
     params:
         mark=mark("09_jetson_deploy"),
-    threads: workflow.cores  # it times: alone, after everything else
+    threads: workflow.cores  # it measures time, so it runs alone and last
     resources:
         gpu=1,
     shell:

@@ -153,7 +153,7 @@ def test_kill_9_at_every_stage(tmp_path_factory, seen):
     differing = [name for name in expected if made[name] != expected[name]]
     assert not differing
     what = f"kill -9 at every stage of a study (data, frames, notebooks {', '.join([*STAGES][2:])})"
-    said = "which run failed and where its notebook lies, by whoever is left; nothing computes on"
+    said = "the surviving process names the failed run and its notebook; nothing goes on computing"
     kept = (
         "finished runs, whole; the last whole epoch of a training. The same command goes on, to "
         "tables equal to the byte to an uninterrupted study's"

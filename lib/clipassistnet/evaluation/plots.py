@@ -1,4 +1,4 @@
-"""Figures of the notebooks (seaborn): each function draws one and returns it. And their tables."""
+"""Figures of the notebooks (seaborn): each function draws one and returns it."""
 
 from collections.abc import Iterable, Sequence
 from typing import cast
@@ -27,13 +27,13 @@ def theme() -> None:
 
 
 def show(table: pd.DataFrame) -> None:
-    """Display a table of intervals; below it a sentence where some leave resamples out."""
+    """Display a table of intervals; a sentence below it says if some leave resamples out."""
     from IPython.display import display
 
     display(table.drop(columns="left_out"))
     share = table.loc[table["low"].notna(), "left_out"].max()
     if share > 0:
-        reason = "An interval leaves out the resamples in which its figure is undefined"
+        reason = "An interval leaves out resamples for which its figure is undefined"
         print(f"{reason}: {share:.1%} of them at most.")
 
 
@@ -81,7 +81,7 @@ def frames_per_video(folds: pd.DataFrame) -> Figure:
 
 
 def subset_sizes(partitions: dict[str, pd.Series], frames: pd.Series) -> Figure:
-    """Frames of each subset under several partitions (video -> subset); even bars are the aim."""
+    """Frames of each subset under several partitions (video -> subset); the bars should be even."""
     table = pd.concat(
         [
             frames.groupby(subset).sum().rename_axis("subset").reset_index(name="frames")
@@ -186,7 +186,7 @@ def score_histogram(predictions: pd.DataFrame, thresholds: dict[str, float]) -> 
 
 
 def weigh(table: pd.DataFrame, thresholds: dict[str, float]) -> Figure:
-    """Rates (above) and false alarms (below) at each threshold, from `thresholds.weigh`."""
+    """Rates (upper panel) and false alarms (lower) by threshold, from `thresholds.weigh`."""
     figure, (above, below) = plt.subplots(2, 1, figsize=(7, 5.4), sharex=True)
     rates = table.melt("threshold", ["sensitivity", "specificity", "ppv", "npv"], "measure")
     sns.lineplot(rates, x="threshold", y="value", hue="measure", ax=above)
@@ -206,7 +206,7 @@ def weigh(table: pd.DataFrame, thresholds: dict[str, float]) -> Figure:
 def reliability(bins: dict[str, pd.DataFrame]) -> Figure:
     """Share of invisible frames by score, with intervals over videos.
 
-    On the diagonal a score is the probability that it claims to be.
+    On the diagonal, the score is the share of invisible frames.
     """
     figure, axes = plt.subplots(figsize=(5, 4.4))
     axes.plot([0, 1], [0, 1], color="black", linestyle=":")
@@ -215,14 +215,14 @@ def reliability(bins: dict[str, pd.DataFrame]) -> Figure:
         limits = table.loc[known, ["low", "high"]].to_numpy().T
         axes.vlines(table.loc[known, "score"], *limits, color=colour, alpha=0.5)
         axes.plot(table["score"], table["invisible"], marker="o", color=colour, label=name)
-    axes.set(xlabel="p(invisible), mean of the bin", ylabel="share that is invisible")
+    axes.set(xlabel="mean p(invisible) of the bin", ylabel="share of invisible frames")
     axes.set(xlim=(0, 1), ylim=(0, 1), aspect="equal")
     axes.legend(loc="upper left", fontsize=9)
     return figure
 
 
 def forest(table: pd.DataFrame, xlabel: str) -> Figure:
-    """AUROC of each subgroup with its interval (`subgroups.subgroups`); a line at all frames'."""
+    """AUROC and interval of each subgroup (`subgroups.subgroups`); a line at that of all frames."""
     shown = table[table["auroc"].notna()].iloc[::-1].reset_index(drop=True)
     figure, axes = plt.subplots(figsize=(7.5, 0.3 * len(shown) + 1.2))
     colours = dict(zip(table["grouping"].unique(), sns.color_palette(), strict=False))
