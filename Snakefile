@@ -1,6 +1,6 @@
 # The dependencies between runs. Snakemake orders the runs, in parallel and on clusters, and decides
-# which may be out of date. Each run (clipassistnet run ...) then decides for itself, from the content
-# of its parameters, code and inputs. Start it with `make study`, which also holds the lock.
+# which may be out of date. Each run (clipassistnet run ...) then decides from the content of
+# its parameters, code and inputs. Start it with `make study`, which also holds the lock.
 #
 # A run's output for Snakemake is the stamp .done: the runner replaces whole folders, and Snakemake
 # deletes a rule's outputs before it starts. Notebooks and code are params (by content), not
