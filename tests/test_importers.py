@@ -135,12 +135,16 @@ def test_published_labels_load_with_one_call_and_agree_as_their_readme_says():
     figures = annotation.agreement(labels)
     readme = (m2cai16.PUBLISHED.parent / "README.md").read_text()
     visible = annotation.consensus(labels)["label"].eq("visible")
-    rates = ", ".join(f"{rate:.1%}".replace("%", " %") for rate in figures["error_rates"].values())
+    rates, agreed = (
+        ", ".join(f"{rate:.1%}".replace("%", " %") for rate in figures[name].values())
+        for name in ("error_rates", "agreed_error_rates")
+    )
     for figure in (
         f"| {figures['frames']}, all those with a Clipper box: {visible.sum()} visible",
         f"({visible.mean():.1%}), {(~visible).sum()} invisible".replace("%", " %"),
         f"full agreement | {figures['no_full_agreement']:.1%} |".replace("%", " %"),
         f"{rates} (mean {figures['mean_error_rate']:.1%})".replace("%)", " %)"),
+        f"{agreed} (mean {figures['mean_agreed_error_rate']:.1%})".replace("%)", " %)"),
         f"| {figures['fleiss_kappa']:.2f} |",
         f"{(labels['video'] == 'v03').sum() // 3} of the {figures['frames']} frames",
     ):
