@@ -53,8 +53,8 @@ def test_a_folder_of_videos_becomes_a_dataset_folder(folder):
     ]  # fmt: skip
     frames = sampling.frames_of(folder, table)
     assert [frame for _, frame in frames] == [*range(0, FRAMES, 5)]
-    told = json.loads((folder / "annotation" / "sampling.json").read_text())
-    assert told["operation_1"]["how"] == "every 5. frame, 5 a second"
+    how = json.loads((folder / "annotation" / "sampling.json").read_text())
+    assert how["operation_1"]["how"] == "one frame in 5, 5 a second"
 
 
 def test_rows_that_a_person_changed_stay_and_new_videos_are_added(folder, one_video):
@@ -76,12 +76,11 @@ def test_a_broken_video_is_named_and_the_others_are_used(folder):
     assert "not a video" in problem
 
 
-def test_a_folder_of_pictures_needs_a_rate(tmp_path):
+def test_a_folder_of_pictures_becomes_a_set(tmp_path):
     for number in (3, 7, 10):
         Image.new("RGB", (8, 8)).save(tmp_path / f"op_{number:04d}.png")
-    with pytest.raises(ValueError, match="pictures carry no rate"):
-        videos.update(tmp_path)
-    table, _ = videos.update(tmp_path, pictures_per_second=1)
+    table, _ = videos.update(tmp_path, pictures_per_second=2)
+    assert table["fps"].tolist() == [2]
     assert table[["video", "path"]].to_numpy().tolist() == [["op", "op_{frame:04d}.png"]]
     assert sampling.frames_of(tmp_path, table) == [("op", 3), ("op", 7), ("op", 10)]
 
@@ -101,8 +100,8 @@ def test_ranges_and_scores_choose_frames(folder):
     scores.to_csv(folder / "annotation.csv", index=False)
     frames = sampling.frames_of(folder, table, scores=str(folder / "annotation.csv"))
     assert [frame for _, frame in frames] == [*range(0, FRAMES, 5)], "2 s reach to the start"
-    told = json.loads((folder / "annotation" / "sampling.json").read_text())
-    assert "score-guided" in told["operation_1"]["how"]
+    how = json.loads((folder / "annotation" / "sampling.json").read_text())
+    assert "score-guided" in how["operation_1"]["how"]
 
 
 @pytest.mark.parametrize(

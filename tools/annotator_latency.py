@@ -32,6 +32,14 @@ from clipassistnet.annotate.review import review
 frames = np.arange(videos.source_of(Path("data/hour.mp4")).length)
 score = 0.5 + 0.45 * np.sin(frames / 900) * np.cos(frames / 7)
 review("data/hour.mp4", pd.DataFrame({"frame": frames, "score": score, "label": "visible"}))"""
+HOLD = """([key, milliseconds]) => new Promise((done) => {
+    const root = document.querySelector('.can-root');
+    const begun = performance.now();
+    const timer = setInterval(() => {
+        root.dispatchEvent(new KeyboardEvent('keydown', { key, repeat: true, bubbles: true }));
+        if (performance.now() - begun > milliseconds) { clearInterval(timer); done(); }
+    }, 33);
+})"""
 NOTE = """
 window.canTimes = [];
 document.addEventListener('painted', (event) => {
@@ -103,16 +111,11 @@ class Keys:
         return self.times()
 
     def hold(self, key: str, seconds: float) -> float:
-        """Pictures a second while a key is held."""
+        """Pictures a second while a key is held that repeats thirty times a second."""
         self.times()
         start = time.monotonic()
-        while time.monotonic() - start < seconds:
-            self.page.keyboard.down(key)  # pressed already: the key repeats
-            self.page.wait_for_timeout(25)
-        painted = len(self.times()) / (time.monotonic() - start)
-        self.page.keyboard.up(key)
-        lab_browser.settle(self.page)
-        return painted
+        self.page.evaluate(HOLD, [key, 1000 * seconds])
+        return len(self.times()) / (time.monotonic() - start)
 
 
 def measure(folder: Path, minutes: float, video: Path | None) -> None:

@@ -76,7 +76,7 @@ class Annotator {
       this.go(Math.floor(share * this.count), event.timeStamp);
     });
     this.overlay.addEventListener("pointerdown", (event) => {
-      if (event.target === this.overlay && !this.stuck) this.hide();
+      if (event.target === this.overlay && this.state && !this.closedFor) this.hide();
     });
   }
 
@@ -141,7 +141,7 @@ class Annotator {
   }
 
   key(event) {
-    if (!this.state || this.stuck) return;
+    if (!this.state) return;
     const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
     if (this.overlay.classList.contains("can-shown")) return this.overlayKey(key);
     if (key in MOVES) {
@@ -332,10 +332,10 @@ class Annotator {
 
   // The kernel's silence, and labels that wait for the disk.
   watch() {
-    if (this.stuck || !this.root.isConnected) return;
+    if (!this.state || !this.root.isConnected) return;
     const waits = this.unsaved && performance.now() - this.unsaved.since > 1500;
     if (waits)
-      this.warn("The kernel does not answer: the last label is NOT SAVED yet. Nothing more is taken.");
+      this.warn("The kernel does not answer: the last label is NOT SAVED. Nothing more is taken until it is.");
     else if (this.link.silence > 4)
       this.warn("The kernel is busy or gone. If it was restarted, run the cell again.");
     else if (this.banner.textContent.startsWith("The kernel")) this.warn("");

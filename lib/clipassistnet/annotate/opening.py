@@ -133,7 +133,7 @@ def _start(annotator: str, choice: Choice, frames: list[Frame], notes: dict) -> 
 def _to_do(
     folder: Path, annotator: str, choice: Choice, table: pd.DataFrame, states: list[PassState]
 ) -> tuple[list[Frame], dict[Frame, str]]:
-    """The frames that this annotator has not judged yet, and what is shown beside them."""
+    """The frames that this annotator has not judged, and what is shown beside them."""
     notes: dict[Frame, str] = {}
     if choice.task == "label":
         everything = _frames(folder, table, choice)

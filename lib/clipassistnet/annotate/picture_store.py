@@ -50,7 +50,8 @@ class PictureStore:
         self._places: dict[Frame, list[int]] = {}
         for place, item in enumerate(items):
             self._places.setdefault(item, []).append(place)
-        self._groups: dict[str, dict[int, int]] = {}  # of each video: frame to group of pictures
+        # Of each video: the group of pictures of each frame, and the frames of each group.
+        self._groups: dict[str, tuple[dict[int, int], dict[int, list[int]]]] = {}
         self._changed = threading.Condition()
         self._thread = threading.Thread(target=self._run, name="pictures", daemon=True)
         self._thread.start()
@@ -138,15 +139,17 @@ class PictureStore:
         video, frame = urgent
         if video not in self._groups:
             frames = np.unique([each for name, each in self._places if name == video])
-            groups = _groups(self.sources[video], frames)
-            self._groups[video] = dict(zip(frames.tolist(), groups, strict=True))
-        groups = self._groups[video]
+            group_of = dict(zip(frames.tolist(), _groups(self.sources[video], frames), strict=True))
+            members: dict[int, list[int]] = {}
+            for each, group in group_of.items():
+                members.setdefault(group, []).append(each)
+            self._groups[video] = group_of, members
+        group_of, members = self._groups[video]
         with self._changed:
             found = [
                 each
-                for each, group in groups.items()
-                if group == groups[frame]
-                and (video, each) not in self._jpegs
+                for each in members[group_of[frame]]
+                if (video, each) not in self._jpegs
                 and (video, each) not in self._failed
                 and self._distance((video, each)) < self._horizon
             ]

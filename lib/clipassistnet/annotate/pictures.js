@@ -185,7 +185,7 @@ class Screen {
   }
 }
 
-// Give keys to `take` while the widget has the focus, and to nobody else.
+// Give keys to `take` while the widget has the focus, and not to the notebook.
 function keepKeys(root, take) {
   root.tabIndex = 0;
   root.dataset.lmSuppressShortcuts = "true"; // JupyterLab's shortcuts look for this
@@ -203,7 +203,7 @@ function keepKeys(root, take) {
   root.addEventListener("pointerdown", () => root.focus({ preventScroll: true }));
 }
 
-// One view of a widget: it says that it is alive, and is told if another one has the floor.
+// One view of a widget: it says that it is alive, and hears if another view is the active one.
 class Link {
   constructor(model, take) {
     this.model = model;

@@ -80,7 +80,7 @@ def _sampled(
     fps, length = float(row["fps"]), int(row["frames"])
     step = max(1, round(fps / per_second))
     grid = np.arange(0, length, step)
-    every = f"every {step}. frame, {fps / step:.3g} a second"
+    every = f"one frame in {step}, {fps / step:.3g} a second"
     if ranges:
         spans = [(_seconds(start), _seconds(end)) for start, end in ranges]
         for start, end in spans:
@@ -154,8 +154,8 @@ def _own(table: pd.DataFrame, video: str) -> np.ndarray:
 def _save(folder: Path, frames: list[Frame], how: dict) -> None:
     folder.mkdir(exist_ok=True)
     text = pd.DataFrame(frames, columns=["video", "frame"]).to_csv(index=False, lineterminator="\n")
-    told = folder / "sampling.json"
-    before = json.loads(told.read_text()) if told.exists() else {}
+    described = folder / "sampling.json"
+    before = json.loads(described.read_text()) if described.exists() else {}
     # frames.csv comes last: a video that is not in it is sampled anew.
-    files.write(told, json.dumps(before | how, indent=1, ensure_ascii=False) + "\n")
+    files.write(described, json.dumps(before | how, indent=1, ensure_ascii=False) + "\n")
     files.write(folder / "frames.csv", text)

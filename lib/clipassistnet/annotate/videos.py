@@ -35,7 +35,7 @@ def update(
         folder: with videos or pictures, in folders below it too.
         patients: patient of each video id. A video that is not named is a patient of its own.
         clipper: metal, polymer, or nothing where it is not known.
-        pictures_per_second: the rate at which pictures were taken, which they do not carry.
+        pictures_per_second: the rate at which pictures were taken; 0: not known.
 
     Returns:
         videos.csv as it is now, and problems: each file that cannot be used, and why.
@@ -126,10 +126,6 @@ def _sets(folder: Path, pictures: list[Path], rate: float) -> Iterator[tuple[str
             yield name.as_posix(), f"{folder / name}: no frame number at the end of its name"
             continue
         groups.setdefault((name.parent, match[1], name.suffix), []).append(match[2])
-    if groups and not 0.01 <= rate <= 1000:
-        raise ValueError(
-            f"{folder}: pictures carry no rate: give pictures_per_second (0.01 to 1000)"
-        )
     for (parent, prefix, suffix), numbers in groups.items():
         width = min(map(len, numbers))
         frame = f"{{frame:0{width}d}}" if width > 1 else "{frame}"
@@ -140,7 +136,7 @@ def _sets(folder: Path, pictures: list[Path], rate: float) -> Iterator[tuple[str
             yield path, f"{what} (expected {width} digits, or no leading zeros)"
             continue
         stem = prefix.rstrip("_-. ") or parent.name or folder.name
-        yield path, {"stem": stem, "fps": _cell(rate), "frames": ""}
+        yield path, {"stem": stem, "fps": _cell(rate) if rate else "", "frames": ""}
 
 
 def _free_name(stem: str, used: set[str]) -> str:
