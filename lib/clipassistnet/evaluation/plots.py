@@ -265,19 +265,3 @@ def _picture_grid(rows: int, columns: int) -> tuple[Figure, np.ndarray]:
     for axes in grid.flat:
         axes.axis("off")
     return figure, grid
-
-
-def learning_curves(history: pd.DataFrame) -> Figure:
-    """Losses and AUROC by epoch; of a head on features, by the penalty on its weights."""
-    x = "penalty" if "penalty" in history else "epoch"
-    columns = ["train_loss", "validation_loss", "validation_auroc", "learning_rate"]
-    shown = [column for column in columns if column in history]
-    axes = history.plot(
-        x=x, y=shown, subplots=True, layout=(1, -1), figsize=(3 * len(shown), 2.6), marker="."
-    )
-    for axis in axes.flat:
-        if x == "penalty":
-            axis.set_xscale("log")
-    figure = axes.flat[0].figure
-    figure.tight_layout()
-    return figure
