@@ -354,3 +354,42 @@ def test_two_kernels_side_by_side_do_not_meet():
     from clipassistnet.runs.papermill_engine import OwnInterpreter
 
     assert OwnInterpreter().ip != OwnInterpreter().ip
+
+
+def test_the_users_environment_does_not_change_a_run(project, tmp_path_factory, monkeypatch):
+    """A backend without pictures, start-up files, warnings as errors: a run has its own."""
+    profile = tmp_path_factory.mktemp("profile")
+    (profile / "profile_default" / "startup").mkdir(parents=True)
+    (profile / "profile_default" / "startup" / "00.py").write_text("raise SystemExit('startup')")
+    config = 'c.InlineBackend.figure_formats = {"svg"}\n'
+    (profile / "profile_default" / "ipython_kernel_config.py").write_text(config)
+    (profile / "startup.py").write_text("intruder = True")
+    (profile / "matplotlibrc").write_text("figure.figsize: 1, 1\n")
+    given = {
+        "MPLBACKEND": "Agg",
+        "MATPLOTLIBRC": str(profile / "matplotlibrc"),
+        "IPYTHONDIR": str(profile),
+        "JUPYTER_RUNTIME_DIR": str(profile / ("x" * 120)),
+        "JUPYTER_CONFIG_DIR": str(profile),
+        "PYTHONSTARTUP": str(profile / "startup.py"),
+        "PYTHONWARNINGS": "error",
+        "PYTHONOPTIMIZE": "1",
+        "PYTHONHASHSEED": "7",
+        "PYTHONUTF8": "0",
+        "LC_ALL": "C",
+    }
+    for name, value in given.items():
+        monkeypatch.setenv(name, value)
+    cells = [
+        "import os, sys, warnings\nimport matplotlib.pyplot as plt\nplt.plot([1])\nplt.show()",
+        'warnings.warn("no error")\nassert "intruder" not in globals()',
+        "assert not sys.flags.optimize and sys.flags.utf8_mode and __debug__",
+        'assert plt.rcParams["figure.figsize"] != [1, 1]',
+        'assert os.environ["PYTHONHASHSEED"] == "0"',
+    ]
+    write_notebook(project / "notebooks" / "01_tiny.ipynb", GOOD[0], *cells, GOOD[1])
+    folder = execute("tiny", "01_tiny", {})
+    notebook = nbformat.read(folder / "notebook.ipynb", as_version=4)
+    outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
+    assert sum("image/png" in output.get("data", {}) for output in outputs) == 1
+    assert {name: os.environ[name] for name in given} == given

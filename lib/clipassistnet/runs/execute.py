@@ -16,20 +16,12 @@ from pathlib import Path
 from typing import Any
 
 from clipassistnet import files
-from clipassistnet.files import BATCH
 from clipassistnet.runs import notebooks
 from clipassistnet.runs import study as studies
 from clipassistnet.runs.folders import RunError, data_folder, root, run_folder, runs_folder
+from clipassistnet.runs.kernel_environment import kernel_environment
 from clipassistnet.runs.process import one_gpu, only_one
 from clipassistnet.runs.provenance import environment, fingerprint
-
-# glibc returns the large buffers of each convolution to the system and requests them again. On a
-# CPU, keeping them makes a training step 10 % and a prediction up to twice as fast.
-ALLOCATOR = {
-    "MALLOC_MMAP_THRESHOLD_": "1000000000",
-    "MALLOC_TRIM_THRESHOLD_": "4000000000",
-    "MALLOC_TOP_PAD_": "268435456",
-}
 
 
 def execute(study: str, notebook: str, given: dict[str, Any], threads: int | None = None) -> Path:
@@ -110,7 +102,7 @@ def _execute(
     from clipassistnet.runs.papermill_engine import execute_notebook
 
     began, clock = datetime.datetime.now(datetime.UTC), time.monotonic()
-    with one_gpu() as gpu, _environment(partial, threads, gpu):
+    with one_gpu() as gpu, kernel_environment(partial, threads, gpu):
         target = partial / "notebook.ipynb"
         execute_notebook(str(source), str(target), parameters, str(root()))
     try:
@@ -131,25 +123,6 @@ def _execute(
     (partial / "result.json").unlink()
     (partial / "started").unlink()
     files.write(partial / "run.json", json.dumps(record, indent=1))
-
-
-@contextlib.contextmanager
-def _environment(folder: Path, threads: int | None, gpu: str | None) -> Iterator[None]:
-    """Environment of the kernel, with byte-code files: without them imports take seconds."""
-    before = dict(os.environ)
-    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
-    os.environ[BATCH] = str(folder)
-    os.environ |= ALLOCATOR
-    if threads:
-        names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
-        os.environ |= dict.fromkeys(names, str(threads))
-    if gpu is not None:
-        os.environ["CUDA_VISIBLE_DEVICES"] = gpu
-    try:
-        yield
-    finally:
-        os.environ.clear()
-        os.environ |= before
 
 
 @contextlib.contextmanager

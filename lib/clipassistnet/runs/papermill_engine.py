@@ -2,7 +2,6 @@
 
 import os
 import sys
-import tempfile
 import uuid
 from pathlib import Path
 from typing import Any
@@ -18,13 +17,16 @@ from jupyter_client.manager import AsyncKernelManager  # noqa: E402
 from papermill.engines import NBClientEngine, papermill_engines  # noqa: E402
 from traitlets import default  # noqa: E402
 
+from clipassistnet.runs.kernel_environment import socket_folder  # noqa: E402
+
 NAME = "clipassistnet"
 
 
 class OwnInterpreter(AsyncKernelManager):
     """Starts this Python, whatever kernels are registered on the machine."""
 
-    transport = "tcp" if os.name == "nt" else "ipc"  # no port that another user could connect to
+    # No port that another user could connect to, wherever there is a place for Unix sockets.
+    transport = "tcp" if os.name == "nt" or socket_folder() is None else "ipc"
 
     @default("ip")
     def _own_sockets(self) -> str:
@@ -32,7 +34,7 @@ class OwnInterpreter(AsyncKernelManager):
         # side would talk to each other's. Short, as a socket's path may have about 100 characters.
         if self.transport != "ipc":
             return "127.0.0.1"
-        return str(Path(tempfile.gettempdir()) / f"clipassistnet-{uuid.uuid4().hex[:12]}")
+        return str(Path(socket_folder() or "") / f"clipassistnet-{uuid.uuid4().hex[:12]}")
 
     @property
     def kernel_spec(self) -> KernelSpec:

@@ -72,7 +72,10 @@ def _version(name: str) -> str | None:
 
 
 def _output(*command: str) -> str:
+    # GIT_DIR and its like, as a hook of git has them, would name another repository's commit.
+    plain = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
     try:
-        return subprocess.run(command, capture_output=True, text=True, timeout=20).stdout
+        done = subprocess.run(command, capture_output=True, text=True, timeout=20, env=plain)
+        return done.stdout
     except (OSError, subprocess.TimeoutExpired):
         return ""
