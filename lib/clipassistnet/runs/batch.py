@@ -1,12 +1,12 @@
 """A whole study: Snakemake, once at a time."""
 
 import os
-import subprocess
 import sys
 
 from clipassistnet.runs import study as studies
 from clipassistnet.runs.folders import root, runs_folder
-from clipassistnet.runs.process import die_with_parent, only_one
+from clipassistnet.runs.interruption import run_group
+from clipassistnet.runs.process import only_one
 from clipassistnet.runs.provenance import gpus
 from clipassistnet.runs.study_data import keep_data
 
@@ -14,7 +14,7 @@ from clipassistnet.runs.study_data import keep_data
 def run(study: str, data: str | None, cores: int | None, extra: list[str]) -> int:
     """Bring every run of a study up to date, after the runs of other studies that it needs.
 
-    Returns Snakemake's exit status.
+    Returns Snakemake's exit status, or 128 and the number of the signal that ended it.
 
     Args:
         data: dataset folder, or a public set as unpacked (see `keep_data`), which is remembered;
@@ -39,7 +39,9 @@ def run(study: str, data: str | None, cores: int | None, extra: list[str]) -> in
 
 def _snakemake(study: str, cores: int, extra: list[str]) -> int:
     command = [sys.executable, "-m", "snakemake", "--snakefile", str(root() / "Snakefile")]
-    command += ["--directory", str(root()), "--config", f"study={study}", "--cores", str(cores)]
+    # The file, not the name: Snakemake would take 2024 and 123_456 for numbers.
+    command += ["--directory", str(root()), "--config", f"study=notebooks/studies/{study}.yaml"]
+    command += ["--cores", str(cores)]
     if gpus():
         command += ["--resources", f"gpu={len(gpus())}"]
     # The lock is ours: Snakemake's stays after kill -9. Modification times only order what the
@@ -47,9 +49,6 @@ def _snakemake(study: str, cores: int, extra: list[str]) -> int:
     command += ["--logger", "clipassistnet", "--rerun-triggers", "mtime", "params", "input"]
     # Last an option without values, or it would take a target in `extra` for one.
     command += ["--nolock", "--rerun-incomplete", "--keep-going"]
-    process = subprocess.Popen([*command, *extra], cwd=root(), preexec_fn=die_with_parent)
-    while True:
-        try:
-            return process.wait()
-        except KeyboardInterrupt:  # Snakemake has it too, and ends its runs; wait for it
-            print("interrupted: ending the runs; the same command goes on from here")
+    # On a cluster Snakemake cancels its jobs one by one.
+    grace = 60 if "--executor" in extra else 8
+    return run_group([*command, *extra], root(), grace)
