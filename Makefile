@@ -8,6 +8,8 @@ PYTHON3 ?= python3
 BIN   := .venv/bin
 PY    := $(BIN)/python
 CLI   := $(PY) -m clipassistnet
+# A value as one word for the shell, whatever is in it: $(call quoted,DATA)
+quoted = '$(subst ','\'',$(value $(1)))'
 
 .DEFAULT_GOAL := help
 .PHONY: help demo study test test-all benchmark reliability lab annotate record report summary lint lock clean
@@ -20,7 +22,7 @@ demo: .venv/installed ## the whole study on simulated videos
 	@$(CLI) study demo $(ARGS)
 
 study: .venv/installed ## a study on your own videos: STUDY=paper DATA=<dataset folder>
-	@$(CLI) study $(STUDY) --data "$(DATA)" $(ARGS)
+	@$(CLI) study $(call quoted,STUDY) --data $(call quoted,DATA) $(ARGS)
 
 test: .venv/installed ## the tests
 	@OMP_NUM_THREADS=1 $(PY) -m pytest -q -n auto --dist loadfile $(ARGS)
@@ -41,16 +43,16 @@ lab: .venv/installed ## JupyterLab, after the smoke study has run
 	  --LabApp.default_url=/lab/tree/notebooks/01_annotation_agreement.ipynb $(ARGS)
 
 annotate: .venv/installed ## label your own videos: DATA=<folder of videos> ANNOTATOR=<your name>
-	@$(CLI) annotate "$(DATA)" --annotator "$(ANNOTATOR)" $(ARGS)
+	@$(CLI) annotate $(call quoted,DATA) --annotator $(call quoted,ANNOTATOR) $(ARGS)
 
 record: .venv/installed ## copy a study of simulated or public videos to the tracked record
-	@$(CLI) record $(STUDY)
+	@$(CLI) record $(call quoted,STUDY)
 
 report: .venv/installed ## a study's tables, figures and model card on one HTML page
-	@$(CLI) report $(STUDY)
+	@$(CLI) report $(call quoted,STUDY)
 
 summary: .venv/installed ## print a study's tables again: STUDY=demo
-	@$(CLI) summary $(STUDY)
+	@$(CLI) summary $(call quoted,STUDY)
 
 lint: .venv/installed ## check the style of code and notebooks, and the import rules
 	@$(BIN)/ruff format --check .

@@ -5,8 +5,10 @@
 # A run's output for Snakemake is the stamp .done: the runner replaces whole folders, and Snakemake
 # deletes a rule's outputs before it starts. Notebooks and code are params (by content), not
 # inputs. A saved output, a changed comment or a fresh clone therefore reruns nothing.
+import shlex
 import sys
 from functools import cache
+from pathlib import PurePath
 
 from clipassistnet.data.cross_validation import DISTILLED, Training, members, rate_of
 from clipassistnet.runs import name_key, runs_folder, study
@@ -15,13 +17,14 @@ from clipassistnet.runs.provenance import fingerprint, weights_digest
 from clipassistnet.runs.study import DEPLOY
 from clipassistnet.runs.study_data import data_mark
 
-STUDY = study.read(config["study"])
+STUDY = study.read(PurePath(config["study"]).stem)  # notebooks/studies/<name>.yaml
 OUT = runs_folder() / STUDY.name
 STUDENT = [STUDY.student] if STUDY.student else []
 ARMING = [STUDY.arming] if STUDY.arming else []
 TRAINED = STUDY.trainings + STUDENT + ARMING
 MAIN = [t for t in STUDY.trainings if (t.loss, t.recipe) == ("bce", STUDY.main)]
-RUN = f"exec {sys.executable} -m clipassistnet --child"  # exec: the run is Snakemake's own child
+# exec: the run is Snakemake's own child, which ends with it.
+RUN = f"exec {shlex.quote(sys.executable)} -m clipassistnet --child"
 
 
 def done(notebook, key="once"):
@@ -98,7 +101,7 @@ if STUDY.simulation is not None:
             mark=data_mark(STUDY),
         threads: workflow.cores
         shell:
-            "{RUN} simulate --study {STUDY.name} --processes {threads}"
+            "{RUN} simulate --study {STUDY.name:q} --processes {threads}"
 
 else:
 
@@ -108,7 +111,7 @@ else:
         params:
             mark=data_mark(STUDY),
         shell:
-            "{RUN} check --study {STUDY.name}"
+            "{RUN} check --study {STUDY.name:q}"
 
 
 rule frames:
@@ -120,7 +123,7 @@ rule frames:
         sizes=STUDY.sizes,
     threads: workflow.cores
     shell:
-        "{RUN} frames --study {STUDY.name} --processes {threads}"
+        "{RUN} frames --study {STUDY.name:q} --processes {threads}"
 
 
 rule annotation_agreement:
@@ -131,7 +134,7 @@ rule annotation_agreement:
     params:
         mark=mark("01_annotation_agreement"),
     shell:
-        "{RUN} run 01_annotation_agreement --study {STUDY.name} --threads {threads}"
+        "{RUN} run 01_annotation_agreement --study {STUDY.name:q} --threads {threads}"
 
 
 rule video_folds:
@@ -142,7 +145,7 @@ rule video_folds:
     params:
         mark=mark("02_video_folds"),
     shell:
-        "{RUN} run 02_video_folds --study {STUDY.name} --threads {threads}"
+        "{RUN} run 02_video_folds --study {STUDY.name:q} --threads {threads}"
 
 
 rule augmentation:
@@ -155,7 +158,7 @@ rule augmentation:
         mark=mark("03_augmentation"),
     threads: STUDY.threads
     shell:
-        "{RUN} run 03_augmentation --study {STUDY.name} --threads {threads}"
+        "{RUN} run 03_augmentation --study {STUDY.name:q} --threads {threads}"
 
 
 rule learning_rate:
@@ -170,7 +173,7 @@ rule learning_rate:
     resources:
         gpu=1,
     shell:
-        "{RUN} run 04_learning_rate --study {STUDY.name} --threads {threads}"
+        "{RUN} run 04_learning_rate --study {STUDY.name:q} --threads {threads}"
         " -p loss={wildcards.loss} -p recipe={wildcards.recipe}"
 
 
@@ -189,7 +192,7 @@ rule train_fold:
     resources:
         gpu=1,
     shell:
-        "{RUN} run 05_train_fold --study {STUDY.name} --threads {threads}"
+        "{RUN} run 05_train_fold --study {STUDY.name:q} --threads {threads}"
         " -p loss={wildcards.loss} -p recipe={wildcards.recipe}"
         " -p held_out={wildcards.held_out} -p fold={wildcards.fold}"
 
@@ -202,7 +205,7 @@ rule loss_comparison:
     params:
         mark=mark("06_loss_comparison"),
     shell:
-        "{RUN} run 06_loss_comparison --study {STUDY.name} --threads {threads}"
+        "{RUN} run 06_loss_comparison --study {STUDY.name:q} --threads {threads}"
 
 
 rule saliency:
@@ -216,7 +219,7 @@ rule saliency:
     resources:
         gpu=1,
     shell:
-        "{RUN} run 07_saliency --study {STUDY.name} --threads {threads}"
+        "{RUN} run 07_saliency --study {STUDY.name:q} --threads {threads}"
 
 
 rule ensemble_test:
@@ -228,7 +231,7 @@ rule ensemble_test:
     params:
         mark=mark("08_ensemble_test"),
     shell:
-        "{RUN} run 08_ensemble_test --study {STUDY.name} --threads {threads}"
+        "{RUN} run 08_ensemble_test --study {STUDY.name:q} --threads {threads}"
 
 
 rule jetson_deploy:
@@ -245,4 +248,4 @@ rule jetson_deploy:
     resources:
         gpu=1,
     shell:
-        "{RUN} run 09_jetson_deploy --study {STUDY.name} --threads {threads}"
+        "{RUN} run 09_jetson_deploy --study {STUDY.name:q} --threads {threads}"

@@ -9,6 +9,7 @@ import pandas as pd
 from clipassistnet.annotate import videos
 from clipassistnet.annotate.judged_video import STATES, JudgedVideo, judge, setting_of
 from clipassistnet.annotate.picture_widget import PictureWidget, script
+from clipassistnet.data.csv_tables import read_result
 from clipassistnet.data.schema import LABELS
 from clipassistnet.data.video_source import VideoSource
 from clipassistnet.evaluation.events import Setting
@@ -106,8 +107,7 @@ def prepared(
     if not isinstance(video, VideoSource):
         video = videos.source_of(Path(video))
     if not isinstance(predictions, pd.DataFrame):
-        read = pd.read_parquet if str(predictions).endswith(".parquet") else pd.read_csv
-        predictions = read(predictions)
+        predictions = read_result(predictions)
     if "video" in predictions and predictions["video"].nunique() > 1:
         predictions = predictions[predictions["video"] == video.video]
         if predictions.empty:

@@ -9,6 +9,7 @@ import pandas as pd
 
 from clipassistnet import files
 from clipassistnet.annotate.order import Frame
+from clipassistnet.data.csv_tables import read_result
 from clipassistnet.data.schema import FRAME_FIELD, TABLES
 
 FOLDER = "annotation"  # of a dataset folder: journals, and which frames are labelled
@@ -126,12 +127,11 @@ def _pictures(folder: Path, pattern: str) -> np.ndarray:
 
 
 def _scores(path: str) -> pd.DataFrame:
-    read = pd.read_parquet if path.endswith(".parquet") else pd.read_csv
-    table = read(path)
+    table = read_result(path)
     missing = {"video", "frame", "score"} - set(table)
     if missing:
         raise ValueError(f"{path}: no column {sorted(missing)} (expected video, frame, score)")
-    return table.astype({"video": str}).groupby(["video", "frame"])["score"].mean().reset_index()
+    return table.groupby(["video", "frame"])["score"].mean().reset_index()
 
 
 def _read(path: Path) -> pd.DataFrame:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import os
 
-import pandas as pd
-
 from clipassistnet.commands.parsing import add_study, command_parser
+from clipassistnet.data.csv_tables import read_result
 from clipassistnet.runs.folders import ONCE, is_simulated, runs_folder
 
 TABLES = (
@@ -35,7 +34,7 @@ def summary(study: str) -> str:
     for notebook, table, title in TABLES:
         path = folder / notebook / ONCE / f"{table}.csv"
         if path.exists():
-            rows = pd.read_csv(path).drop(columns="left_out", errors="ignore")
+            rows = read_result(path).drop(columns="left_out", errors="ignore")
             parts += [f"\n{title}{note}\n", rows.to_string(index=False, na_rep="-")]
     place = os.path.relpath(folder)
     parts.append(f"\nExecuted notebooks: {place}/<notebook>/<run>/notebook.ipynb")

@@ -14,7 +14,7 @@ from pathlib import Path
 import pandas as pd
 
 from clipassistnet.data.file_names import composed
-from clipassistnet.data.schema import Column, Table
+from clipassistnet.data.schema import TABLES, Column, Table
 
 SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs"}
 # How files begin that are often saved under the name of a CSV file.
@@ -25,6 +25,9 @@ FORMATS = {
     b"\xd0\xcf\x11\xe0": "a spreadsheet (such as .xls)",
     b"\x1f\x8b": "compressed (gzip)",
 }
+# Columns of text, in a dataset's tables and in those that the notebooks make.
+WORDS = {name for table in TABLES.values() for name, column in table.columns.items() if column.text}
+WORDS |= {"training_label", "observed", "subset", "held_out", "loss", "recipe", "model", "judged"}
 UTF_8 = 'CSV text in UTF-8: in a spreadsheet, save it as "CSV UTF-8 (comma delimited)"'
 
 
@@ -48,6 +51,18 @@ class Problems:
 
     def sorted(self) -> list[str]:
         return [text for _, text in sorted(self.found, key=lambda problem: problem[0])]
+
+
+def read_result(path: str | Path) -> pd.DataFrame:
+    """Read a table that this project has made, such as labels.csv or a run's predictions.
+
+    Ids and other words stay text, whatever a parser would take them for (001, 1e5, NA, True). Only
+    an empty cell is a missing value. Parquet files are read as well.
+    """
+    if str(path).endswith(".parquet"):
+        return pd.read_parquet(path)
+    types = dict.fromkeys(WORDS, "str")
+    return pd.read_csv(path, dtype=types, keep_default_na=False, na_values=[""])
 
 
 def read_cells(

@@ -42,6 +42,10 @@ class Column:
     high: float = float("inf")
 
     @property
+    def text(self) -> bool:
+        return self.dtype == "str"
+
+    @property
     def whole(self) -> bool:
         return self.dtype.lower() == "int64"
 

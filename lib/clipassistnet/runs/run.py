@@ -101,6 +101,12 @@ class Run:
         self._use(path, f"{notebook}/{folder.name}/{file}")
         return path
 
+    def read(self, notebook: str, file: str, **key: Any) -> Any:
+        """The table (DataFrame) of another notebook's CSV file (see `input`); ids stay text."""
+        from clipassistnet.data.csv_tables import read_result
+
+        return read_result(self.input(notebook, file, **key))
+
     def inputs(self, notebook: str, file: str, keys: Iterable[Key]) -> dict[Key, Path]:
         """Paths of a file over several runs of a notebook, once they are seen to agree.
 

@@ -13,6 +13,9 @@ from clipassistnet.data.cross_validation import PAPER, Training
 from clipassistnet.runs.folders import RunError, root
 from clipassistnet.runs.notebooks import suggest
 
+# A study's name is the name of a file and of a folder, and stands in Snakemake's patterns.
+NAME = r"[^\W_][\w .-]*"
+RESERVED = ("lab", "record")  # folders of papermill_runs/ that belong to no study
 SECTIONS = ("description", "simulate", "threads", "parameters", "recipes")
 # What every training of a study shares, or the folds would not be those that are judged.
 SHARED = {"study", "folds_count", "inner_folds", "losses", "recipes", *Training._fields}
@@ -30,6 +33,10 @@ def read(name: str, declared: dict[str, dict[str, Any]]) -> dict[str, Any]:
     Raises:
         RunError: every unknown section and parameter and every wrong type, with its line.
     """
+    if name in RESERVED or not re.fullmatch(NAME, name):
+        expected = "letters, digits, spaces, '_', '-' and '.', a letter or digit first"
+        expected += f"; not {' or '.join(RESERVED)}"
+        raise RunError(f"study {name!r}: not a name for a study (expected {expected})")
     folder = root() / "notebooks" / "studies"
     path = folder / f"{name}.yaml"
     if not path.exists():
