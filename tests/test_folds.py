@@ -77,7 +77,7 @@ def test_hold_out_takes_whole_patients_and_never_all(rows, share, seed):
 
 
 def test_hold_out_refuses_what_cannot_be():
-    with pytest.raises(ValueError, match="of 1 patients"):
+    with pytest.raises(ValueError, match="1 patient: too few to train"):
         folds.hold_out(table(("a", "P", 1), ("b", "P", 1)), 0.5, 0)
     with pytest.raises(ValueError, match=r"share 1\.5"):
         folds.hold_out(table(("a", "P", 1), ("b", "Q", 1)), 1.5, 0)

@@ -16,6 +16,7 @@ from clipassistnet.data.leakage import COLUMNS, LeakageError, check, structure
 from clipassistnet.data.schema import COUNT
 
 PROTOCOLS = "clipper", "all"  # which frames train and validate: those with a clipper, or all
+FEW = "too few to train and judge on different patients; notebook 01 is as far as one gets"
 
 
 def partition(videos: pd.DataFrame, k: int) -> pd.Series:
@@ -51,11 +52,10 @@ def random_partition(videos: pd.DataFrame, k: int, seed: int) -> pd.Series:
 def hold_out(videos: pd.DataFrame, share: float, seed: int) -> set[str]:
     """Ids of the videos of a random share of the patients: of at least one, and never of all."""
     patients = sorted(videos["patient"].unique())
-    if not 0 < share < 1 or len(patients) < 2:
-        raise ValueError(
-            f"share {share} of {len(patients)} patients: expected a share between 0 and 1 "
-            "and two patients or more"
-        )
+    if len(patients) < 2:
+        raise ValueError(f"{len(patients)} patient: {FEW} (expected two patients or more)")
+    if not 0 < share < 1:
+        raise ValueError(f"share {share} of the patients: expected more than 0, less than 1")
     count = min(max(round(share * len(patients)), 1), len(patients) - 1)
     drawn = np.random.default_rng(seed).choice(patients, size=count, replace=False)
     return set(videos.loc[videos["patient"].isin(drawn), "video"])
@@ -212,7 +212,8 @@ def _patients(videos: pd.DataFrame, k: int) -> pd.DataFrame:
     """One row a patient: frames (sum) and first (video id)."""
     patients = videos.groupby("patient").agg(frames=("frames", "sum"), first=("video", "min"))
     if k < 2 or len(patients) < k:
-        raise ValueError(f"{len(patients)} patients for {k} folds: expected at least k, and k >= 2")
+        expected = f"expected at least {max(k, 2)}, besides those of test videos"
+        raise ValueError(f"{len(patients)} patients for {k} folds: {FEW} ({expected})")
     return patients
 
 

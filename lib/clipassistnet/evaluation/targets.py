@@ -1,7 +1,7 @@
 """What a network has to find in a frame: its target, 0 or 1, made from the frame's label.
 
-Two questions are asked of frames. Is the tip invisible (1 = invisible, scores are p(invisible))?
-And, only for the network that arms the feedback: is a clip applier in the picture (1 = yes)?
+There are two questions about a frame. Is the tip invisible (1: yes; scores are p(invisible))?
+And, only for the network that arms the feedback: is a clip applier in the picture (1: yes)?
 """
 
 import numpy as np

@@ -159,7 +159,7 @@ def guarantee_table(
             row = {
                 "alpha": alpha,
                 "scorer": scorer,
-                "calibrated on": "what it judges, unseen by it",
+                "calibrated on": "the judged frames, which it never saw",
             }
             rows.append(row | _standing(part, alpha, by, "guaranteed"))
         row = {"alpha": alpha, "scorer": "any of the ensembles"}
