@@ -1,6 +1,6 @@
-"""Snakemake's progress in one line a run: how many of how many, how long so far, which, how long.
+"""Snakemake's progress, a line for each run that ended: its number, its name, how long it took.
 
-Found by Snakemake through this module's name; switched on with `--logger clipassistnet`.
+Snakemake finds it by this module's name; `--logger clipassistnet` switches it on.
 """
 
 import sys
@@ -42,8 +42,8 @@ class LogHandler(LogHandlerBase):
         elif event == LogEvent.JOB_ERROR:
             name, _ = self.running.pop(fields["jobid"], (_name(fields), 0.0))
             self._show(f"FAILED  {name}  (its message stands above)")
-        elif event is None and record.levelno >= WARNING:
-            self._show(str(fields["msg"]))
+        elif record.levelno >= WARNING:  # such as an error in the Snakefile
+            self._show(record.getMessage())
 
     def _finish(self, name: str, since: float) -> None:
         self.finished.append(name)

@@ -28,10 +28,10 @@ def main(arguments: list[str]) -> int:
     options, extra = parser.parse_known_args(arguments)
     extra = [argument for argument in extra if argument != "--"]
     status = batch.run(options.study, options.data or None, options.cores, extra)
-    if status == 0:
-        if any((runs_folder() / options.study).glob("0?_*/*/run.json")):
-            from clipassistnet.publish import report  # takes a second, which a failed study saves
+    has_runs = any((runs_folder() / options.study).glob("0?_*/*/run.json"))
+    if status == 0 and has_runs:  # there are none after --dry-run, or when only data were made
+        from clipassistnet.publish import report  # takes a second, which a failed study saves
 
-            report.write(options.study)
+        report.write(options.study)
         print(summary(options.study))
     return status
