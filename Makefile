@@ -54,10 +54,11 @@ report: .venv/installed ## a study's tables, figures and model card on one HTML 
 summary: .venv/installed ## print a study's tables again: STUDY=demo
 	@$(CLI) summary $(call quoted,STUDY)
 
-lint: .venv/installed ## check the style of code and notebooks, and the import rules
+lint: .venv/installed ## check style, import rules, types, and that notebooks carry no outputs
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/lint-imports --no-logo
+	@$(BIN)/mypy
 	@$(BIN)/nbstripout --verify --keep-id notebooks/*.ipynb
 
 lock: ## pin the packages of pyproject.toml in requirements.lock

@@ -73,7 +73,7 @@ def test_the_store_keeps_its_limit_and_the_nearest_pictures(video):
         for step in (0, 1, -1):
             item = FRAMES_OF[min(place + step, FRAMES - 1)] if place + step >= 0 else FRAMES_OF[0]
             assert shown(small.wait(item)) == item[1]
-        assert small.bytes <= 6 * size
+        assert small.held <= 6 * size
     small.close()
 
 

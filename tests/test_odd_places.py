@@ -113,7 +113,7 @@ def test_ids_of_a_result_stay_what_they_are(tmp_path):
     pd.testing.assert_frame_equal(csv_tables.read_result(tmp_path / "a.parquet"), table)
 
 
-@pytest.mark.parametrize("place", ["/a b/$HOME/\"it's\" `x` & ;(c)", "$(SHELL)", "ü"])
+@pytest.mark.parametrize("place", ['/a b/$HOME/"it\'s" `x` & ;(c)', "$(SHELL)", "ü"])
 def test_make_hands_on_what_was_given(place):
     command = ["make", "-n", "-o", ".venv/installed", "study", "STUDY=my study", f"DATA={place}"]
     shown = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout

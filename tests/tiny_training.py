@@ -15,6 +15,9 @@ class MemoryCache:
     def get(self, video: str, frame: int) -> np.ndarray:
         return self.frames[video, frame]
 
+    def digest(self, video: str | None = None, frames: list[int] | None = None) -> str:
+        return f"memory {video} {frames}"
+
 
 def bright_squares(frames: int, size: int = 32, videos: int = 4, seed: int = 0):
     """A cache and a table (video, frame, target): noise, bright in the middle where target = 1."""

@@ -88,7 +88,7 @@ class Annotator(PictureWidget):
             self._pass.finish()
         return None, None
 
-    def _answer_place(self, kind: str, number: int, place: int | None, **more: Any) -> None:
+    def _answer_place(self, kind: str, number: int | None, place: int | None, **more: Any) -> None:
         mark = self._pass.marks.get(place) if place is not None else None
         answer = {"type": kind, "number": number, "place": place, "mark": mark and list(mark)}
         self.tell(answer | {"flagged": place in self._pass.flags} | more)

@@ -41,7 +41,7 @@ class PictureStore:
             limit: bytes of all JPEGs together.
         """
         self.sources, self._items, self._ready = sources, items, ready
-        self._limit, self._bytes = limit, 0
+        self._limit, self._held = limit, 0
         self.decoded = 0  # pictures so far
         self._place, self._closed = 0, False
         self._horizon = float("inf")  # distance from which on there is no room
@@ -70,9 +70,9 @@ class PictureStore:
             return self._jpegs.get(item) or self._failed.get(item)
 
     @property
-    def bytes(self) -> int:
-        """Size of all JPEGs that are held."""
-        return self._bytes
+    def held(self) -> int:
+        """Bytes of all JPEGs that are held."""
+        return self._held
 
     def close(self) -> None:
         """End the thread."""
@@ -88,7 +88,7 @@ class PictureStore:
                 while item is None and not self._closed:
                     self._changed.wait()
                     item = self._next()
-                if self._closed:
+                if self._closed or item is None:
                     return
             self._decode(item)
 
@@ -167,11 +167,11 @@ class PictureStore:
     def _keep(self, item: Frame, jpeg: bytes) -> None:
         with self._changed:
             self.decoded += 1
-            self._bytes += len(jpeg) - len(self._jpegs.get(item, b""))
+            self._held += len(jpeg) - len(self._jpegs.get(item, b""))
             self._jpegs[item] = jpeg
-            while self._bytes > self._limit and len(self._jpegs) > 1:
+            while self._held > self._limit and len(self._jpegs) > 1:
                 far = max(self._jpegs, key=self._distance)
-                self._bytes -= len(self._jpegs.pop(far))
+                self._held -= len(self._jpegs.pop(far))
                 # What lies as far away would be the next to be dropped: it is not decoded.
                 self._horizon = self._distance(far)
         self._ready(item)

@@ -30,8 +30,7 @@ class Review(PictureWidget):
         super().__init__({source.video: source}, [(source.video, f) for f in self._frames])
 
     def start_state(self) -> dict[str, Any]:
-        phases = [] if self._phases is None else self._phases
-        names = ["start", "end", "phase"]
+        phases = self._phases
         return {
             "video": self._source.video,
             "fps": self._source.fps,
@@ -40,7 +39,9 @@ class Review(PictureWidget):
             "labels": [*LABELS],
             "states": [state.value for state in STATES],
             "origin": self._origin,
-            "phases": [] if not len(phases) else phases[names].to_numpy().tolist(),
+            "phases": []
+            if phases is None
+            else phases[["start", "end", "phase"]].to_numpy().tolist(),
         }
 
     def handle(self, message: dict[str, Any]) -> None:

@@ -139,14 +139,14 @@ def _predictor(
     """
     device = "cpu" if backend in ("openvino", "torch") else "cuda"
     before = memory_in_use(device)
-    own = {name: spec[name] and tuple(spec[name]) for name in ("mean", "std")}
     predictor = Predictor(
         backend=backend,
         precision=precision,
         device=device,
         reason=f"{backend} {version(backend)}",
         image_size=spec["image_size"],
-        **own,
+        mean=spec["mean"] and tuple(spec["mean"]),
+        std=spec["std"] and tuple(spec["std"]),
         batch=1 if backend in ENGINES else _EAGER_BATCH,
         memory=0,
         run=crop_ensemble.assemble(spec, start_part),

@@ -33,7 +33,8 @@ def silent(name: str) -> Any:
     Both use a stub where the package openvino_telemetry cannot be imported. Raises BackendError
     where the module is missing.
     """
-    sys.modules["openvino_telemetry"] = None
+    modules: dict[str, Any] = sys.modules
+    modules["openvino_telemetry"] = None  # Python takes None for a module that is missing
     try:
         return importlib.import_module(name)
     except ImportError as error:

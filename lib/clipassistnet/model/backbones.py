@@ -155,7 +155,7 @@ def build(name: str) -> tuple[nn.Module, tuple[float, ...], tuple[float, ...]]:
     """
     row = REGISTRY.get(name)
     architecture = row.architecture if row else name
-    if architecture.startswith("torchvision."):
+    if row and architecture.startswith("torchvision."):
         import torchvision
 
         network = getattr(torchvision.models, architecture.split(".")[1])(num_classes=2)

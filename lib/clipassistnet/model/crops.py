@@ -162,7 +162,8 @@ def as_judged(
 
     Whole frames of the cache, or crops by the locator beside the classifier's `checkpoint`.
     """
-    spec, source = classifier.spec, cache
+    spec = classifier.spec
+    source: FrameCache | CroppedFrames = cache
     if spec.get("cropped"):
         finder = locator.load(checkpoint.with_name(locator.FILE))
         margin = spec.get("crop_margin", 1.0)

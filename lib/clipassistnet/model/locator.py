@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import copy
 import json
+from typing import Any
 
 import cv2
 import numpy as np
@@ -55,7 +56,7 @@ class Locator(nn.Module):
             nn.Conv2d(width, 1 + len(CORNERS), 1),
         )
         nn.init.constant_(self.head[-1].bias[:1], -3.0)  # most cells show no applier
-        self.spec = {"image_size": image_size, "width": width}
+        self.spec: dict[str, Any] = {"image_size": image_size, "width": width}
         self.spec.update({name: built.spec[name] for name in ("mean", "std")})
 
     def forward(self, images: Tensor) -> Tensor:

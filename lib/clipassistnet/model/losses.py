@@ -57,7 +57,7 @@ def distilled(logits: Tensor, scores: Tensor) -> Tensor:
 # A training loss: (logits, targets, video_index) -> scalar.
 Loss = Callable[[Tensor, Tensor, Tensor], Tensor]
 
-LOSSES = {
+LOSSES: dict[str, Callable[..., Tensor]] = {
     "bce": bce,
     "class_weighted": class_weighted,
     "video_weighted": video_weighted,

@@ -46,8 +46,9 @@ class TipProbe:
         scene, found = Scene(self.motion), []
         for frame in frames:
             moment = self.motion.at(int(frame), _WIDTH)
-            self.renderer.trace(scene.surface(moment), moment.view)
-            found.append(hidden(self.renderer, moment.view, moment.clipper))
+            if moment.clipper is not None:
+                self.renderer.trace(scene.surface(moment), moment.view)
+                found.append(hidden(self.renderer, moment.view, moment.clipper))
         self.motion.actions = earlier
         return np.array([one for one in found if one is not None], bool)
 
@@ -83,7 +84,7 @@ def _draw_action(
     """
     frames = np.arange(slot.start, slot.start + slot.frames, STEP)
     frames = frames if len(frames) <= 32 else frames[::2]
-    best: tuple[float, ClippingAction, float] | None = None
+    tried: list[tuple[float, ClippingAction, float]] = []
     for number in range(_DRAFTS):
         tolerance = 0.5 / len(frames) + _TOLERANCE * (1 + number / 4)
         draft = ActionDraft(motion.patient, motion.model, rng, slot.start, slot.frames, slot.ways)
@@ -94,14 +95,14 @@ def _draw_action(
             action = draft.action(stays, _lengths(lengths, shown, time_hidden))
             share = float(probe.hidden(action, frames).mean())
             error = abs(share - wanted)
-            if best is None or error < best[0]:
-                best = error, action, share
+            tried.append((error, action, share))
             if error < tolerance:
                 return action, share
             if shown.all() or not shown.any():  # no timing changes what is seen
                 break
             time_hidden = float(np.clip(time_hidden + 2 * (wanted - share), 0.05, 0.95))
-    return best[1], best[2]
+    _, action, share = min(tried, key=lambda one: one[0])
+    return action, share
 
 
 def _stays(

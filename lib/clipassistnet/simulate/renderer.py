@@ -50,7 +50,7 @@ class Renderer:
         self.curve = (255 * toned ** (1 / camera.gamma)).astype(np.float32)
         self.grain = self.rng.normal(size=_GRAINS).astype(np.float32) * np.float32(camera.noise)
         self.exposure = 0.0
-        self.surface: Surface | None = None
+        self.surface: Surface  # of the frame that was traced last
 
     def _limits(self, samples: int) -> np.ndarray:
         """Columns [start, stop) of each row that lie in the field of view, with a little rim."""
@@ -140,8 +140,7 @@ class Renderer:
         soft = cv2.GaussianBlur(small, (0, 0), self.width / 440)
         glow = np.maximum(small - np.float32(0.6 / max(self.exposure, 1e-3)), 0)
         glow = cv2.GaussianBlur(glow * np.float32(camera.glow), (0, 0), self.width / 150)
-        layers = (self._shadow(near), soft, blur, glow)
-        layers = (cv2.resize(layer, size) for layer in layers)
+        layers = (cv2.resize(layer, size) for layer in (self._shadow(near), soft, blur, glow))
         shading.compose(self.linear, self.limits, *layers)
         if np.hypot(*view.tool_speed) > 1.0:
             samples = raster.SAMPLES

@@ -138,8 +138,9 @@ def _boxes(parts: np.ndarray) -> tuple[tuple[str, float, float, float, float], .
         mask = end if end.any() else mask
         columns, rows = np.flatnonzero(mask.any(0)), np.flatnonzero(mask.any(1))
         if len(columns):
-            corners = (columns[0], rows[0], columns[-1] + 1, rows[-1] + 1)
-            boxes.append((name, *(float(c) / raster.SAMPLES for c in corners)))
+            left, top = columns[0] / raster.SAMPLES, rows[0] / raster.SAMPLES
+            right, bottom = (columns[-1] + 1) / raster.SAMPLES, (rows[-1] + 1) / raster.SAMPLES
+            boxes.append((name, float(left), float(top), float(right), float(bottom)))
     return tuple(boxes)
 
 

@@ -18,6 +18,9 @@ class Frames(Protocol):
     def get(self, video: str, frame: int) -> np.ndarray:
         """One frame, uint8 RGB (S, S, 3)."""
 
+    def digest(self, video: str | None = None, frames: Sequence[int] | None = None) -> str:
+        """What the frames are made from: of all, of one video, or of these frames of it."""
+
 
 class FrameTable(Dataset):
     """Frames of a table (video, frame, target), preprocessed.

@@ -38,7 +38,7 @@ class FeatureStore:
         Along the second axis: the frame as it is, then its variants, which `seed` decides.
         """
         rows = table.reset_index(drop=True)
-        parts = {}
+        parts: dict[int, np.ndarray] = {}
         for video, part in rows.groupby("video"):
             found = self._of_video(str(video), part["frame"].astype(int).tolist(), copies, seed)
             parts.update(zip(part.index, found, strict=True))

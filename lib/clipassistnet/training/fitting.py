@@ -196,7 +196,7 @@ def _identity(settings: Settings, train, validation, cache, transition) -> str:
         rows = table[[c for c in ("video", "frame", "target", "teacher_score") if c in table]]
         digest.update(pd.util.hash_pandas_object(rows, index=False).to_numpy().tobytes())
     digest.update(repr(None if transition is None else np.asarray(transition).tolist()).encode())
-    digest.update(cache.digest().encode() if hasattr(cache, "digest") else b"")
+    digest.update(cache.digest().encode())
     if Path(settings.weights).is_file():
         digest.update(Path(settings.weights).read_bytes())
     digest.update(json.dumps(source_code.of_module(__name__)).encode())

@@ -59,7 +59,8 @@ def fit(
     loss = losses.build(settings.loss, train, transition)
     targets = _repeated(train.get("teacher_score", train["target"].astype(int)), copies)
     videos = _repeated(losses.video_index(train["video"]), copies)
-    wanted, rows = torch.tensor(validation["target"].to_numpy()), []
+    wanted = torch.tensor(validation["target"].to_numpy())
+    rows: list[dict[str, float]] = []
     torch.nn.init.zeros_(network.head.weight)
     torch.nn.init.zeros_(network.head.bias)
     for number, penalty in enumerate(PENALTIES):
