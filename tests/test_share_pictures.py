@@ -27,7 +27,8 @@ SECRET = "Mustermann"
 SHOW_FRAMES = {
     "03_augmentation": {"preprocessing", "each_transform", "augmented"},
     "06_loss_comparison": {"doubted_labels"},
-    "07_saliency": {"guided_gradcam", "grad_cam", "highest_loss", "lowest_loss"},
+    "07_saliency": {"saliency_pixels", "saliency_regions", "highest_loss", "lowest_loss"},
+    "08_ensemble_test": {"one_video"},
 }
 
 

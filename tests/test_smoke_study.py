@@ -239,7 +239,7 @@ def test_the_record_is_small_and_names_no_machine(project):
     for path in notebooks:
         assert path.stat().st_size <= 200_000
         assert str(project) not in path.read_text()
-    assert (project / "figures" / "smoke" / "07_guided_gradcam.png").exists()
+    assert (project / "figures" / "smoke" / "07_saliency_pixels.png").exists()
     videos = project / "papermill_runs" / "smoke" / "data" / "videos.csv"
     videos.write_text(videos.read_text().replace(",simulated,", ",a hospital,", 1))
     refused = subprocess.run(command, cwd=project, capture_output=True, text=True)
