@@ -210,6 +210,7 @@ def test_no_frame_of_a_real_video_is_shown(studied):
 
 
 def test_without_runs_it_names_the_command(project, capsys):
+    (project / "notebooks" / "studies" / "tiny.yaml").touch()
     with pytest.raises(RunError, match="make study STUDY=tiny"):
         report.write("tiny")
     assert main(["report", "tiny"]) == 1

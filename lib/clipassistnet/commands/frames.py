@@ -19,21 +19,20 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("dataset", nargs="?", metavar="DATASET", help="dataset folder")
     parser.add_argument("out", nargs="?", metavar="OUT", help="folder of the frame cache")
     parser.add_argument("--size", type=int, metavar="N", help="edge of a picture in pixels")
-    parser.add_argument("--study", help="decode what this study needs, in place of the above")
+    parser.add_argument("--study", help="a study's data and frames, instead of DATASET and OUT")
     parser.add_argument(
         "--processes", type=int, default=os.cpu_count(), metavar="N", help="default: all cores"
     )
     options = parser.parse_args(arguments)
-    by_hand = (options.dataset, options.out, options.size)
-    if options.study and not any(by_hand):
+    folders = (options.dataset, options.out)
+    if options.study and not any(folders):
+        sizes = [options.size] if options.size else studies.read(options.study).sizes
         data = dataset.read(data_folder(options.study))
-        caches = {
-            size: frames_folder(options.study, size) for size in studies.read(options.study).sizes
-        }
-    elif all(by_hand) and not options.study:
+        caches = {size: frames_folder(options.study, size) for size in sizes}
+    elif all(folders) and options.size and not options.study:
         data, caches = dataset.read(options.dataset), {options.size: options.out}
     else:
-        parser.error("expected either DATASET OUT --size N, or --study STUDY")
+        parser.error("expected either DATASET OUT --size N, or --study STUDY [--size N]")
     for size, folder in caches.items():
         frame_extraction.extract(data, folder, size, processes=options.processes)
     return 0

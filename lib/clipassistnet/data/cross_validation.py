@@ -17,6 +17,8 @@ from typing import NamedTuple
 TEST = "test"
 DISTILLED = "distilled"  # the loss of a student
 ARMING = "presence"  # the loss of the network for arming; run folders and files have this name
+# The names of the losses (model.losses.LOSSES), for those who do not need torch.
+LOSS_NAMES = ("bce", "class_weighted", "video_weighted", "forward_corrected", DISTILLED, ARMING)
 PAPER = "paper"  # the recipe that every study has
 
 

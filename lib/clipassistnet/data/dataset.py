@@ -11,6 +11,7 @@ from clipassistnet.data import validation
 from clipassistnet.data.csv_tables import Problems, read_cells, required_columns
 from clipassistnet.data.file_names import existing
 from clipassistnet.data.schema import CAUSES, CLASSES, LABELS, TABLES
+from clipassistnet.errors import ExplainedError
 
 __all__ = ["CAUSES", "CLASSES", "LABELS", "Dataset", "DatasetError", "DatasetWarning"]
 __all__ += ["read", "read_text", "read_videos", "write"]
@@ -18,7 +19,7 @@ __all__ += ["read", "read_text", "read_videos", "write"]
 IMAGE_FPS = 25.0  # of sets of image files for which videos.csv states no rate
 
 
-class DatasetError(ValueError):
+class DatasetError(ExplainedError, ValueError):
     """A dataset folder that breaks the contract; `problems` lists every problem, one line each."""
 
     def __init__(self, problems: list[str]):

@@ -12,8 +12,10 @@ from typing import Any
 
 import numpy as np
 
+from clipassistnet.errors import ExplainedError
 
-class FrameCacheError(ValueError):
+
+class FrameCacheError(ExplainedError, ValueError):
     """A folder that is no frame cache, or a frame that it does not hold."""
 
 

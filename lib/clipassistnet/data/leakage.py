@@ -6,11 +6,12 @@ The tables of folds and labels are those of the module `folds`.
 import pandas as pd
 
 from clipassistnet.data.schema import CLASSES, LABELS
+from clipassistnet.errors import ExplainedError
 
 COLUMNS = ["video", "patient", "frames", "subset"]
 
 
-class LeakageError(ValueError):
+class LeakageError(ExplainedError, ValueError):
     """Folds that leak or cannot be used; `problems` lists every problem, one line each."""
 
     def __init__(self, problems: list[str]):

@@ -13,12 +13,13 @@ from typing import Callable
 import numpy as np
 import torch
 
+from clipassistnet.errors import ExplainedError
 from clipassistnet.model.classifier import TIP_INVISIBLE
 from clipassistnet.model.crop_ensemble import Ensemble
 from clipassistnet.transforms import preprocess, resize
 
 
-class BackendError(RuntimeError):
+class BackendError(ExplainedError, RuntimeError):
     """A backend that is absent, or whose conversion cannot be trusted; the message says why."""
 
 

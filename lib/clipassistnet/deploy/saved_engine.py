@@ -15,6 +15,7 @@ from clipassistnet import files
 from clipassistnet.deploy import backends
 from clipassistnet.deploy.device import device_name
 from clipassistnet.deploy.predictor import Predictor, weights_digest
+from clipassistnet.errors import ExplainedError
 from clipassistnet.model.classifier import TIP_INVISIBLE
 from clipassistnet.model.crop_ensemble import Ensemble
 
@@ -24,7 +25,7 @@ _SPEC = ("predicts", "image_size", "mean", "std", "located")
 _NEEDED = {"backend", "precision", "image_size", "mean", "std", "parity"}  # others are compared
 
 
-class EngineError(ValueError):
+class EngineError(ExplainedError, ValueError):
     """A saved engine that may not be used here, and why."""
 
 

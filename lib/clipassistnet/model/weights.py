@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from clipassistnet import files
+from clipassistnet.errors import ExplainedError
 
 LITE0 = "tf_efficientnet_lite0"
 # Not a file: random weights, and the published weights of the backbone (two names for them).
@@ -21,7 +22,7 @@ NO_FILE = ("none", "imagenet", "pretrained")
 LINEAR = (nn.Linear, nn.Conv2d)
 
 
-class ModelError(ValueError):
+class ModelError(ExplainedError, ValueError):
     """A backbone, a weight file or a checkpoint that cannot be used, and what would help."""
 
 

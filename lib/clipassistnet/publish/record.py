@@ -23,6 +23,7 @@ from clipassistnet.runs.folders import (
     is_simulated,
     root,
     runs_folder,
+    study_command,
     video_rows,
 )
 
@@ -54,7 +55,7 @@ def record(study: str) -> Path:
         )
     runs = [run for own in collect(runs_folder() / study).values() for run in own]
     if not runs:
-        raise RunError(f"study {study!r} has no runs; make them with: make study STUDY={study}")
+        raise RunError(f"{study_command(study)}: the study has no runs yet")
     copies: dict[Path, bytes] = {}
     pictures: dict[Path, bytes] = {}
     for run in runs:

@@ -9,7 +9,13 @@ from clipassistnet.publish.copying import Copier
 from clipassistnet.publish.finished_runs import collect
 from clipassistnet.publish.model_card import card
 from clipassistnet.publish.page_templates import render
-from clipassistnet.runs.folders import RunError, data_folder, is_simulated, runs_folder
+from clipassistnet.runs.folders import (
+    RunError,
+    data_folder,
+    is_simulated,
+    runs_folder,
+    study_command,
+)
 
 
 def write(study: str) -> Path:
@@ -24,7 +30,7 @@ def write(study: str) -> Path:
     """
     runs = collect(runs_folder() / study)
     if not runs:
-        raise RunError(f"study {study!r} has no runs; make them with: make study STUDY={study}")
+        raise RunError(f"{study_command(study)}: the study has no runs yet")
     simulated = is_simulated(study)
     copier = Copier(secrets.token_bytes(), every_picture=simulated)
     page = render(

@@ -1,14 +1,13 @@
 """The source notebooks: what they declare as parameters, and the code that they run."""
 
 import ast
-import difflib
 import json
-from collections.abc import Iterable
+import re
 from pathlib import Path
 from typing import Any
 
 from clipassistnet import source_code
-from clipassistnet.runs.folders import RunError, root
+from clipassistnet.runs.folders import RunError, root, suggest
 
 
 def notebook_path(name: str) -> Path:
@@ -21,8 +20,21 @@ def notebook_path(name: str) -> Path:
 
 
 def notebook_paths() -> list[Path]:
-    """The source notebooks of a study, by name; 00 labels frames by hand, and no study runs it."""
-    return sorted((root() / "notebooks").glob("0[1-9]_*.ipynb"))
+    """The source notebooks of a study, by name.
+
+    00 labels frames by hand, and no study runs it. Copies that Lab or a file manager makes
+    (05_train_fold-Copy1.ipynb) have other characters in their names, and are left alone too.
+    """
+    found = (root() / "notebooks").glob("0[1-9]_*.ipynb")
+    return sorted(path for path in found if re.fullmatch("[A-Za-z0-9_]+", path.stem))
+
+
+def has_parameters(notebook: Path) -> bool:
+    """Whether a notebook has a cell of parameters, as those have that a study runs."""
+    try:
+        return any("parameters" in tags for _, tags in sources(notebook))
+    except (ValueError, KeyError, TypeError) as error:
+        raise RunError(f"{notebook.name}: not readable as a notebook: {error}") from error
 
 
 def sources(notebook: Path) -> list[tuple[str, list[str]]]:
@@ -84,9 +96,3 @@ def code(notebook: Path) -> dict[str, str]:
     """
     source = "\n".join(text for text, _ in sources(notebook))
     return {"notebook": source_code.digest(source), **source_code.of_imports(source)}
-
-
-def suggest(name: str, known: Iterable[str]) -> str:
-    """` (did you mean 'x'?)` where one of the known names is close, else nothing."""
-    close = difflib.get_close_matches(str(name), list(known), n=1)
-    return f" (did you mean {close[0]!r}?)" if close else ""

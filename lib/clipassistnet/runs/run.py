@@ -4,25 +4,31 @@ Kept small on purpose: every notebook imports it, so a change here reruns everyt
 imports what executes notebooks: `study`, `execute`, `batch`.
 """
 
+import datetime
 import json
 import os
+import shlex
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 from clipassistnet import files
+from clipassistnet.data.cross_validation import LOSS_NAMES, PAPER
 from clipassistnet.files import BATCH
 from clipassistnet.runs.agreement import Records, require_agreement
 from clipassistnet.runs.folders import (
     RunError,
+    command,
     data_folder,
     frames_folder,
     is_simulated,
     name_key,
+    recipes,
     root,
     run_folder,
     runs_folder,
+    suggest,
 )
 
 Key = TypeVar("Key", bound=NamedTuple)
@@ -65,10 +71,10 @@ class Run:
         folder = frames_folder(self.study, size)
         manifests = sorted(folder.glob("*.json"))
         if not manifests:
-            raise RunError(
-                f"study {self.study!r} has no frames of {size} pixels yet; "
-                f"make them with: make study STUDY={self.study}"
-            )
+            remedy = f"{command()} frames --study {shlex.quote(self.study)} --size {size}"
+            have = ", ".join(sorted(path.name for path in folder.parent.glob("[0-9]*"))) or "none"
+            what = f"study {self.study!r} has no frames of {size} pixels (sizes it has: {have})"
+            raise RunError(f"run: {remedy}\n{what}")
         for path in manifests:
             self._use(path, f"frames/{size}/{path.name}")
         return folder
@@ -86,20 +92,44 @@ class Run:
     def input(self, notebook: str, file: str, **key: Any) -> Path:
         """Path of a file that another notebook of this study made.
 
+        In Lab it is the file of that notebook's own run in Lab, if there is one, which is said.
+
         Raises:
             RunError: that notebook has not run; the message names the command that runs it.
         """
+        own = self._in_lab(notebook, key) / file
+        if BATCH not in os.environ and own.exists():
+            self._say_once(own)
+            self._use(own, own.relative_to(runs_folder()).as_posix())
+            return own
+        return self._of_study(notebook, file, key)
+
+    def _of_study(self, notebook: str, file: str, key: dict[str, Any]) -> Path:
         folder = run_folder(self.study, notebook, key)
         path = folder / file
         if not path.exists():
             given = "".join(f" -p {name}={value}" for name, value in key.items())
-            command = f"clipassistnet run {notebook} --study {self.study}{given}"
-            raise RunError(
-                f"{notebook}/{folder.name}/{file} is missing in study {self.study!r}; "
-                f"make it with: {command}"
-            )
+            remedy = f"{command()} run {notebook} --study {shlex.quote(self.study)}{given}"
+            missing = f"{notebook}/{folder.name}/{file} is missing in study {self.study!r}"
+            raise RunError(f"run: {remedy}\n{missing}")
         self._use(path, f"{notebook}/{folder.name}/{file}")
         return path
+
+    def _in_lab(self, notebook: str, key: dict[str, Any]) -> Path:
+        """Folder of a notebook's finished run in Lab on this study; a missing one where none is."""
+        folder = lab_folder(notebook, key)
+        try:
+            record = json.loads((folder / "result.json").read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return folder / "none"
+        return folder if record.get("study") == self.study else folder / "none"
+
+    def _say_once(self, own: Path) -> None:
+        if own.relative_to(runs_folder()).as_posix() not in self.used:
+            when = datetime.datetime.fromtimestamp(own.stat().st_mtime)
+            where = own.relative_to(root()).as_posix()
+            instead = f"delete {own.parent.relative_to(root()).as_posix()} to read the study's"
+            print(f"From your run in Lab of {when:%Y-%m-%d %H:%M}: {where} ({instead})")
 
     def read(self, notebook: str, file: str, **key: Any) -> Any:
         """The table (DataFrame) of another notebook's CSV file (see `input`); ids stay text."""
@@ -109,6 +139,8 @@ class Run:
 
     def inputs(self, notebook: str, file: str, keys: Iterable[Key]) -> dict[Key, Path]:
         """Paths of a file over several runs of a notebook, once they are seen to agree.
+
+        They are the study's runs, in Lab too: only these have a record of what they depend on.
 
         Args:
             keys: named tuples, e.g. `cross_validation.Training`, a field for each part of the key.
@@ -121,7 +153,7 @@ class Run:
         recipes: dict[str, Records] = {}
         for key in keys:
             fields = key._asdict()
-            paths[key] = self.input(notebook, file, **fields)
+            paths[key] = self._of_study(notebook, file, fields)
             record = json.loads((paths[key].parent / "run.json").read_text(encoding="utf-8"))
             recipes.setdefault(fields.get("recipe", ""), {})[name_key(fields)] = record
             axes = set(fields)
@@ -147,7 +179,9 @@ class Run:
 
     def finish(self, **metrics: Any) -> None:
         """Write the run's metrics and the hashes of what it used; the runner adds the rest."""
-        body = {"metrics": metrics, "inputs": dict(sorted(self.used.items()))}
+        body: dict[str, Any] = {"metrics": metrics, "inputs": dict(sorted(self.used.items()))}
+        if BATCH not in os.environ:
+            body["study"] = self.study
         (self.folder / "result.json").write_text(json.dumps(body, indent=1, default=float))
 
     def _use(self, path: Path, name: str) -> None:
@@ -162,11 +196,24 @@ def start(notebook: str, study: str, **key: Any) -> Run:
         notebook: name of the notebook, e.g. "05_train_fold".
         study: name of the study whose results are this run's inputs.
         key: the parameters that tell this run from the notebook's others, e.g. loss and fold.
+
+    Raises:
+        RunError: there is no such study, or no such loss or recipe in it.
     """
+    known = {"loss": LOSS_NAMES, "recipe": (PAPER, *recipes(study))}
+    for name in known.keys() & key.keys():
+        if key[name] not in known[name]:
+            expected = f"expected one of {', '.join(known[name])} (study {study!r})"
+            raise RunError(f"{name} {key[name]!r}{suggest(key[name], known[name])}: {expected}")
     given = os.environ.get(BATCH)
-    folder = Path(given) if given else runs_folder() / "lab" / notebook / name_key(key)
+    folder = Path(given) if given else lab_folder(notebook, key)
     folder.mkdir(parents=True, exist_ok=True)
     return Run(notebook, study, folder)
+
+
+def lab_folder(notebook: str, key: dict[str, Any]) -> Path:
+    """Folder of a run in Lab: one for each notebook and key, whatever the study."""
+    return runs_folder() / "lab" / notebook / name_key(key)
 
 
 def _is_plain_index(frame: Any) -> bool:

@@ -12,8 +12,7 @@ from typing import Any
 from clipassistnet.data import cross_validation
 from clipassistnet.data.cross_validation import PAPER, TEST, Training
 from clipassistnet.runs import notebooks, study_file
-from clipassistnet.runs.folders import RunError, name_key, root, runs_folder
-from clipassistnet.runs.notebooks import suggest
+from clipassistnet.runs.folders import RunError, name_key, root, runs_folder, suggest
 
 TRAIN, COMPARE, ENSEMBLE, DEPLOY = (
     "05_train_fold",
@@ -48,6 +47,8 @@ class Study:
         Raises:
             RunError: every unknown name or recipe, and every value of the wrong type.
         """
+        if notebook not in self.declared:  # one without parameters: the reason is raised
+            notebooks.declared(notebooks.notebook_path(notebook))
         defaults = self.declared[notebook]
         given = {"study": self.name, **given}
         problems = [
@@ -191,7 +192,11 @@ def read(name: str) -> Study:
     Raises:
         RunError: no such study, or everything that is wrong in its file, with its line.
     """
-    declared = {path.stem: notebooks.declared(path) for path in notebooks.notebook_paths()}
+    declared = {
+        path.stem: notebooks.declared(path)
+        for path in notebooks.notebook_paths()
+        if notebooks.has_parameters(path)
+    }
     sections = study_file.read(name, declared)
     recipes = study_file.mapping(sections, "recipes")
     return Study(

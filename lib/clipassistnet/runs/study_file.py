@@ -10,12 +10,8 @@ from typing import Any
 import yaml
 
 from clipassistnet.data.cross_validation import PAPER, Training
-from clipassistnet.runs.folders import RunError, root
-from clipassistnet.runs.notebooks import suggest
+from clipassistnet.runs.folders import RunError, study_path, suggest
 
-# A study's name is the name of a file and of a folder, and stands in Snakemake's patterns.
-NAME = r"[^\W_][\w .-]*"
-RESERVED = ("lab", "record")  # folders of papermill_runs/ that belong to no study
 SECTIONS = ("description", "simulate", "threads", "parameters", "recipes")
 # What every training of a study shares, or the folds would not be those that are judged.
 SHARED = {"study", "folds_count", "inner_folds", "losses", "recipes", *Training._fields}
@@ -33,15 +29,7 @@ def read(name: str, declared: dict[str, dict[str, Any]]) -> dict[str, Any]:
     Raises:
         RunError: every unknown section and parameter and every wrong type, with its line.
     """
-    if name in RESERVED or not re.fullmatch(NAME, name):
-        expected = "letters, digits, spaces, '_', '-' and '.', a letter or digit first"
-        expected += f"; not {' or '.join(RESERVED)}"
-        raise RunError(f"study {name!r}: not a name for a study (expected {expected})")
-    folder = root() / "notebooks" / "studies"
-    path = folder / f"{name}.yaml"
-    if not path.exists():
-        known = sorted(p.stem for p in folder.glob("*.yaml"))
-        raise RunError(f"no study {name!r}{suggest(name, known)}; there are {', '.join(known)}")
+    path = study_path(name)
     text = path.read_text(encoding="utf-8")
     try:
         sections = yaml.safe_load(text) or {}
