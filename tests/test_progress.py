@@ -26,7 +26,7 @@ def job(number: int, stamp: str, rule: str = "train_fold") -> dict:
 
 def test_each_run_that_ended_is_a_line(handler, capsys):
     stamp = "papermill_runs/smoke/05_train_fold/loss=bce,fold=0/.done"
-    tell(handler, event=LogEvent.RUN_INFO, stats={"total": 3})
+    tell(handler, event=LogEvent.RUN_INFO, stats={"all": 1, "train_fold": 2, "total": 3})
     tell(handler, event=LogEvent.JOB_INFO, **job(1, stamp))
     tell(handler, event=LogEvent.JOB_FINISHED, job_id=1)
     tell(handler, event=LogEvent.SHELLCMD, message="exec python")
@@ -35,6 +35,11 @@ def test_each_run_that_ended_is_a_line(handler, capsys):
         "2 steps to do",
         "[  1/2]  05_train_fold loss=bce,fold=0    0:00",
     ]
+
+
+def test_without_the_rule_all_every_step_counts(handler, capsys):
+    tell(handler, event=LogEvent.RUN_INFO, stats={"check_data": 1, "video_folds": 1, "total": 2})
+    assert "2 steps to do" in capsys.readouterr().err
 
 
 def test_a_failed_run_is_named(handler, capsys):

@@ -166,3 +166,11 @@ def test_a_folder_of_something_else_is_refused(project):
         keep_data(studies.read(write_study(project)), "pictures")
     with pytest.raises(RunError, match="study 'smoke' simulates its data"):
         keep_data(studies.read("smoke"), "pictures")
+
+
+def test_a_number_that_yaml_reads_as_text_is_explained(project):
+    name = write_study(project)
+    path = project / "notebooks" / "studies" / "own.yaml"
+    path.write_text("parameters:\n  crop_margin: 1e-4\n")
+    with pytest.raises(RunError, match=r"YAML reads 1e-4 as text: write 0\.0001, or 1\.0e-4"):
+        studies.read(name)

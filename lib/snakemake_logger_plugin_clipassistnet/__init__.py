@@ -32,7 +32,8 @@ class LogHandler(LogHandlerBase):
         fields = vars(record)
         event = fields.get("event")
         if event == LogEvent.RUN_INFO:
-            self.total = fields.get("stats", {}).get("total", 1) - 1  # less the rule `all`
+            stats = fields.get("stats", {})
+            self.total = stats.get("total", 0) - stats.get("all", 0)
             self._show(f"{self.total} steps to do")
         elif event == LogEvent.JOB_INFO and fields["rule_name"] != "all":
             self.running[fields["jobid"]] = (_name(fields), time.monotonic())

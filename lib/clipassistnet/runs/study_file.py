@@ -4,6 +4,7 @@ papermill only warns of an unknown parameter and checks no type; a typing error 
 hours with a default. So names and types are checked here, before anything starts.
 """
 
+import math
 import re
 from typing import Any
 
@@ -50,7 +51,16 @@ def parameter_problem(where: str, defaults: dict[str, Any], name: str, value: An
     if type(value) is type(default) or (type(default) is float and type(value) is int):
         return None
     expected = type(default).__name__
+    if isinstance(default, float) and _is_number(value):
+        expected += f" (YAML reads {value} as text: write {float(value)!r}, or 1.0e-4 for 1e-4)"
     return f"{where}: {name} = {value!r} is {type(value).__name__}, expected {expected}"
+
+
+def _is_number(value: Any) -> bool:
+    try:
+        return isinstance(value, str) and math.isfinite(float(value))
+    except ValueError:
+        return False
 
 
 def _problems(sections: Any, declared: dict[str, dict[str, Any]]) -> list[Problem]:
