@@ -80,6 +80,7 @@ def write_data(place: Path) -> None:
     agreed = place / "01_annotation_agreement" / "once"
     agreed.mkdir(parents=True)
     annotation.consensus(annotations).to_csv(agreed / "labels.csv", index=False)
+    annotation.confusion(annotations, "").to_csv(agreed / "confusion.csv", index=False)
 
 
 @pytest.fixture(scope="module")
