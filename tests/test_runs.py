@@ -364,6 +364,7 @@ def test_the_users_environment_does_not_change_a_run(project, tmp_path_factory, 
     config = 'c.InlineBackend.figure_formats = {"svg"}\n'
     (profile / "profile_default" / "ipython_kernel_config.py").write_text(config)
     (profile / "startup.py").write_text("intruder = True")
+    (profile / "pandas.py").write_text("raise SystemExit('of the path')")
     (profile / "matplotlibrc").write_text("figure.figsize: 1, 1\n")
     given = {
         "MPLBACKEND": "Agg",
@@ -372,6 +373,7 @@ def test_the_users_environment_does_not_change_a_run(project, tmp_path_factory, 
         "JUPYTER_RUNTIME_DIR": str(profile / ("x" * 120)),
         "JUPYTER_CONFIG_DIR": str(profile),
         "PYTHONSTARTUP": str(profile / "startup.py"),
+        "PYTHONPATH": str(profile),
         "PYTHONWARNINGS": "error",
         "PYTHONOPTIMIZE": "1",
         "PYTHONHASHSEED": "7",
@@ -381,7 +383,8 @@ def test_the_users_environment_does_not_change_a_run(project, tmp_path_factory, 
     for name, value in given.items():
         monkeypatch.setenv(name, value)
     cells = [
-        "import os, sys, warnings\nimport matplotlib.pyplot as plt\nplt.plot([1])\nplt.show()",
+        "import os, sys, warnings, pandas\nimport matplotlib.pyplot as plt",
+        "plt.plot([1])\nplt.show()",
         'warnings.warn("no error")\nassert "intruder" not in globals()',
         "assert not sys.flags.optimize and sys.flags.utf8_mode and __debug__",
         'assert plt.rcParams["figure.figsize"] != [1, 1]',

@@ -38,7 +38,7 @@ def kernel_environment(folder: Path, threads: int | None, gpu: str | None) -> It
         for name in before:
             if name.startswith(DROPPED) and name not in KEPT:
                 del os.environ[name]
-        os.environ |= _known(Path(own), before) | ALLOCATOR | {BATCH: str(folder)}
+        os.environ |= _known(Path(own)) | ALLOCATOR | {BATCH: str(folder)}
         if threads:
             names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
             os.environ |= dict.fromkeys(names, str(threads))
@@ -64,7 +64,7 @@ def socket_folder() -> str | None:
     return None
 
 
-def _known(own: Path, before: dict[str, str]) -> dict[str, str]:
+def _known(own: Path) -> dict[str, str]:
     """Variables with the same value in every run; `own` is an empty folder."""
     known = {
         "MPLBACKEND": "module://matplotlib_inline.backend_inline",
@@ -80,6 +80,6 @@ def _known(own: Path, before: dict[str, str]) -> dict[str, str]:
         known["MATPLOTLIBRC"] = str(defaults)
     if socket_folder() not in (None, tempfile.gettempdir()):
         known["TMPDIR"] = str(socket_folder())
-    if str(LIBRARY.parent) in before.get("PYTHONPATH", "").split(os.pathsep):
-        known["PYTHONPATH"] = str(LIBRARY.parent)
+    if LIBRARY.parent.name not in ("site-packages", "dist-packages"):
+        known["PYTHONPATH"] = str(LIBRARY.parent)  # the user's own may have led to this library
     return known
