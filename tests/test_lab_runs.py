@@ -136,6 +136,8 @@ def test_advice_for_data_is_what_the_study_needs(project, capsys):
         runs.data_folder("tiny")
     with pytest.raises(RunError, match=r"^run: make study STUDY='own sim': "):
         runs.data_folder("own sim")
+    with pytest.raises(RunError, match=r"^run: make study STUDY='own sim': "):
+        runs.start("03_x", "own sim").frames(64)
     with pytest.raises(RunError, match=r"^no study 'nonsense'"):
         runs.data_folder("nonsense")
     assert main(["check", "--study", "tiny"]) == 1

@@ -71,6 +71,7 @@ class Run:
         folder = frames_folder(self.study, size)
         manifests = sorted(folder.glob("*.json"))
         if not manifests:
+            data_folder(self.study)  # without data, its advice comes first
             remedy = f"{command()} frames --study {shlex.quote(self.study)} --size {size}"
             have = ", ".join(sorted(path.name for path in folder.parent.glob("[0-9]*"))) or "none"
             what = f"study {self.study!r} has no frames of {size} pixels (sizes it has: {have})"
