@@ -13,10 +13,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from clipassistnet import decoding
-from clipassistnet.data import dataset, frame_extraction
+from clipassistnet.data import dataset, decoding, frame_extraction
+from clipassistnet.data.decoding import FrameError, colour
 from clipassistnet.data.video_source import VideoSource
-from clipassistnet.decoding import FrameError, colour
 from tiny_videos import encode, index_of, picture
 
 PATCHES = np.array([[200, 60, 40], [90, 140, 200], [30, 30, 30], [220, 220, 210]], np.uint8)
@@ -146,7 +145,9 @@ class Stored:
 @pytest.fixture
 def stored(monkeypatch):
     """Lets `Stored` stand for a frame of PyAV."""
-    monkeypatch.setattr("clipassistnet.decoding.orientation.side_data_of", lambda f: f.side_data)
+    monkeypatch.setattr(
+        "clipassistnet.data.decoding.orientation.side_data_of", lambda f: f.side_data
+    )
 
 
 @pytest.mark.usefixtures("stored")
@@ -281,5 +282,5 @@ def test_an_image_is_turned_by_its_exif(tmp_path):
 def test_decoding_needs_no_study_extra():
     """Live decodes on a Jetson, whose installation has neither pandas nor Lightning."""
     script = "import sys; sys.modules['pandas'] = sys.modules['torch'] = None; "
-    script += "import clipassistnet.decoding"
+    script += "import clipassistnet.data.decoding"
     subprocess.run([sys.executable, "-c", script], check=True)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from clipassistnet import deploy, hardware, model
+from clipassistnet import deploy, model
 from clipassistnet.deploy import (
     backends,
     openvino_engine,
@@ -17,6 +17,7 @@ from clipassistnet.deploy import (
     tensorrt_engine,
     torch2trt_engine,
 )
+from clipassistnet.identity import hardware
 from clipassistnet.transforms import preprocess
 from tiny_ensembles import SIZE, blobs, tiny_ensemble
 

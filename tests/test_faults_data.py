@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from clipassistnet.data import dataset, frame_cache, frame_extraction
-from clipassistnet.decoding import FrameError
+from clipassistnet.data.decoding import FrameError
 from faults import Fault
 from test_frames import CONTAINERS, rotate
 from tiny_videos import FRAMES, encode, index_of

@@ -24,10 +24,10 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from clipassistnet.data import dataset, frame_cache, frame_extraction, frame_seeking, video_source
+from clipassistnet.data.decoding import FrameError
 from clipassistnet.data.frame_cache import FrameCacheError
 from clipassistnet.data.timeline import Timeline, timeline
 from clipassistnet.data.video_source import VideoSource
-from clipassistnet.decoding import FrameError
 from tiny_videos import FRAMES, encode, index_of
 
 CONTAINERS = {

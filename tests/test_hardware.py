@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from clipassistnet import deploy, hardware
+from clipassistnet import deploy
+from clipassistnet.identity import hardware
 
 
 def test_device_name_tells_processor_and_threads():

@@ -13,8 +13,8 @@ import cv2
 import numpy as np
 import pytest
 
-from clipassistnet import decoding
 from clipassistnet.alarm import Alarm, Decision, State
+from clipassistnet.data import decoding
 from clipassistnet.live import source
 from clipassistnet.live.arming import AutomaticArming, FileSwitch, SerialSwitch, SwitchError
 from clipassistnet.live.errors import SourceError

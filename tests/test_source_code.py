@@ -2,7 +2,7 @@
 
 import ast
 
-from clipassistnet import source_code
+from clipassistnet.identity import source_code
 
 TRAINING = "clipassistnet.training.fitting"
 

@@ -7,8 +7,8 @@ import cv2
 import numpy as np
 
 from clipassistnet.annotate.order import Frame
+from clipassistnet.data.decoding import FrameError
 from clipassistnet.data.video_source import VideoSource
-from clipassistnet.decoding import FrameError
 
 LIMIT = 128 * 2**20  # bytes of JPEGs
 QUALITY = 92

@@ -9,10 +9,10 @@ import av
 import pandas as pd
 
 from clipassistnet.data import dataset
+from clipassistnet.data.decoding import FrameError, open_video, video_stream
 from clipassistnet.data.schema import TABLES
 from clipassistnet.data.timeline import timeline
 from clipassistnet.data.video_source import VideoSource
-from clipassistnet.decoding import FrameError, open_video, video_stream
 
 VIDEOS = (".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".ts", ".mts", ".wmv")
 PICTURES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff")

@@ -19,8 +19,8 @@ import pandas as pd
 
 from clipassistnet import files
 from clipassistnet.data.dataset import Dataset
+from clipassistnet.data.decoding import FrameError
 from clipassistnet.data.video_source import VideoSource, quick_digest, source
-from clipassistnet.decoding import FrameError
 from clipassistnet.workers import Outcome, run_all
 
 SAMPLING = "the picture presented at frame / fps seconds; INTER_AREA, aspect not kept"

@@ -6,8 +6,8 @@ from itertools import islice
 import av
 import numpy as np
 
+from clipassistnet.data.decoding import FrameError, open_video, picture, video_stream
 from clipassistnet.data.timeline import Timeline
-from clipassistnet.decoding import FrameError, open_video, picture, video_stream
 
 
 def pictures(line: Timeline, wanted: np.ndarray) -> Iterator[tuple[np.ndarray, str]]:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import av
 import numpy as np
 
-from clipassistnet.decoding import FrameError, open_video, video_stream
+from clipassistnet.data.decoding import FrameError, open_video, video_stream
 
 # Containers with an index of time stamps, in which a jump reaches the frame that it should.
 INDEXED = ("mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm")

@@ -14,9 +14,9 @@ import pandas as pd
 
 from clipassistnet import files
 from clipassistnet.data.csv_tables import Problems
+from clipassistnet.data.decoding import FrameError
 from clipassistnet.data.file_names import existing
 from clipassistnet.data.timeline import probe
-from clipassistnet.decoding import FrameError
 
 KEPT = ".video_lengths.json"
 

@@ -10,10 +10,10 @@ import numpy as np
 
 from clipassistnet import files
 from clipassistnet.data.dataset import Dataset
+from clipassistnet.data.decoding import FrameError, open_video, read_image, stream_note
 from clipassistnet.data.file_names import existing
 from clipassistnet.data.frame_seeking import pictures
 from clipassistnet.data.timeline import Timeline, timeline
-from clipassistnet.decoding import FrameError, open_video, read_image, stream_note
 
 PART = 16 * 2**20  # bytes of one part of a large file
 

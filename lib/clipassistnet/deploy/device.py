@@ -10,7 +10,7 @@ from pathlib import Path
 
 import torch
 
-from clipassistnet import hardware
+from clipassistnet.identity import hardware
 
 MEMORY = Path("/proc/self/statm")
 

@@ -127,7 +127,7 @@ def _decoding(path: str):
     try:
         import av
 
-        from clipassistnet import decoding
+        from clipassistnet.data import decoding
     except ImportError as error:
         remedy = "pip install --no-deps av, or give .npy files of the frame cache"
         raise ValueError(f"{path}: needs PyAV and Pillow ({error}): {remedy}") from error

@@ -18,8 +18,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from clipassistnet import hardware
 from clipassistnet.deploy.predictor import BackendError
+from clipassistnet.identity import hardware
 
 NETWORK = "network.xml"  # OpenVINO puts the weights beside it, as network.bin
 CALIBRATION_FRAMES = 300  # NNCF's own default: more do not move the ranges of activations

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import av
 import numpy as np
 
-from clipassistnet import decoding
+from clipassistnet.data import decoding
 from clipassistnet.live.errors import SourceError
 
 

@@ -8,7 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from clipassistnet.files import BATCH
-from clipassistnet.source_code import LIBRARY
+from clipassistnet.identity.source_code import LIBRARY
 
 # glibc returns the large buffers of each convolution to the system and requests them again. On a
 # CPU, keeping them makes a training step 10 % and a prediction up to twice as fast.

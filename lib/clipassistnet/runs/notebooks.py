@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from clipassistnet import source_code
+from clipassistnet.identity import source_code
 from clipassistnet.runs.folders import RunError, root, suggest
 
 

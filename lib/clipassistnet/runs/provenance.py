@@ -10,9 +10,9 @@ from importlib import metadata
 from typing import Any
 
 from clipassistnet import files
-from clipassistnet import hardware as machine
+from clipassistnet.identity import hardware as machine
+from clipassistnet.identity.source_code import LIBRARY
 from clipassistnet.runs.folders import root
-from clipassistnet.source_code import LIBRARY
 
 REPORTED = (
     *("torch", "torchvision", "timm", "numpy", "pandas", "scikit-learn", "albumentations"),

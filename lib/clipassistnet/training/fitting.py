@@ -14,7 +14,8 @@ import pandas as pd
 import torch
 from torch.utils.data import DataLoader, Sampler
 
-from clipassistnet import files, model, source_code
+from clipassistnet import files, model
+from clipassistnet.identity import source_code
 from clipassistnet.model import losses, weights
 from clipassistnet.training.batches import EpochOrder, Frames, FrameTable
 from clipassistnet.training.feature_store import FeatureStore

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from clipassistnet.data.dataset import DatasetError
+from clipassistnet.data.decoding import FrameError
 from clipassistnet.data.file_names import is_utf8
 from clipassistnet.data.importers.imported import Imported
 from clipassistnet.data.importers.source_files import (
@@ -31,7 +32,6 @@ from clipassistnet.data.importers.tool_lists import (
 from clipassistnet.data.patients import patients
 from clipassistnet.data.schema import COUNT
 from clipassistnet.data.timeline import timeline
-from clipassistnet.decoding import FrameError
 
 NAME = "cholec80"
 FPS = 25

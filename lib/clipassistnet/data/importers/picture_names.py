@@ -7,12 +7,12 @@ from pathlib import Path
 import pandas as pd
 
 from clipassistnet.data.dataset import DatasetError
+from clipassistnet.data.decoding import FrameError
 from clipassistnet.data.file_names import composed, existing
 from clipassistnet.data.importers.source_files import listing
 from clipassistnet.data.importers.tip_labels import Place
 from clipassistnet.data.schema import COUNT, FRAME_FIELD
 from clipassistnet.data.timeline import timeline
-from clipassistnet.decoding import FrameError
 
 # The name of a video's frame that was saved as a picture: v01/frame_000030.png, v01_000030.jpg.
 NUMBERED = rf"(?:(?P<video>.+?)[/_-])?(?:frame[_-]?)?(?P<frame>{COUNT})(?:\.[A-Za-z]+)?"

@@ -8,11 +8,12 @@ with white at 203 cd/m2 (ITU-R BT.2408); brighter highlights are cut off.
 
 from __future__ import annotations
 
-from typing import Any, Callable
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
-from clipassistnet.decoding.errors import FrameError
+from clipassistnet.data.decoding.errors import FrameError
 
 # Code points of ITU-T H.273, which FFmpeg and PyAV use.
 UNSPECIFIED, BT709, BT601, BT2020, P3 = 2, 1, 5, 9, 12

@@ -5,10 +5,10 @@ Pictures come out as uint8 RGB, upright, in the colours of a standard screen (BT
 gamma 2.4), whatever matrix, range, transfer function, bit depth and orientation the file has.
 """
 
-from clipassistnet.decoding.errors import FrameError
-from clipassistnet.decoding.image_file import read_image
-from clipassistnet.decoding.orientation import upright
-from clipassistnet.decoding.video_file import open_video, picture, stream_note, video_stream
+from clipassistnet.data.decoding.errors import FrameError
+from clipassistnet.data.decoding.image_file import read_image
+from clipassistnet.data.decoding.orientation import upright
+from clipassistnet.data.decoding.video_file import open_video, picture, stream_note, video_stream
 
 __all__ = [
     "FrameError",

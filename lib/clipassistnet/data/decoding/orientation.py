@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from av.sidedata.sidedata import SideDataContainer
 
-from clipassistnet.decoding.errors import FrameError
+from clipassistnet.data.decoding.errors import FrameError
 
 # What a display matrix does: (rows and columns swapped, mirrored left-right, mirrored top-bottom).
 NOTES = {

@@ -9,9 +9,9 @@ import av
 import numpy as np
 from av.container import InputContainer
 
-from clipassistnet.decoding.colour import rgb
-from clipassistnet.decoding.errors import FrameError
-from clipassistnet.decoding.orientation import upright
+from clipassistnet.data.decoding.colour import rgb
+from clipassistnet.data.decoding.errors import FrameError
+from clipassistnet.data.decoding.orientation import upright
 
 # FFmpeg's flags of a stream (libavformat/avformat.h).
 DEFAULT, ATTACHED_PICTURE, TIMED_THUMBNAILS = 0x0001, 0x0400, 0x0800

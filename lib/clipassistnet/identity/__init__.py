@@ -1,0 +1,1 @@
+"""What a result depends on besides its data: the code that computed it, and the hardware."""
