@@ -57,7 +57,7 @@ def write(path: PathLike, content: str | bytes) -> None:
 
 
 def replace_folder(folder: PathLike, new: PathLike) -> None:
-    """Put the folder `new` in the place of `folder`, which may be missing.
+    """Replace `folder`, which may be missing, by the folder `new`.
 
     Both lie on one file system. Killed between the two renamings, neither is lost: the former one
     is then called .<name>.old, and the next call removes it.

@@ -90,8 +90,8 @@ def _data(given: argparse.Namespace) -> Path | None:
     except RunError as error:
         if given.no_ids:
             return None
-        told = "the study's videos.csv was not found, so its ids could not be removed"
-        raise ShareError(f"{told}; name it with --videos, or share with --no-ids") from error
+        reason = "the study's videos.csv was not found, so its ids could not be removed"
+        raise ShareError(f"{reason}; name it with --videos, or share with --no-ids") from error
 
 
 def _name(study: Path) -> str:

@@ -47,7 +47,7 @@ NUMERIC = re.compile(
     re.IGNORECASE,
 )
 
-# With a word in the place of the month's name. The group's name says which names it may have:
+# With a word instead of the month's name. The group's name says which names it may have:
 # "full" is one that is written out, "english" one of English, "any" an abbreviated one as well.
 _GAP = r"(?:\s+|[-/._,]\s?)"
 _OF = rf"{_GAP}?(?:(?:of|de|di|do|da)\s+)?"

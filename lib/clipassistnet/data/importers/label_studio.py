@@ -118,7 +118,7 @@ def _chosen(content: Any, completed_by: str) -> tuple[list[Chosen], list[str]]:
             people.add(names_of)
             found.append(Chosen(place, task, field(annotation, "result", list, place)))
     if len(people) > 1:
-        each = listing(sorted(" or ".join(person) or "nobody named" for person in people))
+        each = listing(sorted(" or ".join(person) or "no name" for person in people))
         raise ValueError(f"annotations by {each} (expected one: choose with --completed-by)")
     if completed_by and not found:
         raise ValueError(f"no annotation by {completed_by!r} (expected a number or an address)")
