@@ -6,6 +6,7 @@ from dataclasses import asdict, replace
 from itertools import pairwise
 
 import av
+import cv2
 import numpy as np
 import pytest
 
@@ -26,19 +27,21 @@ def data(folder):
     return dataset.read(folder)
 
 
-def contents(folder):
-    return {path.name: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+def tree(folder):
+    """Bytes of every file, by its path below the folder."""
+    paths = (path for path in folder.rglob("*") if path.is_file())
+    return {str(path.relative_to(folder)): path.read_bytes() for path in paths}
 
 
 def test_bytes_do_not_depend_on_the_number_of_processes(folder, tmp_path):
     other = simulate(tmp_path / "two", replace(SPEC, processes=2))
-    assert contents(other) == contents(folder)
+    assert tree(other) == tree(folder)
 
 
 def test_another_seed_gives_other_videos(folder, tmp_path):
     spec = replace(SPEC, videos=1, seed=1)
-    other = contents(simulate(tmp_path / "other", spec))
-    assert other["sim001.mp4"] != contents(folder)["sim001.mp4"]
+    other = tree(simulate(tmp_path / "other", spec))
+    assert other["videos/sim001.mp4"] != tree(folder)["videos/sim001.mp4"]
 
 
 def test_folder_has_every_table_and_is_accepted(data):
@@ -120,12 +123,12 @@ def test_phases_follow_each_other_and_clipping_holds_the_clippers_frames(data):
 
 def test_finished_videos_stay_and_what_is_missing_or_broken_is_made_again(folder, tmp_path):
     copy = shutil.copytree(folder, tmp_path / "copy")
-    before = contents(copy)
+    before = tree(copy)
     kept = (copy / "videos" / "sim002.mp4").stat().st_mtime_ns
     (copy / "videos" / "sim001.mp4").unlink()
     (copy / "videos" / "sim003.json").write_text('{"digest": ')
     simulate(copy, SPEC)
-    assert contents(copy) == before
+    assert tree(copy) == before
     assert (copy / "videos" / "sim002.mp4").stat().st_mtime_ns == kept
 
 
@@ -150,6 +153,45 @@ def test_the_command_has_an_option_for_every_setting(folder, tmp_path):
     copy = shutil.copytree(folder, tmp_path / "copy")
     (copy / "videos.csv").unlink()
     settings = {**asdict(SPEC), "processes": 2}
+    del settings["stills"]
     options = [f"--{name.replace('_', '-')}={value}" for name, value in settings.items()]
     assert command.main([str(copy), *options]) == 0
-    assert contents(copy) == contents(folder)
+    assert tree(copy) == tree(folder)
+
+
+STILLS = replace(SPEC, stills=True)
+
+
+@pytest.fixture(scope="module")
+def stills(tmp_path_factory):
+    return simulate(tmp_path_factory.mktemp("stills") / "one", STILLS)
+
+
+def test_stills_are_a_dataset_folder_of_the_annotated_frames(stills, data):
+    found = dataset.read(stills)
+    assert found.videos["frames"].isna().all()
+    assert set(found.truth["label"]) == {"absent", "visible", "invisible"}
+    for table in ("phases", "actions", "boxes", "tips", "truth"):
+        assert len(getattr(found, table)) == pytest.approx(len(getattr(data, table)), rel=0.02)
+    for row in found.truth.itertuples():
+        path = found.path(row.video).format(frame=row.frame)
+        assert cv2.imread(path).shape == (72, 128, 3)
+    pictures = [path for path in tree(stills) if path.endswith(".jpg")]
+    assert len(pictures) == len(found.truth)  # and no other frame
+
+
+def test_stills_do_not_depend_on_the_number_of_processes(stills, tmp_path):
+    other = simulate(tmp_path / "two", replace(STILLS, processes=2))
+    assert tree(other) == tree(stills)
+
+
+def test_finished_stills_stay_and_missing_ones_are_drawn_again(stills, tmp_path):
+    copy = shutil.copytree(stills, tmp_path / "copy")
+    kept = copy / "videos" / "sim002"
+    before = kept.stat().st_mtime_ns
+    next((copy / "videos" / "sim001").glob("*.jpg")).unlink()
+    (copy / "videos" / ".sim003.part").mkdir()  # a killed run leaves such a folder
+    (copy / "videos" / "sim003.json").unlink()
+    simulate(copy, STILLS)
+    assert tree(copy) == tree(stills)
+    assert kept.stat().st_mtime_ns == before

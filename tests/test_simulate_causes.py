@@ -27,8 +27,7 @@ def film(number, clipper_frames, absent_frames, every):
         frames = range(action.start + number % every * STEP, action.stop, every * STEP)
         for frame in sorted({*frames, review}):
             moment = motion.at(frame, WIDTH)
-            renderer.exposure = 0.0  # as if the camera had looked at it for long
-            renderer.draw(scene.surface(moment), moment.view)
+            renderer.draw(scene.surface(moment), moment.view, settled=True)
             truth = measure(renderer, moment.view, motion.clipper_at(frame))
             if truth is not None and truth.label != "absent":
                 row = {"label": truth.label, "cause": truth.cause, "review": frame == review}

@@ -49,8 +49,7 @@ def pictures(patients, frames, width=256, height=144):
         length = action.stop - action.start
         for frame in action.start + (np.linspace(0.2, 0.85, frames) * length).astype(int):
             moment = motion.at(int(frame), width)
-            renderer.exposure = 0.0  # the exposure is that of a camera at rest
-            picture = resize(renderer.draw(scene.surface(moment), moment.view), SIZE)
+            picture = resize(renderer.draw(scene.surface(moment), moment.view, settled=True), SIZE)
             rows.append({"patient": number, **appearance.describe(picture)})
     return pd.DataFrame(rows)
 

@@ -72,6 +72,7 @@ def _figures(
     size = f"frames of {speed.WIDTH} x {speed.HEIGHT} a second of one core"
     yield _row("speed, drawing", speed.drawing(), size)
     yield _row("speed, whole video", speed.whole(), f"{size}, with patient, truth and H.264")
+    yield _row("speed, stills", speed.whole(stills=True), f"{size}, with patient, truth and JPEG")
     if train:
         scored = transfer.learn(simulated, real)
         scored.to_csv(out / "transfer.csv", index=False)

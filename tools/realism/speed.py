@@ -34,8 +34,8 @@ def drawing(patients: int = 3, seed: int = 2000) -> float:
     return float(np.median(rates))
 
 
-def whole(seed: int = 2000) -> float:
-    """Frames a second of a whole video: the patient, drawing, truth, H.264."""
+def whole(seed: int = 2000, *, stills: bool = False) -> float:
+    """Frames a second of a whole video (or its stills): patient, motion, drawing, truth, files."""
     spec = VideoSpec(
         video="video",
         patient="P",
@@ -45,6 +45,7 @@ def whole(seed: int = 2000) -> float:
         absent_frames=2,
         width=WIDTH,
         height=HEIGHT,
+        stills=stills,
         seed=seed,
         number=1,
         patient_number=1,
@@ -52,4 +53,5 @@ def whole(seed: int = 2000) -> float:
     with tempfile.TemporaryDirectory() as folder:
         start = time.process_time()
         record = render_video(spec, Path(folder))
-        return record["length"] / (time.process_time() - start)
+        frames = len(record["frames"]) if stills else record["length"]
+        return frames / (time.process_time() - start)

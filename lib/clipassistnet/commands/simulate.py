@@ -24,6 +24,10 @@ def main(arguments: list[str]) -> int:
     settings = [field for field in fields(Spec) if field.name != "processes"]
     for field in settings:
         option = f"--{field.name.replace('_', '-')}"
+        if field.name == "stills":
+            text = "draw the annotated frames alone, as image files: about 5 times faster"
+            parser.add_argument(option, action="store_true", default=None, help=text)
+            continue
         kind = type(field.default)
         parser.add_argument(option, type=kind, metavar="N", help=f"default: {field.default}")
     parser.add_argument(

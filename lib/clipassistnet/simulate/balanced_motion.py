@@ -21,10 +21,11 @@ from clipassistnet.simulate.truth import hidden
 from clipassistnet.simulate.virtual_patient import Patient
 
 INVISIBLE, SPREAD, LIMITS = 0.6, 0.04, (0.52, 0.68)  # share of a video's frames, over videos
-SEEN_LAST = 0.5  # share of actions whose last stay, before the jaws close, shows the tips
-_TOLERANCE = 0.02  # of an action's share
-_DRAFTS, _TIMINGS = 12, 4  # tried for an action at most
-_POSES = 4  # of each kind that are tried at the vessel
+SEEN_LAST = 0.55  # share of actions whose last stay, before the jaws close, shows the tips
+_TOLERANCE = 0.03  # of an action's share
+_LOWEST, _HIGHEST = 0.4, 0.8  # no action's share lies beyond, even with a frame more or less
+_DRAFTS, _TIMINGS = 24, 4  # tried for an action at most
+_POSES = 3  # of each kind that are tried at the vessel
 _WIDTH = 128  # pixels of the pictures that are traced
 
 
@@ -68,8 +69,9 @@ def draw_motion(
     wanted = done = 0.0
     for slot in motion.slots:
         frames = slot.frames // STEP
-        wanted += target * frames  # what earlier actions have missed is made up for
-        action, share = _draw_action(motion, probe, rng, slot, (wanted - done) / frames)
+        wanted += target * frames  # this action makes up for what earlier ones have missed
+        share = float(np.clip((wanted - done) / frames, _LOWEST + 0.05, _HIGHEST - 0.05))
+        action, share = _draw_action(motion, probe, rng, slot, share)
         motion.actions.append(action)
         done += share * frames
     return motion
@@ -87,20 +89,25 @@ def _draw_action(
     tried: list[tuple[float, ClippingAction, float]] = []
     for number in range(_DRAFTS):
         tolerance = 0.5 / len(frames) + _TOLERANCE * (1 + number / 4)
+        low, high = _LOWEST + 1 / len(frames), _HIGHEST - 1 / len(frames)
         draft = ActionDraft(motion.patient, motion.model, rng, slot.start, slot.frames, slot.ways)
-        stays, shown = _stays(draft, probe, rng, number / _DRAFTS)
+        stays, shown = _stays(draft, probe, rng, number / 10)
+        both_kinds = shown.any() and not shown.all()
         lengths = rng.uniform(0.6, 1.4, len(stays))
+        if tried and not both_kinds:
+            continue
         time_hidden = wanted
-        for _ in range(_TIMINGS):
+        for _ in range(_TIMINGS if both_kinds else 1):
             action = draft.action(stays, _lengths(lengths, shown, time_hidden))
             share = float(probe.hidden(action, frames).mean())
             error = abs(share - wanted)
             tried.append((error, action, share))
-            if error < tolerance:
+            if error < tolerance and low <= share <= high:
                 return action, share
-            if shown.all() or not shown.any():  # no timing changes what is seen
-                break
+            earlier = time_hidden
             time_hidden = float(np.clip(time_hidden + 2 * (wanted - share), 0.05, 0.95))
+            if time_hidden == earlier:
+                break
     _, action, share = min(tried, key=lambda one: one[0])
     return action, share
 
@@ -110,11 +117,13 @@ def _stays(
 ) -> tuple[list[Stay], np.ndarray]:
     """Stays at the vessel, by turns with the tips seen and hidden; and which show them (n,)."""
     poses: dict[bool, list[Stay]] = {True: [], False: []}
-    for k in range(2 * _POSES):
-        stay = draft.draw_stay(rng, beyond=k % 2 == 0, ease=ease)
+    for beyond in (True, False) * _POSES:
+        stay = draft.draw_stay(rng, beyond=beyond, ease=ease)
         alone = draft.action([stay], [1.0])
         middle = (alone.close + alone.start) // 2
-        poses[not probe.hidden(alone, np.array([middle])).all()].append(stay)
+        seen = not probe.hidden(alone, np.array([middle])).all()
+        if seen or not beyond:  # no surgeon keeps a pose beyond the vessel that hides the tips
+            poses[seen].append(stay)
     seconds = draft.held * draft.frames / FPS
     count = int(np.clip(round(seconds / rng.uniform(0.9, 1.7)), 2, 12))
     last = rng.random() < SEEN_LAST

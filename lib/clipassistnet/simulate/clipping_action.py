@@ -136,14 +136,15 @@ class ActionDraft:
         Args:
             rng: source of the random choices.
             beyond: the tips come out beyond the vessel.
-            ease: how far (0 to 1) the surgeon lifts and turns the applier to see its tips there.
+            ease: how much the surgeon lifts the applier (1: 6 to 12 mm) and turns it (1: by 60 %,
+                at most) to see its tips beyond the vessel.
         """
         roll, shift = self.roll + rng.normal() * 0.15, rng.normal(size=3) * 0.7
         if not beyond:
             return Stay(shift + self.axis * rng.uniform(-6, 1) + (0, 0, rng.uniform(1, 5)), roll)
         shift = shift + self.axis * rng.uniform(3, 8 + 6 * ease)
         shift[2] -= rng.uniform(6 * ease, 2 + 10 * ease)
-        return Stay(shift, roll * (1 - 0.6 * ease))
+        return Stay(shift, roll * (1 - 0.6 * min(1.0, ease)))
 
     def action(self, stays: Sequence[Stay], lengths: Sequence[float]) -> ClippingAction:
         """The action with these stays; `lengths` (of each stay) are relative to each other."""

@@ -1,8 +1,8 @@
-"""Write a dataset folder of simulated videos.
+"""Write a dataset folder of simulated videos, or of their annotated frames alone.
 
 `clipassistnet simulate OUT --videos 24 --test-videos 6` writes MP4 files with every optional
-table. Patients, motion, rendering, truth and annotators have a module each. This one renders the
-videos and collects their tables.
+table; with `--stills` it writes the annotated frames alone, as image files, with the same tables.
+Patients, motion, rendering, truth and annotators have a module each. This one collects the tables.
 """
 
 from __future__ import annotations
@@ -38,7 +38,9 @@ def simulate(folder: str | Path, spec: Spec) -> Path:
 
 
 def _render(folder: Path, video: VideoSpec) -> Outcome:
-    return Outcome(video.video, f"{render_video(video, folder)['length']} frames")
+    record = render_video(video, folder)
+    frames = len(record["frames"]) if video.stills else record["length"]
+    return Outcome(video.video, f"{frames} frames")
 
 
 def _write(folder: Path, spec: Spec, videos: list[VideoSpec]) -> None:
@@ -84,11 +86,11 @@ def _video_row(video: VideoSpec, record: dict) -> dict:
     """A row of videos.csv."""
     return {
         "video": video.video,
-        "path": f"videos/{video.video}.mp4",
+        "path": f"videos/{video.path}",
         "patient": video.patient,
         "split": video.split,
         "fps": FPS,
-        "frames": record["length"],
+        "frames": None if video.stills else record["length"],
         "clipper": video.clipper,
         "source": "simulated",
         "licence": _LICENCE,

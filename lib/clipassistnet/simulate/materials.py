@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import math
+
 import cv2
 import numpy as np
+from numba import njit
+
+from clipassistnet.simulate.raster import OPTIONS
 
 LIVER, GALLBLADDER, FAT, DUCT, ARTERY, BED, BOWEL, STEEL, BLACK, POLYMER, DARK, MATT = range(12)
 
@@ -38,36 +43,56 @@ def _noise(rng: np.random.Generator, pixels: int, slope: float, low: float = 0.0
 def _vessels(rng: np.random.Generator, pixels: int, count: int) -> np.ndarray:
     """Tile of branching vessels, 0 to 1."""
     tile = np.zeros((pixels, pixels), np.float32)
-    stems = [(rng.uniform(0, pixels, 2), rng.uniform(0, 2 * np.pi), 1.9) for _ in range(count)]
+    stems = [(*rng.uniform(0, pixels, 2), rng.uniform(0, 2 * np.pi), 1.9) for _ in range(count)]
     while stems:
-        place, heading, width = stems.pop()
+        x, y, heading, width = stems.pop()
         for _ in range(int(rng.integers(12, 40))):
             heading += rng.normal() * 0.28
-            step = place + 5 * np.array([np.cos(heading), np.sin(heading)])
-            ends = [tuple(int(c * 16) for c in point % pixels) for point in (place, step)]
-            if np.abs(place % pixels - step % pixels).max() < 20:
-                cv2.line(tile, *ends, 1.0, max(1, round(width)), cv2.LINE_AA, 4)
-            place = step
+            first = (x % pixels, y % pixels)
+            x, y = x + 5 * math.cos(heading), y + 5 * math.sin(heading)
+            second = (x % pixels, y % pixels)
+            if max(abs(first[0] - second[0]), abs(first[1] - second[1])) < 20:
+                start, end = ((int(16 * a), int(16 * b)) for a, b in (first, second))
+                cv2.line(tile, start, end, 1.0, max(1, round(width)), cv2.LINE_AA, 4)
             if width > 1 and rng.random() < 0.07:
-                stems.append((place, heading + rng.choice([-0.7, 0.7]), width - 0.8))
+                stems.append((x, y, heading + rng.choice([-0.7, 0.7]), width - 0.8))
     return cv2.GaussianBlur(tile, (0, 0), 0.8)
 
 
-def _pack(colour, height: np.ndarray, gloss) -> np.ndarray:
-    """Eight bytes a texel: square roots of linear RGB, slope of the height in x and y, gloss."""
-    slope_x = (np.roll(height, -1, 1) - np.roll(height, 1, 1)) * 0.5
-    slope_y = (np.roll(height, -1, 0) - np.roll(height, 1, 0)) * 0.5
-    scale = 20 / max(1e-6, np.hypot(slope_x, slope_y).std())
-    texels = np.zeros((*height.shape, 8), np.float32)
-    texels[..., :3] = 255 * np.sqrt(np.clip(colour, 0, 1))
-    texels[..., 3], texels[..., 4] = 128 - slope_x * scale, 128 - slope_y * scale
-    texels[..., 5] = 128 * gloss
-    return np.clip(texels + 0.5, 0, 255).astype(np.uint8)
+@njit(**OPTIONS)
+def _pack(colour, height, gloss, texels):
+    """Fill `texels` (n, n, 8): square roots of linear RGB, slope of the height in x and y, gloss.
+
+    `colour` is (n, n, 3), `height` and `gloss` are (n, n), all float32; the tile repeats.
+    """
+    size = height.shape[0]
+    slopes = np.empty((2, size, size), np.float32)
+    total = squares = 0.0
+    for y in range(size):
+        for x in range(size):
+            across = np.float32(0.5) * (height[y, (x + 1) % size] - height[y, x - 1])
+            down = np.float32(0.5) * (height[(y + 1) % size, x] - height[y - 1, x])
+            slopes[0, y, x], slopes[1, y, x] = across, down
+            total += np.hypot(across, down)
+            squares += across * across + down * down
+    # All tiles' slopes have the same deviation; how far they tilt the surface is the material's.
+    mean = total / (size * size)
+    scale = np.float32(20 / max(1e-6, np.sqrt(squares / (size * size) - mean * mean)))
+    for y in range(size):
+        for x in range(size):
+            for k in range(3):
+                level = min(max(colour[y, x, k], np.float32(0)), np.float32(1))
+                texels[y, x, k] = np.uint8(255 * np.sqrt(level) + np.float32(0.5))
+            for k in range(2):
+                level = np.float32(128.5) - slopes[k, y, x] * scale
+                texels[y, x, 3 + k] = np.uint8(min(max(level, np.float32(0)), np.float32(255)))
+            level = 128 * gloss[y, x] + np.float32(0.5)
+            texels[y, x, 5] = np.uint8(min(max(level, np.float32(0)), np.float32(255)))
 
 
-def _mix(first, second, share: np.ndarray) -> np.ndarray:
+def _mix(first: np.ndarray, second: np.ndarray, share: np.ndarray) -> np.ndarray:
     share = np.clip(share, 0, 1)[..., None]
-    return np.asarray(first) * (1 - share) + np.asarray(second) * share
+    return first * (1 - share) + second * share
 
 
 def textures(rng: np.random.Generator, pixels: int, colours: dict[int, np.ndarray]) -> np.ndarray:
@@ -80,37 +105,34 @@ def textures(rng: np.random.Generator, pixels: int, colours: dict[int, np.ndarra
     )
     other = np.roll(broad[::-1], pixels // 4, 1)
     vessels = _vessels(rng, pixels, int(rng.integers(10, 26)))
-    red, yellow, cream = (
-        np.array(c) for c in ((0.32, 0.03, 0.03), (0.75, 0.5, 0.16), (0.7, 0.45, 0.34))
-    )
+    colours = {material: np.float32(colour) for material, colour in colours.items()}
+    red, yellow, cream = np.float32([(0.32, 0.03, 0.03), (0.75, 0.5, 0.16), (0.7, 0.45, 0.34)])
     smooth, lumpy = (_noise(rng, pixels, slope, 3) for slope in (2.7, 2.1))
     wet = np.clip(0.7 + 0.4 * np.roll(middle, pixels // 3, 0), 0.1, 1.8)
-    tiles = {}
-    for material, colour in colours.items():
-        shade = 1 + 0.14 * broad + 0.04 * middle + 0.03 * fine
+    tiles = np.zeros((len(_TABLE), pixels, pixels, 8), np.uint8)
+    shade = (1 + 0.14 * broad + 0.04 * middle + 0.03 * fine)[..., None]
+    for material in (LIVER, ARTERY, BOWEL, DARK):
         # The liver's wet sheen differs most between patients: from matt to mirror-like.
         gloss = wet * rng.uniform(0.2, 1.3) if material == LIVER else wet
-        tiles[material] = _pack(colour * shade[..., None], smooth, gloss)
+        _pack(colours[material] * shade, smooth, gloss, tiles[material])
     spilt, drawn = rng.uniform(1.6, 3.6), rng.uniform(0.2, 0.7)  # blood; how far vessels show
     base = colours[GALLBLADDER] * (1 + 0.12 * broad + 0.05 * fine)[..., None]
     base = _mix(base, red, drawn * vessels + 0.12 * np.maximum(other - 0.6, 0))
-    tiles[GALLBLADDER] = _pack(_mix(base, yellow, 0.25 * (broad - 0.5)), smooth, wet)
+    _pack(_mix(base, yellow, 0.25 * (broad - 0.5)), smooth, wet, tiles[GALLBLADDER])
     clots = cv2.GaussianBlur(np.roll(middle, pixels // 5, 1), (0, 0), pixels / 300) * 1.3
     clots = np.clip(1.2 * (clots + other - spilt), 0, 0.9)
     base = colours[FAT] * (1 + 0.06 * middle + 0.08 * broad + 0.04 * fine)[..., None]
     base = _mix(base, red, 0.3 * (other - 0.7) + 0.7 * drawn * vessels)
-    tiles[FAT] = _pack(_mix(base, red * 0.4, clots), lumpy, wet)
+    _pack(_mix(base, red * 0.4, clots), lumpy, wet, tiles[FAT])
     base = _mix(colours[BED], yellow, 0.2 * broad)
     base = _mix(base, cream, 0.35 * (broad[:, ::-1] - 0.3)) * (1 + 0.05 * fine)[..., None]
     base = _mix(base, red * 0.6, 0.6 * (other - 0.5) + 0.7 * drawn * vessels)
-    tiles[BED] = _pack(_mix(base, red * 0.4, 1.3 * clots), lumpy + 0.03 * middle, 1.2 * wet)
+    _pack(_mix(base, red * 0.4, 1.3 * clots), lumpy + 0.03 * middle, 1.2 * wet, tiles[BED])
     base = _mix(
         colours[DUCT] * (1 + 0.1 * middle)[..., None], red, 0.5 * vessels + 0.4 * (other - 0.8)
     )
-    tiles[DUCT] = _pack(base, lumpy, wet)
+    _pack(base, lumpy, wet, tiles[DUCT])
+    shade = (1 + 0.06 * broad + 0.04 * fine)[..., None]
     for material in (STEEL, BLACK, POLYMER, MATT):
-        shade = 1 + 0.06 * broad + 0.04 * fine
-        tiles[material] = _pack(
-            colours[material] * shade[..., None], fine + broad, 1 + 0.1 * middle
-        )
-    return np.stack([tiles[material] for material in sorted(tiles)]).view(np.uint32)
+        _pack(colours[material] * shade, fine + broad, 1 + 0.1 * middle, tiles[material])
+    return tiles.view(np.uint32)

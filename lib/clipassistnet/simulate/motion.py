@@ -121,18 +121,30 @@ class Motion:
         for _ in range(rng.poisson(frames / 500)):  # now and then the assistant moves the scope
             at, step = rng.integers(frames), rng.normal(size=3) * (0.06, 0.05, 0.02)
             self.angles += step * np.exp(-(((np.arange(frames) - at) / 6.0) ** 2))[:, None]
+        # The hook makes smoke while it works; it drifts away in a second or two.
         self.smoke = np.zeros(frames)
+        between = np.flatnonzero(self._between_actions())
         for _ in range(rng.poisson(frames / 1200)):
-            at, peak, spread = rng.integers(frames), rng.uniform(0.15, 0.75), rng.uniform(20, 70)
+            at, peak, spread = rng.choice(between), rng.uniform(0.15, 0.75), rng.uniform(10, 30)
             puff = peak * np.exp(-(((np.arange(frames) - at) / spread) ** 2))
             self.smoke = np.maximum(self.smoke, puff)
+
+    def _between_actions(self) -> np.ndarray:
+        """Which frames (n,) bool show no clip applier."""
+        between = np.ones(self.frames, bool)
+        for slot in self.slots:
+            between[slot.start : slot.start + slot.frames] = False
+        return between
 
     def _helpers(self, rng: np.random.Generator) -> None:
         """Move the grasper that holds the gallbladder and the tool between the actions."""
         self.holds = rng.random() < 0.85
         self.grip = self.patient.neck + rng.normal(size=3) * (3, 3, 1)
-        if rng.random() < 0.94:
-            self.grip = self.grip + self._aside(self.grip)
+        # The assistant keeps the grasper away from the applier; some let it come near at times.
+        away = np.ones(self.frames)
+        if rng.random() < 0.15:
+            away -= np.clip(drift(rng, self.frames, 1.5, 1.0)[:, 0] - 0.4, 0, 1)
+        self.grip = self.grip + away[:, None] * self._aside(self.grip)
         self.grip = self.grip + drift(rng, self.frames, 1.5, (1.5, 1.5, 1.0))
         self.worker = rng.choice(["hook", "grasper"], p=[0.7, 0.3])
         middle = self.patient.duct[20]

@@ -129,3 +129,20 @@ def rasterise(
                     depth[y, x] = z
                     owner[y, x] = t
                 z += zx
+
+
+@njit(**OPTIONS)
+def parts(owner: np.ndarray, triangles: np.ndarray, field: np.ndarray, out: np.ndarray) -> None:
+    """Fill `out` (rows, columns) int8 with the part that owns each subpixel, -1 where none does.
+
+    `owner` holds triangles; a subpixel's part is -1 outside the round `field` (x, y, radius) too.
+    """
+    for y in range(owner.shape[0]):
+        down = y + 0.5 - field[1]
+        for x in range(owner.shape[1]):
+            right = x + 0.5 - field[0]
+            t = owner[y, x]
+            if t < 0 or right * right + down * down > field[2] * field[2]:
+                out[y, x] = -1
+            else:
+                out[y, x] = (triangles[t, 3] >> 8) & 255

@@ -14,6 +14,7 @@ from clipassistnet.simulate.meshes import Surface
 from clipassistnet.simulate.virtual_patient import Patient
 
 _LEVELS = 2048
+_FOLLOW = 0.06  # how much of the wanted change of exposure a camera makes from frame to frame
 _GRAINS = 1 << 18  # of sensor noise, from which every row of a picture takes a run
 
 
@@ -60,8 +61,12 @@ class Renderer:
         spans = np.stack([np.floor(x - half), np.ceil(x + half)], 1)
         return np.clip(spans, 0, self.width * samples).astype(np.int64)
 
-    def draw(self, surface: Surface, view: ScopeView) -> np.ndarray:
-        """Picture (height, width, 3) uint8 RGB of the surface as seen from the view."""
+    def draw(self, surface: Surface, view: ScopeView, *, settled: bool = False) -> np.ndarray:
+        """Picture (height, width, 3) uint8 RGB of the surface as seen from the view.
+
+        `settled`: the camera's exposure has settled on what it sees, as for a still picture. Else
+        it follows what the pictures before have shown.
+        """
         self.trace(surface, view)
         rotation = view.rotation
         lamp = view.position + rotation.T @ np.asarray(self.patient.camera.lamp)
@@ -78,7 +83,12 @@ class Renderer:
             self.linear,
             self.near,
         )
+        if settled:
+            self.exposure = self._wanted_exposure()
         self._optics(view)
+        wanted = self._wanted_exposure()
+        at_once = settled or self.exposure == 0
+        self.exposure += (wanted - self.exposure) * (1.0 if at_once else _FOLLOW)
         self._develop()
         return self.picture
 
@@ -109,12 +119,10 @@ class Renderer:
         self.surface = surface
 
     def parts(self) -> np.ndarray:
-        """Owner of every subpixel: its surface's part, -1 where there is none or out of field."""
-        parts = np.append(self.surface.part, -1)[self.owner]
-        y, x = np.ogrid[: parts.shape[0], : parts.shape[1]]
-        field = self.field * raster.SAMPLES
-        parts[(x + 0.5 - field[0]) ** 2 + (y + 0.5 - field[1]) ** 2 > field[2] ** 2] = -1
-        return parts
+        """Owner (int8) of every subpixel: its surface's part, -1 for none or out of the field."""
+        found = np.empty(self.owner.shape, np.int8)
+        raster.parts(self.owner, self.surface.triangles, self.field * raster.SAMPLES, found)
+        return found
 
     def _shadow(self, near: np.ndarray) -> np.ndarray:
         """Light (h, w) that is lost just behind near things, on the side away from the lamp.
@@ -157,13 +165,17 @@ class Renderer:
             level = np.float32(1.8 * self.linear.mean())
             self.linear += share * (level * np.float32([1, 0.95, 0.93]) - self.linear)
 
-    def _develop(self) -> None:
-        """Exposure that follows the picture's mean slowly, then tone, noise and field of view."""
-        camera = self.patient.camera
+    def _wanted_exposure(self) -> float:
+        """Exposure that brings the mean of the linear picture to the camera's brightness."""
         inside = self.linear[::4, ::4].max(-1)
         inside = np.minimum(inside[inside > 0], 1.5)
-        wanted = camera.brightness / max(1e-4, float(inside.mean())) if inside.size else 1.0
-        self.exposure += (wanted - self.exposure) * (0.06 if self.exposure else 1.0)
+        if inside.size == 0:
+            return 1.0
+        return self.patient.camera.brightness / max(1e-4, float(inside.mean()))
+
+    def _develop(self) -> None:
+        """Apply exposure, tone, noise and field of view; then the camera's own sharpening."""
+        camera = self.patient.camera
         gain = self.exposure * np.asarray(camera.balance, np.float32)
         shading.develop(
             self.linear,
@@ -176,7 +188,7 @@ class Renderer:
             self.rng.integers(0, _GRAINS - 3 * self.width, self.height),
             self.picture,
         )
-        # The camera's own sharpening; edges overshoot as they do in real recordings.
+        # Edges overshoot as they do in real recordings.
         soft, gain = cv2.GaussianBlur(self.picture, (5, 5), 1.1), camera.sharpening
         cv2.addWeighted(self.picture, 1 + gain, soft, -gain, 0, dst=self.picture)
 

@@ -23,7 +23,8 @@ class Spec:
     """Settings of a simulated dataset folder.
 
     `videos` are for training, `test_videos` for the test set; `clipper_frames` and `absent_frames`
-    are the means of annotated frames (5 FPS) a video; sizes are in pixels.
+    are the means of annotated frames (5 FPS) a video; sizes are in pixels. `stills`: only the
+    annotated frames are drawn, as image files; else the whole videos.
 
     Raises:
         ValueError: a setting is out of range; the message lists every such setting.
@@ -35,6 +36,7 @@ class Spec:
     absent_frames: float = 8.0
     width: int = 320
     height: int = 180
+    stills: bool = False
     seed: int = 0
     processes: int = 1
 
@@ -70,9 +72,15 @@ class VideoSpec:
     absent_frames: int
     width: int
     height: int
+    stills: bool
     seed: int
     number: int  # of the video, for its own random stream
     patient_number: int
+
+    @property
+    def path(self) -> str:
+        """The file, or the pattern of image files, below the folder of the videos."""
+        return f"{self.video}/{{frame:06d}}.jpg" if self.stills else f"{self.video}.mp4"
 
     @property
     def annotated_frames(self) -> int:
@@ -114,6 +122,7 @@ def video_specs(spec: Spec) -> list[VideoSpec]:
                     absent_frames=int(absent[k]),
                     width=spec.width,
                     height=spec.height,
+                    stills=spec.stills,
                     seed=spec.seed,
                     number=number,
                     patient_number=int(patients[k]),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 from dataclasses import asdict
 from fractions import Fraction
 from functools import lru_cache
@@ -43,7 +44,9 @@ def _finished(spec: VideoSpec, folder: Path) -> dict | None:
         same = record["digest"] == _digest(spec)
     except (OSError, ValueError, KeyError, TypeError):  # missing, or damaged: it is made again
         return None
-    return record if same and (folder / f"{spec.video}.mp4").is_file() else None
+    numbers = [row["frame"] for row in record["frames"]] if spec.stills else [0]
+    complete = all((folder / spec.path.format(frame=number)).is_file() for number in numbers)
+    return record if same and complete else None
 
 
 def draw_course(spec: VideoSpec) -> tuple[Motion, np.random.Generator, np.random.SeedSequence]:
@@ -63,7 +66,7 @@ def draw_course(spec: VideoSpec) -> tuple[Motion, np.random.Generator, np.random
 
 
 def render_video(spec: VideoSpec, folder: Path) -> dict:
-    """Render a video into `folder` unless it is finished; return its record of truth.
+    """Render a video, or its stills, into `folder` unless finished; return its record of truth.
 
     The record is also written, as `<video>.json`: digest, length, frames (label, cause,
     near_cause, ambiguity, tips and boxes of each annotated frame), actions and phases.
@@ -77,8 +80,8 @@ def render_video(spec: VideoSpec, folder: Path) -> dict:
     cv2.setNumThreads(1)  # processes are the unit of parallel work
     motion, rng, sensor_seed = draw_course(spec)
     renderer = Renderer(motion.patient, spec.width, spec.height, sensor_seed)
-    with files.whole(folder / f"{spec.video}.mp4") as path:
-        found = _film(motion, renderer, path)
+    render = _render_stills if spec.stills else _render_film
+    found = render(spec, folder, motion, renderer)
     record = {
         "digest": _digest(spec),
         "length": motion.frames,
@@ -90,16 +93,21 @@ def render_video(spec: VideoSpec, folder: Path) -> dict:
     return record
 
 
-def _film(motion: Motion, renderer: Renderer, path: Path) -> dict[int, Truth]:
+def _render_film(
+    spec: VideoSpec, folder: Path, motion: Motion, renderer: Renderer
+) -> dict[int, Truth]:
     """Write the video (H.264, 25 FPS); return the truth of every annotated frame."""
     scene, found = Scene(motion), {}
-    with av.open(str(path), "w", format="mp4", options={"movflags": "faststart"}) as container:
+    with (
+        files.whole(folder / spec.path) as path,
+        av.open(str(path), "w", format="mp4", options={"movflags": "faststart"}) as container,
+    ):
         stream = container.add_stream("libx264", rate=FPS)
-        stream.width, stream.height, stream.pix_fmt = renderer.width, renderer.height, "yuv420p"
+        stream.width, stream.height, stream.pix_fmt = spec.width, spec.height, "yuv420p"
         stream.options = {"preset": "superfast", "crf": "21", "threads": "1"}
         stream.codec_context.time_base = Fraction(1, FPS)
         for frame in range(motion.frames):
-            moment = motion.at(frame, renderer.width)
+            moment = motion.at(frame, spec.width)
             picture = renderer.draw(scene.surface(moment), moment.view)
             if frame % STEP == 0:
                 truth = measure(renderer, moment.view, moment.clipper)
@@ -109,6 +117,27 @@ def _film(motion: Motion, renderer: Renderer, path: Path) -> dict[int, Truth]:
             image.pts, image.time_base = frame, Fraction(1, FPS)
             container.mux(stream.encode(image))
         container.mux(stream.encode())
+    return found
+
+
+def _render_stills(
+    spec: VideoSpec, folder: Path, motion: Motion, renderer: Renderer
+) -> dict[int, Truth]:
+    """Write the annotated frames alone, as JPEG files; return the truth of each."""
+    scene, found = Scene(motion), {}
+    part = folder / f".{spec.video}.part"
+    shutil.rmtree(part, ignore_errors=True)  # of a run that was killed
+    part.mkdir()
+    for frame in range(0, motion.frames, STEP):
+        moment = motion.at(frame, spec.width)
+        picture = renderer.draw(scene.surface(moment), moment.view, settled=True)
+        truth = measure(renderer, moment.view, moment.clipper)
+        if truth is not None:
+            found[frame] = truth
+            path = part / Path(spec.path).name.format(frame=frame)
+            _, body = cv2.imencode(".jpg", picture[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 95])
+            path.write_bytes(body.tobytes())
+    files.replace_folder(folder / spec.video, part)
     return found
 
 
