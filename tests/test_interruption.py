@@ -24,15 +24,22 @@ STUBBORN = "import signal, time, sys\nsignal.signal(signal.SIGINT, signal.SIG_IG
 STUBBORN += "print('ready', flush=True)\ntime.sleep(100)"
 ORDERLY = """
 import time
-print("ready", flush=True)
 try:
+    print("ready", flush=True)
     time.sleep(100)
 finally:
     print("in order", flush=True)
 """
 
 
+def default_signals() -> None:
+    """A shell's `&` and nohup have the tests ignore signals; the command does not inherit that."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
+
+
 def started(folder: Path, child: str, grace: float, **options) -> subprocess.Popen:
+    options = {"preexec_fn": default_signals, **options}
     command = [sys.executable, "-c", SCRIPT, str(grace), sys.executable, "-c", child]
     process = subprocess.Popen(
         command, cwd=folder, text=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, **options
@@ -60,6 +67,17 @@ def test_a_signal_to_this_process_alone_ends_the_child_in_order(tmp_path, number
     require_nothing_left(tmp_path.resolve(), 1)
 
 
+def test_a_child_hears_signals_that_a_shell_has_this_process_ignore(tmp_path):
+    def ignore() -> None:  # as `command &` in a script does
+        default_signals()
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+    process = started(tmp_path.resolve(), ORDERLY, 30, preexec_fn=ignore)
+    process.send_signal(signal.SIGTERM)
+    assert "in order" in process.communicate(timeout=60)[0].splitlines()
+    require_nothing_left(tmp_path.resolve(), 1)
+
+
 def test_what_does_not_end_is_killed(tmp_path):
     process = started(tmp_path.resolve(), STUBBORN, 0.5)
     process.send_signal(signal.SIGTERM)
@@ -78,7 +96,10 @@ def test_a_second_signal_does_not_wait(tmp_path):
 
 
 def test_an_ignored_signal_stays_ignored(tmp_path):
-    ignore = lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN)  # noqa: E731 as nohup does
+    def ignore() -> None:  # as nohup does
+        default_signals()
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+
     process = started(tmp_path.resolve(), ORDERLY, 30, preexec_fn=ignore)
     process.send_signal(signal.SIGHUP)
     time.sleep(0.3)
@@ -98,7 +119,8 @@ def test_a_study_that_is_interrupted_alone_ends_and_continues(tmp_path, tiny_dat
     command = [sys.executable, "-m", "clipassistnet", "study", "paper", "--cores", "1"]
     command += ["--data", str(tiny_dataset), str(stamp)]
     with open(tmp_path / "said", "w+") as said:
-        study = subprocess.Popen(command, cwd=project, stdout=said, stderr=said)
+        options = {"stdout": said, "stderr": said, "preexec_fn": default_signals}
+        study = subprocess.Popen(command, cwd=project, **options)
         end = time.monotonic() + 300
         while not any("runs.kernel" in text for text in processes_in(project).values()):
             assert study.poll() is None

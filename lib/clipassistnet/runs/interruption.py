@@ -40,7 +40,7 @@ def run_group(command: list[str], folder: Path, grace: float) -> int:
                 cwd=folder,
                 stdin=subprocess.DEVNULL,
                 start_new_session=True,
-                preexec_fn=die_with_parent,
+                preexec_fn=_begin_child,
             )
             return process.wait()
     except AskedToEnd as asked:
@@ -49,6 +49,17 @@ def run_group(command: list[str], folder: Path, grace: float) -> int:
             _end(process, grace)
         print("all runs have ended; the same command continues from here", flush=True)
         return 128 + asked.number
+
+
+def _begin_child() -> None:
+    """Let the child end by signals, even where a shell's `&` or nohup has this process ignore them.
+
+    A child inherits ignored signals. It lies in a session of its own, so that no terminal reaches
+    it, and this process sends it SIGINT.
+    """
+    for number in SIGNALS:
+        signal.signal(number, signal.SIG_DFL)
+    die_with_parent()
 
 
 @contextlib.contextmanager
