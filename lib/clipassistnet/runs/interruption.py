@@ -35,13 +35,18 @@ def run_group(command: list[str], folder: Path, grace: float) -> int:
     process = None
     try:
         with _asked():
-            process = subprocess.Popen(
-                command,
-                cwd=folder,
-                stdin=subprocess.DEVNULL,
-                start_new_session=True,
-                preexec_fn=_begin_child,
-            )
+            # A signal must not come between the child's start and the assignment: it would be lost.
+            signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+            try:
+                process = subprocess.Popen(
+                    command,
+                    cwd=folder,
+                    stdin=subprocess.DEVNULL,
+                    start_new_session=True,
+                    preexec_fn=_begin_child,
+                )
+            finally:
+                signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
             return process.wait()
     except AskedToEnd as asked:
         print(f"{signal.Signals(asked.number).name}: ending the runs", flush=True)
@@ -54,11 +59,12 @@ def run_group(command: list[str], folder: Path, grace: float) -> int:
 def _begin_child() -> None:
     """Let the child end by signals, even where a shell's `&` or nohup has this process ignore them.
 
-    A child inherits ignored signals. It lies in a session of its own, so that no terminal reaches
+    A child inherits ignored and blocked signals. It lies in a session of its own, so that no terminal reaches
     it, and this process sends it SIGINT.
     """
     for number in SIGNALS:
         signal.signal(number, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
     die_with_parent()
 
 
