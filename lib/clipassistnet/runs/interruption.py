@@ -35,7 +35,7 @@ def run_group(command: list[str], folder: Path, grace: float) -> int:
     process = None
     try:
         with _asked():
-            # A signal must not come between the child's start and the assignment: it would be lost.
+            # A signal between the start of the child and the assignment would be lost.
             signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
             try:
                 process = subprocess.Popen(
@@ -57,7 +57,7 @@ def run_group(command: list[str], folder: Path, grace: float) -> int:
 
 
 def _begin_child() -> None:
-    """Let the child end by signals, even where a shell's `&` or nohup has this process ignore them.
+    """Let the child end by signals, where a shell's `&` or nohup has this process ignore them too.
 
     A child inherits ignored and blocked signals. It lies in a session of its own, so that no terminal reaches
     it, and this process sends it SIGINT.
