@@ -59,8 +59,8 @@ def run_group(command: list[str], folder: Path, grace: float) -> int:
 def _begin_child() -> None:
     """Let the child end by signals, where a shell's `&` or nohup has this process ignore them too.
 
-    A child inherits ignored and blocked signals. It lies in a session of its own, so that no terminal reaches
-    it, and this process sends it SIGINT.
+    A child inherits ignored and blocked signals. It lies in a session of its own, so that no
+    terminal reaches it, and this process sends it SIGINT.
     """
     for number in SIGNALS:
         signal.signal(number, signal.SIG_DFL)
