@@ -180,7 +180,9 @@ def test_torch2trt_that_breaks_on_import_is_absent(tmp_path, monkeypatch):
     (tmp_path / "torch2trt.py").write_text("import tensorrt\ntensorrt.CalibrationAlgoType\n")
     monkeypatch.syspath_prepend(tmp_path)
     for name in ("tensorrt", "torch2trt"):
-        monkeypatch.delitem(sys.modules, name, raising=False)
+        # Set before it is deleted: only then does monkeypatch take out what the test has imported.
+        monkeypatch.setitem(sys.modules, name, types.ModuleType(name))
+        monkeypatch.delitem(sys.modules, name)
     usable, note = deploy.available()["torch2trt"]
     assert not usable
     assert "CalibrationAlgoType" in note
