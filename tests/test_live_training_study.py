@@ -2,10 +2,16 @@
 
 import json
 
+import numpy as np
 import pytest
 
+from clipassistnet import deploy, model
+from clipassistnet.__main__ import main
+from clipassistnet.commands import live_options
 from clipassistnet.evaluation import alarm_choice, events
-from clipassistnet.live.training_study import frozen_alarm, training_data
+from clipassistnet.live import stored_facts
+from clipassistnet.live.training_study import GIVEN, frozen_alarm, training_data
+from tiny_ensembles import blobs, member
 
 
 def run(study, notebook: str, key: str, **parameters):
@@ -86,3 +92,55 @@ def test_the_users_own_data_are_found(study, tmp_path):
     (tmp_path / "own" / "videos.csv").write_text("video,source\nv1,our hospital\n")
     (study / "study.json").write_text(json.dumps({"data": str(tmp_path / "own")}))
     assert training_data([engine(study)]) == "Trained on our hospital (study demo)"
+
+
+# What the network's own file says
+
+
+def checkpoint(path, **metadata) -> str:
+    """A network that is known to have these facts."""
+    model.save(member(), path, **metadata)
+    return str(path)
+
+
+def test_a_checkpoint_alone_says_what_is_known(study, tmp_path):
+    facts = {"training_data": "Trained on m2cai16 (study m2cai)", "alarm_from": "frozen by m2cai"}
+    alarm = {"threshold": 0.3, "hysteresis": 0.05, "minimum_duration": 0.4}
+    paths = [checkpoint(tmp_path / f"{name}.safetensors", alarm=alarm, **facts) for name in "ab"]
+    assert training_data(paths) == "Trained on m2cai16 (study m2cai)"
+    assert frozen_alarm(paths) == (alarm, "frozen by m2cai", paths[0])
+    options = live_options.parse(["--model", *paths, "--source", "0"])
+    said = live_options.complete_alarm(options, paths)
+    assert said == f"alarm from 0.3: frozen by m2cai, {paths[0]}"
+    assert (options.hysteresis, options.minimum_duration) == (0.05, 0.4)
+    paths[1] = checkpoint(tmp_path / "b.safetensors", alarm={"threshold": 0.4}, **facts)
+    assert frozen_alarm(paths) is None
+    broken = checkpoint(tmp_path / "c.safetensors", alarm={"threshold": 2})
+    with pytest.raises(ValueError, match=r"c\.safetensors: alarm .*expected above 0, at most 1"):
+        frozen_alarm([broken])
+
+
+def test_an_engine_keeps_what_its_study_knows(study, tmp_path, capsys):
+    """Copied away from the study, it has the same alarm and label as before."""
+    members = [checkpoint(network(study, "0"))]
+    assert stored_facts.read(members[0]) == {}
+    convert(members, tmp_path, "0.5")
+    sidecar = str(tmp_path / "engine" / "engine.json")
+    assert training_data([sidecar]) == "Trained on SIMULATED videos (study demo)"
+    assert frozen_alarm([sidecar]) == ({"threshold": 0.129}, "frozen by study demo", sidecar)
+    assert str(tmp_path) not in (tmp_path / "engine" / "engine.json").read_text()
+    deploy.open_engine(tmp_path / "engine")
+
+
+def test_an_engine_without_a_study_keeps_the_threshold_it_was_proven_at(tmp_path):
+    convert([checkpoint(tmp_path / "model.safetensors")], tmp_path, "0.4")
+    sidecar = str(tmp_path / "engine" / "engine.json")
+    assert frozen_alarm([sidecar]) == ({"threshold": 0.4}, GIVEN, sidecar)
+    assert training_data([sidecar]) == "Training data unknown"
+
+
+def convert(members: list[str], folder, threshold: str) -> None:
+    np.save(folder / "frames.npy", blobs())
+    command = ["deploy", "convert", "--backend", "openvino", "--out", str(folder / "engine")]
+    command += ["--frames", str(folder / "frames.npy"), "--threshold", threshold]
+    assert main([*command, "--model", *members]) == 0

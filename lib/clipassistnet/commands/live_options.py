@@ -110,13 +110,13 @@ def _read_alarm(options: argparse.Namespace) -> None:
 def complete_alarm(options: argparse.Namespace, paths: list[str]) -> str:
     """Fill in the alarm's numbers that were not given; returns where the threshold comes from.
 
-    They are those which the study of the networks froze, and otherwise the defaults. `paths` are
-    the networks' files. Raises ValueError for a broken file of the study.
+    They are those that were frozen for the networks, and otherwise the defaults. `paths` are the
+    networks' files. Raises ValueError for a broken file.
     """
     origin = f"of {options.alarm}" if options.alarm else "as given"
     frozen = frozen_alarm(paths) if options.threshold is None else None
     if frozen:
-        origin = f"frozen by the study, {frozen.path}"
+        origin = f"{frozen.origin}, {frozen.path}"
         for name, value in frozen.settings.items():
             if getattr(options, name) is None:
                 setattr(options, name, value)

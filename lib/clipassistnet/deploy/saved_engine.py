@@ -6,6 +6,7 @@ import hashlib
 import json
 import platform
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -29,18 +30,24 @@ class EngineError(ExplainedError, ValueError):
     """A saved engine that may not be used here, and why."""
 
 
-def save(folder: files.PathLike, predictor: Predictor, parity: dict[str, Any]) -> dict[str, Any]:
+def save(
+    folder: files.PathLike,
+    predictor: Predictor,
+    parity: dict[str, Any],
+    facts: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
     """Write an engine that `backends.load` built and that passed parity; return its sidecar.
 
     Args:
         folder: of the engine; one that is an engine already is replaced.
         predictor: with an engine.
         parity: its row of `parity.check_parity` or the like.
+        facts: what is known of its training data and alarm, see `live.stored_facts`.
 
     Returns:
         backend, precision, device, version, weights (their digest), members, predicts, image_size,
         mean, std, located (None, or as in the spec of an ensemble of crops), files (their digests),
-        parity, made_with, and a seal over all of it.
+        parity, made_with, the facts, and a seal over all of it.
 
     Raises:
         EngineError: `folder` is something else, there is no engine to save, or parity failed.
@@ -55,6 +62,7 @@ def save(folder: files.PathLike, predictor: Predictor, parity: dict[str, Any]) -
     if not parity["passed"]:
         raise EngineError(f"{predictor.name}: did not pass parity with PyTorch: {parity}")
     sidecar = {
+        **(facts or {}),
         **_identity(predictor.backend, predictor.precision),
         **{name: getattr(predictor, name) for name in _SPEC},
         **{"weights": engine.weights, "members": engine.members, "files": _files(engine.folder)},

@@ -1,7 +1,8 @@
-"""What the study of a network says about it: its frozen alarm, and what it was trained on.
+"""A network's frozen alarm, and what it was trained on.
 
-Networks and engines lie in papermill_runs/<study>/<notebook>/<run>/ beside notebook 08's files.
-Copied elsewhere without these, they have the defaults, and the overlay says so.
+Both may stand in the network's own file (see stored_facts). Otherwise the study says so: networks
+and engines lie in papermill_runs/<study>/<notebook>/<run>/ beside notebook 08's files. Where
+neither is known, live has the defaults, and the overlay says so.
 """
 
 from __future__ import annotations
@@ -12,23 +13,27 @@ from pathlib import Path
 from typing import NamedTuple
 
 from clipassistnet.alarm import Alarm
+from clipassistnet.live import stored_facts
+from clipassistnet.live.stored_facts import ALARM, ALARM_FROM, SETTINGS, TRAINING_DATA
 
-SETTINGS = "threshold", "hysteresis", "minimum_duration"
+GIVEN = "given to deploy convert"  # not known to be frozen
 _NETWORKS, _ENGINES, _TEST = "05_train_fold", "09_jetson_deploy", "08_ensemble_test"
 
 
 class FrozenAlarm(NamedTuple):
-    """The numbers of SETTINGS that a study chose, and the file that holds them."""
+    """Numbers of SETTINGS, where they come from, and the file that holds them."""
 
     settings: dict[str, float]
+    origin: str
     path: str
 
 
 def frozen_alarm(paths: list[str]) -> FrozenAlarm | None:
-    """The alarm of the study that trained these networks; None where there is none.
+    """The alarm that was chosen for these networks; None where none is known.
 
-    It is notebook 08's alarm.json, or the threshold of its frozen_thresholds.csv, of the same
-    recipe and held-out subset.
+    It is the one that their files hold. Otherwise it is that of the study that trained them:
+    notebook 08's alarm.json, or the threshold of its frozen_thresholds.csv, of the same recipe and
+    held-out subset.
 
     Args:
         paths: of checkpoints, or of a saved engine's sidecar.
@@ -36,6 +41,9 @@ def frozen_alarm(paths: list[str]) -> FrozenAlarm | None:
     Raises:
         ValueError: the file is broken; the message names it.
     """
+    stored = [stored_facts.read(path) for path in paths]
+    if ALARM in stored[0] and all(facts.get(ALARM) == stored[0][ALARM] for facts in stored):
+        return FrozenAlarm(stored[0][ALARM], stored[0].get(ALARM_FROM, "stored"), paths[0])
     found = {_run_of(path) for path in paths}
     runs = [run for run in found if run is not None]
     if len(runs) != len(found) or len({(run.study, run.recipe, run.held_out) for run in runs}) != 1:
@@ -48,9 +56,24 @@ def frozen_alarm(paths: list[str]) -> FrozenAlarm | None:
 
 def training_data(paths: list[str]) -> str:
     """One line for the overlay: what these networks were trained on, as far as it is known."""
-    runs = [_run_of(path) for path in paths]
-    lines = sorted({"Training data unknown" if run is None else _data(run.study) for run in runs})
-    return "; ".join(lines)
+    return "; ".join(sorted({_training_data(path) for path in paths}))
+
+
+def facts_to_store(paths: list[str], threshold: float) -> dict[str, object]:
+    """The facts about these networks that an engine made of them keeps in its sidecar.
+
+    `threshold` is the alarm's where none is known that was frozen. Raises as `frozen_alarm`.
+    """
+    settings, origin, _ = frozen_alarm(paths) or FrozenAlarm({"threshold": threshold}, GIVEN, "")
+    return {TRAINING_DATA: training_data(paths), ALARM: settings, ALARM_FROM: origin}
+
+
+def _training_data(path: str) -> str:
+    stored = stored_facts.read(path).get(TRAINING_DATA)
+    if stored:
+        return str(stored)
+    run = _run_of(path)
+    return "Training data unknown" if run is None else _data(run.study)
 
 
 class _Run(NamedTuple):
@@ -92,7 +115,7 @@ def _alarm_of(folder: Path, held_out: str | None) -> FrozenAlarm | None:
             settings = {"threshold": float(wanted[0]["threshold"])}
     except (KeyError, IndexError) as error:
         raise ValueError(f"{path}: no threshold of held_out={held_out} ({error!r})") from error
-    return FrozenAlarm(settings, str(path))
+    return FrozenAlarm(settings, f"frozen by study {folder.parents[1].name}", str(path))
 
 
 def read_alarm(path: Path | str) -> dict[str, float]:
