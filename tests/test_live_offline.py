@@ -277,31 +277,6 @@ def test_live_from_the_command_line(tmp_path, run_folder, capsys, signals):
     assert carried == sorted(carried)
 
 
-def without_pictures(path) -> str:
-    """A file with a second of sound, and a video stream that holds no frame."""
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream("libx264", rate=FPS)
-        stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuv420p"
-        sound = container.add_stream("aac", rate=8000)
-        silence = av.AudioFrame.from_ndarray(np.zeros((1, 8000), np.float32), "fltp", "mono")
-        silence.sample_rate = 8000
-        container.mux(sound.encode(silence))
-        container.mux(sound.encode())
-    return str(path)
-
-
-@pytest.mark.parametrize("mode", [["--offline"], ["--display", "none"]])
-def test_no_picture_at_all_is_an_error_and_no_recording_is_claimed(
-    tmp_path, run_folder, capsys, signals, mode
-):
-    record = ["--record", str(tmp_path / "overlay.mkv"), "--backend", "torch", "--armed"]
-    source = ["--source", without_pictures(tmp_path / "silence.mkv")]
-    assert main(["live", "--model", str(run_folder), *source, *record, *mode]) == 1
-    said = capsys.readouterr()
-    assert "no picture" in said.err
-    assert "recorded" not in said.out
-
-
 STUDY_ONLY = {
     *("albumentations", "av", "captum", "matplotlib", "numba", "openvino", "pandas"),
     *("pytorch_lightning", "scipy", "seaborn", "sklearn", "tqdm"),

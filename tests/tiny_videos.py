@@ -37,17 +37,18 @@ def encode(
     time_base: Fraction = Fraction(1, FPS),
     options: dict[str, str] | None = None,
     codec: dict[str, str] | None = None,
+    encoder: str = "libx264",
+    pixels: str = "yuv420p",
 ) -> Path:
     """Write a video of `picture(0)`... at these time stamps (one a tick by default).
 
-    `options` are those of the container, `codec` those of x264: key frames every 12 frames, two B
-    frames between others.
+    `options` are those of the container, `codec` those of the encoder: key frames every 12 frames,
+    two B frames between others. `pixels` is FFmpeg's name of the pixel format.
     """
     with av.open(str(path), "w", options=options or {}) as container:
-        stream = container.add_stream(
-            "libx264", rate=FPS, options={"g": "12", "bf": "2"} | (codec or {})
-        )
-        stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuv420p"
+        given = {"g": "12", "bf": "2"} if encoder == "libx264" else {}
+        stream = container.add_stream(encoder, rate=FPS, options=given | (codec or {}))
+        stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, pixels
         stream.codec_context.time_base = time_base
         for index in range(count):
             frame = av.VideoFrame.from_ndarray(picture(index), format="rgb24")
