@@ -11,14 +11,15 @@ from functools import cache
 from pathlib import PurePath
 
 from clipassistnet.data.cross_validation import DISTILLED, Training, members, rate_of
-from clipassistnet.runs import name_key, runs_folder, study
+from clipassistnet.runs import name_key, root, runs_folder, study
 from clipassistnet.runs.notebooks import code, notebook_path, parse_given
 from clipassistnet.runs.provenance import fingerprint, weights_digest
 from clipassistnet.runs.study import DEPLOY
 from clipassistnet.runs.study_data import data_mark
 
 STUDY = study.read(PurePath(config["study"]).stem)  # notebooks/studies/<name>.yaml
-OUT = runs_folder() / STUDY.name
+# From the project's folder, where Snakemake works: braces in its path would be wildcards.
+OUT = runs_folder().relative_to(root()) / STUDY.name
 STUDENT = [STUDY.student] if STUDY.student else []
 ARMING = [STUDY.arming] if STUDY.arming else []
 TRAINED = STUDY.trainings + STUDENT + ARMING

@@ -13,14 +13,18 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from PIL import Image
 
-from clipassistnet.data import csv_tables, dataset
+from clipassistnet.annotate import sampling
+from clipassistnet.data import csv_tables, dataset, frame_extraction, image_pattern
+from clipassistnet.data.dataset import DatasetError
+from clipassistnet.data.video_source import original
 from clipassistnet.runs import RunError, kernel_environment
 from clipassistnet.runs import study as studies
-from tiny_videos import write_dataset
+from tiny_videos import encode, index_of, picture, write_dataset
 
 ROOT = Path(__file__).resolve().parents[1]
-ODD = "a b'\"$x&ü;(c)"
+ODD = "a b'\"$x&ü;(c){x}[y]*?#%\\"
 IDS = ["001", "1e5", "NA", "True", "null", "2024-01-01", "1_000", "0x1F"]
 
 
@@ -56,7 +60,7 @@ def odd_dataset(folder: Path) -> Path:
 @pytest.mark.parametrize("study", ["123_456"])
 def test_a_study_in_an_odd_place_with_odd_ids(tmp_path, study):
     project = odd_project(tmp_path.resolve() / ODD, study)
-    data = odd_dataset(project / "data of 'mine' $HOME")
+    data = odd_dataset(project / "data of 'mine' $HOME {x}")
     long = tmp_path / ("x" * 120)
     long.mkdir()
     target = project / "papermill_runs" / study / "02_video_folds" / "once"
@@ -121,3 +125,42 @@ def test_make_hands_on_what_was_given(place):
     options = {"capture_output": True, "text": True, "check": True, "env": clean}
     shown = subprocess.run(command, cwd=ROOT, **options).stdout
     assert shlex.split(shown)[-4:] == ["study", "my study", "--data", place]
+
+
+@pytest.mark.parametrize("name", ["{x}", "{frame}", "*?[a]", "a#b%03d\\"])
+def test_videos_and_pictures_in_folders_with_odd_names(tmp_path, name):
+    folder = tmp_path / name
+    folder.mkdir()
+    encode(folder / f"op{name}.mp4")
+    (folder / "set").mkdir()
+    for number in (3, 12):
+        Image.fromarray(picture(number)).save(folder / "set" / f"[b]_{number:04d}.png")
+    videos = (
+        f'video,path,patient,fps\nv,op{name}.mp4,p,\ns,"{folder}/set/[b]_{{frame:04d}}.png",q,25\n'
+    )
+    (folder / "videos.csv").write_text(videos)
+    labels = "video,frame,annotator,label\nv,7,anna,visible\ns,12,anna,visible\n"
+    if name == "{frame}":
+        with pytest.raises(DatasetError, match=r"one \{frame\} or \{frame:06d\}"):
+            dataset.read_videos(folder)
+        return
+    sampled = sampling.frames_of(folder, dataset.read_videos(folder))
+    assert [frame for video, frame in sampled if video == "s"] == [3, 12]
+    (folder / "annotations.csv").write_text(labels)
+    data = dataset.read(folder)
+    for video, number in (("v", 7), ("s", 12)):
+        assert index_of(original(data, video, number)) == number
+    frame_extraction.extract(data, tmp_path / "cache", 48)
+    assert len(list((tmp_path / "cache").glob("*.npy"))) == 2
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        ("a_{frame:04d}.png", "a_0012.png"),
+        ("{x}/a_{frame}.png", "{x}/a_12.png"),
+        ("{x}/{frame}/b", "{x}/12/b"),
+    ],
+)
+def test_only_the_frames_number_is_filled_in(path, expected):
+    assert image_pattern.image_path(path, 12) == expected

@@ -8,6 +8,7 @@ import numpy as np
 
 from clipassistnet.annotate.order import Frame
 from clipassistnet.data.decoding import FrameError
+from clipassistnet.data.image_pattern import is_pattern
 from clipassistnet.data.video_source import VideoSource
 
 LIMIT = 128 * 2**20  # bytes of JPEGs
@@ -179,7 +180,7 @@ class PictureStore:
 
 def _groups(source: VideoSource, frames: np.ndarray) -> list[int]:
     """Number of the group of pictures of each frame; pictures in files are groups of their own."""
-    if "{" in source.path:
+    if is_pattern(source.path):
         return frames.tolist()
     line = source.timeline()
     return np.searchsorted(line.keyframes, line.shown_at(frames), side="right").tolist()

@@ -1,5 +1,6 @@
 """Which frames are labelled: chosen once for a folder, so that all annotators get the same ones."""
 
+import glob
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,7 +11,8 @@ import pandas as pd
 from clipassistnet import files
 from clipassistnet.annotate.order import Frame
 from clipassistnet.data.csv_tables import read_result
-from clipassistnet.data.schema import FRAME_FIELD, TABLES
+from clipassistnet.data.image_pattern import FRAME_FIELD, is_pattern
+from clipassistnet.data.schema import TABLES
 
 FOLDER = "annotation"  # of a dataset folder: journals, and which frames are labelled
 LISTED = Path("to_annotate", "clipper_frames.csv")  # written by the importers
@@ -59,7 +61,7 @@ def frames_of(
             new, why = _own(listed, video), f"listed by an importer in {LISTED.as_posix()}"
         elif (labelled["video"] == video).any():
             new, why = _own(labelled, video), "the frames that annotations.csv has already"
-        elif FRAME_FIELD.search(row["path"]) and pd.isna(row["frames"]):
+        elif is_pattern(row["path"]) and pd.isna(row["frames"]):
             new, why = _pictures(folder, row["path"]), "all pictures of the set"
         else:
             new, why = _sampled(row, per_second, (ranges or {}).get(video), scored, scores)
@@ -121,7 +123,7 @@ def _seconds(value: float | str) -> float:
 def _pictures(folder: Path, pattern: str) -> np.ndarray:
     """Frame numbers of the pictures that fit a pattern such as v01_{frame:06d}.jpg."""
     before, _, after = FRAME_FIELD.split((folder / pattern).name)
-    names = (folder / pattern).parent.glob(f"{before}*{after}")
+    names = (folder / pattern).parent.glob(f"{glob.escape(before)}*{glob.escape(after)}")
     numbers = [name.name[len(before) : len(name.name) - len(after)] for name in names]
     return np.sort([int(number) for number in numbers if number.isdecimal()])
 

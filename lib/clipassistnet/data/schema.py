@@ -1,6 +1,5 @@
 """The tables of a dataset folder: their columns, and what a cell may hold."""
 
-import re
 from dataclasses import dataclass
 
 CLASSES = ("visible", "invisible")
@@ -20,7 +19,6 @@ CAUSES = (
 
 NUMBER = r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?"
 COUNT = r"[0-9]{1,15}"
-FRAME_FIELD = re.compile(r"\{frame(:0?[0-9]*d)?\}")  # of the pattern of image files
 
 
 @dataclass(frozen=True)

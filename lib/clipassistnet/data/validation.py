@@ -1,7 +1,6 @@
 """Reads and checks the tables of a dataset folder, and collects every problem of every file."""
 
 import os
-import re
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -10,8 +9,9 @@ import pandas as pd
 from clipassistnet.data import video_lengths
 from clipassistnet.data.csv_tables import Problems, parse, read_cells, required_columns, typed
 from clipassistnet.data.file_names import existing
+from clipassistnet.data.image_pattern import image_path, is_sound
 from clipassistnet.data.patients import patients
-from clipassistnet.data.schema import FRAME_FIELD, TABLES
+from clipassistnet.data.schema import TABLES
 
 
 def validate(
@@ -76,9 +76,8 @@ def _check_paths(videos: pd.DataFrame, folder: Path, problems: Problems) -> None
         if whole in seen:
             problems.add(line, f"path {path!r}", f"each file once; first at line {seen[whole]}")
         seen.setdefault(whole, line)
-        if "{" in path or "}" in path:
-            fields = len(FRAME_FIELD.findall(path))
-            if fields != 1 or re.search("[{}]", FRAME_FIELD.sub("", path)):
+        if not os.path.isfile(whole) and ("{" in path or "}" in path):
+            if not is_sound(path):
                 problems.add(line, f"path {path!r}", "one {frame} or {frame:06d} in it")
         elif not os.path.isfile(whole):
             problems.add(line, f"path {path!r}: no such file", "a video file")
@@ -122,13 +121,11 @@ def _check_images(
     """Every annotated frame of an image pattern has its file."""
     located = videos.dropna(subset=["video", "path"]).drop_duplicates("video")
     patterns = located.set_index("video")["path"]
-    patterns = patterns[patterns.str.count(FRAME_FIELD.pattern) == 1]
+    patterns = patterns[patterns.map(is_sound)]
     rows = annotations.dropna(subset=["video", "frame"])
     rows = rows[rows["video"].isin(patterns.index)].drop_duplicates(["video", "frame"])
     for line, video, frame in rows[["video", "frame"]].itertuples():
-        before, _, after = FRAME_FIELD.split(patterns[video])
-        field = patterns[video][len(before) : len(patterns[video]) - len(after)]
-        path = before + field.format(frame=frame) + after
+        path = image_path(patterns[video], frame)
         if not os.path.isfile(existing(folder / path)):
             problems.add(line, f"video {video!r}, frame {frame}: no file {path}", "an image file")
 

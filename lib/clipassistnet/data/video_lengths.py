@@ -16,6 +16,7 @@ from clipassistnet import files
 from clipassistnet.data.csv_tables import Problems
 from clipassistnet.data.decoding import FrameError
 from clipassistnet.data.file_names import existing
+from clipassistnet.data.image_pattern import is_pattern
 from clipassistnet.data.timeline import probe
 
 KEPT = ".video_lengths.json"
@@ -36,7 +37,7 @@ def completed(videos: pd.DataFrame, folder: Path, problems: Problems) -> pd.Data
     before = dict(kept)
     missing = videos["fps"].isna() | videos["frames"].isna()
     for line, path, fps in videos.loc[missing, ["path", "fps"]].itertuples():
-        if pd.isna(path) or "{" in path:
+        if pd.isna(path) or is_pattern(path):
             continue
         whole = str(existing(folder / path))
         if not os.path.isfile(whole) or os.path.getsize(whole) == 0:

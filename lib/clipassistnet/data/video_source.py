@@ -13,6 +13,7 @@ from clipassistnet.data.dataset import Dataset
 from clipassistnet.data.decoding import FrameError, open_video, read_image, stream_note
 from clipassistnet.data.file_names import existing
 from clipassistnet.data.frame_seeking import pictures
+from clipassistnet.data.image_pattern import image_path, is_pattern
 from clipassistnet.data.timeline import Timeline, timeline
 
 PART = 16 * 2**20  # bytes of one part of a large file
@@ -41,7 +42,7 @@ class VideoSource:
         Raises:
             FrameError: naming the file and its last good frame.
         """
-        if "{" in self.path:
+        if is_pattern(self.path):
             yield from (read_image(self._image(frame)) for frame in frames)
             return
         line = self.timeline()
@@ -52,7 +53,7 @@ class VideoSource:
 
     def _image(self, frame: int) -> str:
         """Path of the image file of this frame."""
-        return str(existing(Path(self.path.format(frame=frame))))
+        return str(existing(Path(image_path(self.path, frame))))
 
     def timeline(self) -> Timeline:
         """Time stamps of the video file; FrameError where it is not as long as declared."""
@@ -67,18 +68,18 @@ class VideoSource:
 
     def irregular(self) -> dict[str, int]:
         """See `Timeline.irregular`; nothing for image files."""
-        return {} if "{" in self.path else self.timeline().irregular()
+        return {} if is_pattern(self.path) else self.timeline().irregular()
 
     def stream_note(self) -> str:
         """Which of several video streams of the file is decoded; empty where there is only one."""
-        if "{" in self.path:
+        if is_pattern(self.path):
             return ""
         with open_video(self.path) as container:
             return stream_note(container, self.path)
 
     def digest(self, frames: list[int]) -> str:
         """Hash of the video file (see `quick_digest`), or of the image files of these frames."""
-        if "{" not in self.path:
+        if not is_pattern(self.path):
             return quick_digest(self.path)
         each = [quick_digest(self._image(frame)) for frame in frames]
         return "sha256-list:" + hashlib.sha256("\n".join(each).encode()).hexdigest()

@@ -2,6 +2,7 @@
 
 import os
 import sys
+from pathlib import Path
 
 from clipassistnet.runs import study as studies
 from clipassistnet.runs.folders import root, runs_folder
@@ -20,7 +21,8 @@ def run(study: str, data: str | None, cores: int | None, extra: list[str]) -> in
         data: dataset folder, or a public set as unpacked (see `keep_data`), which is remembered;
             None for the remembered one, or for a study that simulates its videos.
         cores: processor cores to use; None: all.
-        extra: further arguments for Snakemake, e.g. ["--executor", "slurm"].
+        extra: further arguments for Snakemake, e.g. ["--executor", "slurm"]. The Snakefile names
+            its files from the project's folder; absolute paths within it are made so.
 
     Raises:
         RunError: a wrong study file, missing data, or the study is running already.
@@ -51,4 +53,10 @@ def _snakemake(study: str, cores: int, extra: list[str]) -> int:
     command += ["--nolock", "--rerun-incomplete", "--keep-going"]
     # On a cluster Snakemake cancels its jobs one by one.
     grace = 60 if "--executor" in extra else 8
-    return run_group([*command, *extra], root(), grace)
+    return run_group([*command, *map(_in_project, extra)], root(), grace)
+
+
+def _in_project(argument: str) -> str:
+    """An absolute path within the project, from the project's folder; any other argument as is."""
+    path = Path(argument)
+    return str(path.relative_to(root())) if path.is_relative_to(root()) else argument

@@ -81,8 +81,8 @@ def execute_notebook(source: str, target: str, parameters: dict[str, Any], folde
         nbclient.exceptions.DeadKernelError: the kernel died.
     """
     papermill.execute_notebook(
-        source,
-        target,
+        _literal(source),
+        _literal(target),
         parameters=parameters,
         engine_name=NAME,
         kernel_name="python3",
@@ -90,3 +90,8 @@ def execute_notebook(source: str, target: str, parameters: dict[str, Any], folde
         cwd=folder,
         progress_bar=sys.stderr.isatty(),
     )
+
+
+def _literal(path: str) -> str:
+    """A path for papermill, which fills parameters in between braces."""
+    return path.replace("{", "{{").replace("}", "}}")

@@ -9,6 +9,7 @@ import pandas as pd
 from clipassistnet import files
 from clipassistnet.data import dataset
 from clipassistnet.data.dataset import Dataset, DatasetError
+from clipassistnet.data.image_pattern import image_path, is_pattern
 from clipassistnet.data.video_source import VideoSource, source
 
 TASK = ("name", "size", "mode", "start_frame", "stop_frame", "frame_filter", "source")
@@ -54,8 +55,8 @@ def _document(data: Dataset, video: str, rows: pd.DataFrame) -> Element:
         SubElement(task, name).text = value
     for number, row in enumerate(rows.to_dict("records")):
         frame = int(row["frame"])
-        is_set = "{" in origin.path
-        name = Path(origin.path.format(frame=frame)).name if is_set else f"frame_{frame:06d}"
+        is_set = is_pattern(origin.path)
+        name = Path(image_path(origin.path, frame)).name if is_set else f"frame_{frame:06d}"
         image = SubElement(root, "image", id=str(number if is_set else frame), name=name)
         image.set("width", str(width))
         image.set("height", str(height))
@@ -74,7 +75,7 @@ def _size(origin: VideoSource, frame: int) -> tuple[int, int]:
 
 def _task(origin: VideoSource, labelled: int) -> tuple[str, ...]:
     """What the file says of the task: the whole video, or the labelled pictures of a set."""
-    if "{" in origin.path:
+    if is_pattern(origin.path):
         return origin.video, str(labelled), "annotation", "0", str(labelled - 1), "", ""
     length = origin.timeline().length if origin.length is None else origin.length
     name = Path(origin.path).name

@@ -9,9 +9,10 @@ import pandas as pd
 from clipassistnet.data.dataset import DatasetError
 from clipassistnet.data.decoding import FrameError
 from clipassistnet.data.file_names import composed, existing
+from clipassistnet.data.image_pattern import FRAME_FIELD, image_path, is_pattern
 from clipassistnet.data.importers.source_files import listing
 from clipassistnet.data.importers.tip_labels import Place
-from clipassistnet.data.schema import COUNT, FRAME_FIELD
+from clipassistnet.data.schema import COUNT
 from clipassistnet.data.timeline import timeline
 
 # The name of a video's frame that was saved as a picture: v01/frame_000030.png, v01_000030.jpg.
@@ -21,7 +22,7 @@ EXPECTED = "expected a picture of one video of videos.csv"
 
 def video_files(videos: pd.DataFrame) -> pd.DataFrame:
     """The rows of videos.csv that are video files, not image files."""
-    return videos[~videos["path"].str.contains("{", regex=False)]
+    return videos[~videos["path"].map(is_pattern).astype(bool)]
 
 
 def names(files: pd.DataFrame) -> pd.Series:
@@ -127,7 +128,7 @@ def _fit(name: str, video: str, pattern: str, known: bool) -> tuple[int, int]:
         return 0, 0
     match = re.fullmatch(f"{re.escape(halves[0])}({COUNT}){re.escape(halves[2])}", file)
     # The pattern {frame:06d}.png writes frame 30 as 000030.png, not as 30.png.
-    if match is None or last.format(frame=int(match[1])) != file:
+    if match is None or image_path(last, int(match[1])) != file:
         return 0, 0
     pairs = zip(reversed(folders), reversed(wanted), strict=False)
     common = len(list(takewhile(lambda pair: pair[0] == pair[1], pairs)))
