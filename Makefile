@@ -12,7 +12,7 @@ CLI   := $(PY) -m clipassistnet
 quoted = '$(subst ','\'',$(value $(1)))'
 
 .DEFAULT_GOAL := help
-.PHONY: help demo study test test-all benchmark reliability lab annotate record report summary lint lock clean
+.PHONY: help demo study test test-all benchmark reliability lab annotate record report results summary lint lock clean
 .DELETE_ON_ERROR:
 
 help: ## this list
@@ -31,8 +31,8 @@ test-all: .venv/installed ## the tests, the slow ones too
 	@OMP_NUM_THREADS=1 $(PY) -m pytest -q -n auto --dist loadfile -m "" \
 	  --junitxml=build/test-all.xml $(ARGS)
 
-reliability: .venv/installed ## write the README's table of faults from the last `make test-all`
-	@$(PY) tests/faults.py README.md build/test-all.xml
+reliability: .venv/installed ## write the table of faults of docs/reliability.md from the last `make test-all`
+	@$(PY) tests/faults.py docs/reliability.md build/test-all.xml
 
 benchmark: .venv/installed ## time five ResNet-50 on this CPU, beside eager PyTorch and the peak
 	@OMP_NUM_THREADS=$(shell nproc) $(PY) tools/benchmark_cpu.py $(ARGS)
@@ -50,6 +50,9 @@ record: .venv/installed ## copy a study of simulated or public videos to the tra
 
 report: .venv/installed ## a study's tables, figures and model card on one HTML page
 	@$(CLI) report $(call quoted,STUDY)
+
+results: .venv/installed ## write docs/results.md and the tables of figures from the records
+	@$(CLI) results
 
 summary: .venv/installed ## print a study's tables again: STUDY=demo
 	@$(CLI) summary $(call quoted,STUDY)

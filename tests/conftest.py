@@ -58,5 +58,5 @@ def built(ensemble):
 
 @pytest.fixture
 def seen(record_property):
-    """Call it with a Fault: it goes into pytest's record, and from there into the README."""
+    """Call it with a Fault: it goes into pytest's record, then into docs/reliability.md."""
     return lambda fault: record_property("fault", json.dumps(asdict(fault)))

@@ -1,9 +1,9 @@
-"""What the fault tests saw, as a table: from pytest's own record into the README.
+"""What the fault tests saw, as a table: from pytest's own record into docs/reliability.md.
 
-    python tests/faults.py README.md build/test-all.xml
+    python tests/faults.py docs/reliability.md build/test-all.xml
 
 Each fault test hands a `Fault` to the fixture `seen`; pytest writes them into its JUnit XML, and
-this script writes the table between two marks of the README, dated by that run.
+this script writes the table between two marks of the page, dated by that run.
 """
 
 import json
@@ -60,18 +60,18 @@ def table(date: str, faults: list[Fault]) -> str:
     return "\n".join(lines)
 
 
-def write(readme: Path, reports: list[Path]) -> None:
-    """Put the table into the README.
+def write(page: Path, reports: list[Path]) -> None:
+    """Put the table into the page.
 
     Raises:
-        ValueError: the README lacks the marks, or see `read`.
+        ValueError: the page lacks the marks, or see `read`.
     """
-    text = readme.read_text(encoding="utf-8")
+    text = page.read_text(encoding="utf-8")
     before, begin, rest = text.partition(BEGIN)
     _, end, after = rest.partition(END)
     if not (begin and end):
-        raise ValueError(f"{readme}: expected {BEGIN} and {END}")
-    readme.write_text(f"{before}{BEGIN}\n{table(*read(reports))}\n{END}{after}", encoding="utf-8")
+        raise ValueError(f"{page}: expected {BEGIN} and {END}")
+    page.write_text(f"{before}{BEGIN}\n{table(*read(reports))}\n{END}{after}", encoding="utf-8")
 
 
 if __name__ == "__main__":

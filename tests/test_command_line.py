@@ -106,7 +106,7 @@ def test_a_study_on_real_videos_has_nothing_to_simulate(monkeypatch, capsys):
 
 
 @pytest.mark.parametrize(
-    "name", ["README.md", "JETSON.md", "Makefile", "notebooks", "lib", "tools"]
+    "name", ["README.md", "JETSON.md", "Makefile", "docs", "notebooks", "lib", "tools"]
 )
 def test_every_command_that_a_text_names_exists(name):
     paths = [ROOT / name] if (ROOT / name).is_file() else (ROOT / name).rglob("*.*")

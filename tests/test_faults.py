@@ -27,10 +27,10 @@ def told(fault: faults.Fault) -> str:
 
 
 def test_the_table_is_dated_and_replaces_the_former(tmp_path):
-    readme = tmp_path / "README.md"
-    readme.write_text(f"before\n{faults.BEGIN}\nold\n{faults.END}\nafter\n")
-    faults.write(readme, [report(tmp_path, case("a", told(FAULT)), case("b"))])
-    text = readme.read_text()
+    page = tmp_path / "reliability.md"
+    page.write_text(f"before\n{faults.BEGIN}\nold\n{faults.END}\nafter\n")
+    faults.write(page, [report(tmp_path, case("a", told(FAULT)), case("b"))])
+    text = page.read_text()
     assert text.startswith("before\n")
     assert text.endswith(f"{faults.END}\nafter\n")
     assert "Last run: 2031-02-03." in text
@@ -51,7 +51,7 @@ def test_no_table_without_faults_or_with_a_failed_one(tmp_path, cases):
         faults.read([report(tmp_path, *cases)])
 
 
-def test_a_readme_without_its_marks_is_left_alone(tmp_path):
-    (tmp_path / "README.md").write_text("nothing")
+def test_a_page_without_its_marks_is_left_alone(tmp_path):
+    (tmp_path / "reliability.md").write_text("nothing")
     with pytest.raises(ValueError, match="expected <!--"):
-        faults.write(tmp_path / "README.md", [report(tmp_path, case("a", told(FAULT)))])
+        faults.write(tmp_path / "reliability.md", [report(tmp_path, case("a", told(FAULT)))])

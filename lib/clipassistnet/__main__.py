@@ -14,6 +14,7 @@ COMMANDS = {
     "summary": ("summary", "print a study's tables"),
     "report": ("report", "write a study's tables and figures as one HTML page"),
     "record": ("record", "copy a study on public or simulated videos to papermill_runs/record/"),
+    "results": ("results", "write docs/results.md and the tables of figures from the records"),
     "share": ("share", "copy a study's notebooks without anything that could show a patient"),
     "check": ("check", "read a dataset folder and list every problem"),
     "import": (

@@ -1,6 +1,6 @@
 """Read a dataset folder and list every problem, with file, line, value and what was expected.
 
-The folder needs videos.csv and annotations.csv; the README describes their columns.
+The folder needs videos.csv and annotations.csv; docs/own_data.md describes their columns.
 """
 
 from __future__ import annotations

@@ -1,0 +1,168 @@
+"""The tables of a recorded study in Markdown, each with what it judges and where it comes from."""
+
+from clipassistnet.publish import engine_tables, markdown
+from clipassistnet.publish.finished_runs import FinishedRun, Rows
+from clipassistnet.publish.layouts import Layout, part, pivot
+from clipassistnet.publish.recorded_study import (
+    AGREEMENT,
+    COMPARISON,
+    TEST,
+    RecordedStudy,
+    origin,
+    patients,
+    recipe_of,
+)
+
+MOST_PATIENTS = 12  # more are not listed one by one
+
+LAYOUTS = (
+    Layout(
+        TEST,
+        "table3",
+        "The ensemble and its members (Table 3)",
+        ("model",),
+        "metric",
+        ("estimate",),
+        "The specificity is fitted on the judged frames, as in the paper.",
+    ),
+    Layout(
+        TEST,
+        "protocols",
+        "Frames with a clip applier, and all frames",
+        ("judged",),
+        "metric",
+        ("estimate",),
+        "On all frames, a frame without a clip applier counts as tip invisible.",
+    ),
+    Layout(TEST, "thresholds", "Thresholds", ("threshold from",), "rate", ("estimate",)),
+    Layout(TEST, "events", "Events and alarms", ("measure",), "alarm", ("estimate",)),
+    Layout(TEST, "absent", "Frames without a clip applier", ("figure",), "", ("estimate",)),
+    Layout(TEST, "arming", "Automatic arming", ("measure",), "judged", ("estimate",)),
+    Layout(
+        COMPARISON,
+        "table2",
+        "Losses (Table 2)",
+        ("loss",),
+        "metric",
+        ("pooled", "mean"),
+    ),
+    Layout(
+        COMPARISON,
+        "comparison",
+        "Losses minus BCE, paired",
+        ("loss",),
+        "metric",
+        ("difference",),
+        signed=True,
+    ),
+    Layout(COMPARISON, "recipes", "Recipes", ("recipe", "judged"), "metric", ("pooled", "mean")),
+)
+AGAINST = Layout(
+    COMPARISON,
+    "",
+    "Recipes minus `{}`, paired",
+    ("recipe",),
+    "metric",
+    ("difference",),
+    signed=True,
+)
+
+
+def of_study(study: RecordedStudy) -> list[str]:
+    """All tables of a study as parts of a page; a table that its record lacks is left out."""
+    parts = [_agreement(study)]
+    for run in study.of(TEST):
+        parts += [_shown(study, run, one) for one in LAYOUTS if one.notebook == TEST]
+        parts.append(_by_patient(study, run))
+        parts.append(_beside_paper(study, run))
+    for run in study.of(COMPARISON):
+        parts += [_shown(study, run, one) for one in LAYOUTS if one.notebook == COMPARISON]
+        parts += _against(study, run)
+    parts += engine_tables.of_study(study)
+    return [part for part in parts if part]
+
+
+def _shown(study: RecordedStudy, run: FinishedRun, layout: Layout) -> str:
+    rows = run.table(layout.table)
+    named = rows and set(layout.keys) <= set(rows[0])
+    if not named or not any(name in rows[0] for name in layout.values):
+        return ""
+    title, judged = layout.title, study.out_of_fold()
+    if layout.notebook == TEST:
+        judged = study.judged(run)
+        title += f", recipe `{recipe_of(run)}`"
+    note = layout.note
+    if layout.table in ("table2", "recipes"):
+        note = "Pooled over the folds." if "pooled" in rows[0] else "Mean over the folds."
+        if not study.nested:
+            note += " Optimistic: these frames chose the checkpoints."
+    return part(title, markdown.table(*pivot(rows, layout)), judged, origin(run), note)
+
+
+def _against(study: RecordedStudy, run: FinishedRun) -> list[str]:
+    """The differences of recipes from the reference that notebook 06 names."""
+    parts = []
+    for path in sorted(run.folder.glob("recipes_minus_*.csv")):
+        rows = run.table(path.stem)
+        if rows:
+            title = AGAINST.title.format(rows[0]["reference"])
+            table = markdown.table(*pivot(rows, AGAINST))
+            parts.append(part(title, table, study.out_of_fold(), origin(run)))
+    return parts
+
+
+def _by_patient(study: RecordedStudy, run: FinishedRun) -> str:
+    rows = run.table("by_patient")
+    if not rows:
+        return ""
+    single = patients(rows)
+    if len(single) > MOST_PATIENTS:
+        rows = [row for row in rows if row not in single]
+    lines = [
+        [
+            row["judged"],
+            row["frames"],
+            markdown.estimate(row["auroc"], row.get("low"), row.get("high")),
+            markdown.number(row["specificity_at_95"]),
+        ]
+        for row in rows
+    ]
+    header = ["judged", "frames", "AUROC (95 % interval)", "specificity at 95 % sensitivity"]
+    note = "" if single == patients(rows) else f"The {len(single)} patients are in by_patient.csv."
+    title = f"Patient by patient, recipe `{recipe_of(run)}`"
+    return part(title, markdown.table(header, lines), study.judged(run), origin(run), note)
+
+
+def _quantities(rows: Rows) -> str:
+    header = list(rows[0])
+    return markdown.table(
+        header,
+        (
+            [row[name] if name == header[0] else _short(row[name]) for name in header]
+            for row in rows
+        ),
+    )
+
+
+def _short(text: str) -> str:
+    """At most three digits behind the point; counts stay counts."""
+    return markdown.number(text, 3) if "." in text else text or markdown.ABSENT
+
+
+def _agreement(study: RecordedStudy) -> str:
+    runs = study.of(AGREEMENT)
+    rows = runs[0].table("agreement") if runs else []
+    if not rows:
+        return ""
+    frames = next((row for row in rows if row["quantity"] == "triple-annotated frames"), {})
+    count = next((text for name, text in frames.items() if name.startswith("ours")), "")
+    judged = f"{count} frames with three annotators" if count else "see the table"
+    return part("Annotators", _quantities(rows), judged, origin(runs[0]))
+
+
+def _beside_paper(study: RecordedStudy, run: FinishedRun) -> str:
+    rows = run.table("per_video_medians")
+    if not rows:
+        return ""
+    title = f"Medians over videos, recipe `{recipe_of(run)}`"
+    return part(title, _quantities(rows), study.judged(run), origin(run))

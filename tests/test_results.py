@@ -1,0 +1,122 @@
+"""The page of results and the tables of figures say what the tracked records say."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from clipassistnet.publish import markdown, results
+from clipassistnet.publish.recorded_study import studies
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGES = results.pages(ROOT)
+
+
+@pytest.mark.parametrize("path", PAGES, ids=str)
+def test_a_page_is_what_the_records_say(path):
+    written = (ROOT / path).read_text(encoding="utf-8")
+    assert written == PAGES[path], f"{path} differs from the records; write it with: make results"
+
+
+def write_run(folder: Path, tables: dict[str, str], **record) -> None:
+    folder.mkdir(parents=True)
+    fixed = {"parameters": {}, "started": "2031-02-03T04:05:06+00:00", "wall_s": 60.0}
+    fixed |= {"commit": "abcdef123456", "hardware": "a processor, 2 cores"}
+    (folder / "run.json").write_text(json.dumps(fixed | record))
+    for name, text in tables.items():
+        (folder / f"{name}.csv").write_text(text)
+
+
+@pytest.fixture
+def record(tmp_path) -> Path:
+    """A record of one study whose main recipe is `features`, on seven real patients, nested."""
+    study = tmp_path / "new"
+    write_run(
+        study / "01_annotation_agreement" / "once",
+        {
+            "agreement": "quantity,ours,paper\nno full agreement,0.1,0.18\n",
+            "table1": "split,annotator,videos,frames,absent\nundecided,majority,7,316,1650\n",
+        },
+    )
+    for recipe in ("features", "paper"):
+        parameters = {"loss": "bce", "recipe": recipe, "backbone": "resnet50", "image_size": 224}
+        write_run(
+            study / "05_train_fold" / f"loss=bce,recipe={recipe},held_out=0,fold=1",
+            {},
+            parameters=parameters | {"inner_folds": 2},
+        )
+    header = "recipe,metric,pooled,low,high,judged\n"
+    write_run(
+        study / "06_loss_comparison" / "once",
+        {
+            "recipes": header
+            + "features,auroc,0.88,0.8,0.95,clipper frames\n"
+            + "paper,auroc,0.7,0.6,0.8,clipper frames\n"
+            + "paper,specificity_at_95,0.2,0.1,0.5,clipper frames\n"
+        },
+    )
+    write_run(
+        study / "08_ensemble_test" / "once",
+        {
+            "table3": "model,metric,estimate,low,high\n"
+            "ensemble,auroc,0.88,0.80,0.95\nensemble,specificity_at_95,0.6,0.3,0.9\n",
+            "by_patient": "judged,frames,auroc,low,high,specificity_at_95\n"
+            "all frames,316,0.88,0.8,0.95,0.6\nP1,316,0.88,,,0.6\n",
+        },
+        parameters={"recipe": "features"},
+    )
+    return tmp_path
+
+
+def test_a_new_study_with_another_main_recipe_stands_beside_the_papers(record):
+    table = results.headline(studies(record))
+    assert "`features`: 2 x ResNet-50, 224 px | 0.88 (0.80 to 0.95) | 0.60 (0.30 to 0.90)" in table
+    assert "`paper`: 2 x ResNet-50, 224 px | 0.70 (0.60 to 0.80) | 0.20 (0.10 to 0.50)" in table
+    assert "316 frames of 1 patient" in table
+
+
+def test_a_chapter_begins_with_its_finding_and_names_the_origin(record):
+    page = results.page(studies(record))
+    finding = "On 316 frames of 1 patient the AUROC of recipe `features` is 0.88 (0.80 to 0.95)."
+    assert f"{finding} The paper's 0.91, on its own videos, lies in this interval." in page
+    assert "From notebook 08, commit `abcdef123456`, 2031-02-03, a processor, 2 cores." in page
+
+
+def test_a_study_that_vanished_leaves_no_row(record):
+    shutil.rmtree(record / "new")
+    page = results.page(studies(record))
+    assert "| the paper, private videos |" in page
+    assert "new" not in page.split()
+
+
+def test_what_was_not_recorded_is_said(record):
+    write_run(
+        record / "old" / "08_ensemble_test" / "once",
+        {"table3": "model,metric,estimate,low,high\nensemble,auroc,0.5,,\n"},
+        commit=None,
+        hardware=None,
+        started=None,
+    )
+    page = results.page(studies(record))
+    assert "commit not recorded, date not recorded, hardware not recorded" in page
+
+
+@pytest.mark.parametrize(
+    ("value", "low", "high", "signed", "text"),
+    [
+        ("0.7186", "0.578", "0.8265", False, "0.72 (0.58 to 0.83)"),
+        ("0.0462", "-0.1096", "0.202", True, "+0.05 (-0.11 to 0.20)"),
+        ("-0.001", "-0.2", "0.2", True, "0.00 (-0.20 to 0.20)"),
+        ("0.5", "", "", False, "0.50"),
+        ("", "", "", False, "-"),
+        ("-", "", "", False, "-"),
+    ],
+)
+def test_estimates_as_text(value, low, high, signed, text):
+    assert markdown.estimate(value, low, high, signed=signed) == text
+
+
+def test_a_page_without_its_marks_is_named():
+    with pytest.raises(ValueError, match="expected the lines <!-- headline"):
+        markdown.fill("no marks", "headline", "a table")
