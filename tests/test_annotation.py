@@ -61,6 +61,18 @@ def test_training_label_is_the_annotators_own_where_there_is_one():
         annotation.consensus(TEN, training_annotator="D")
 
 
+def test_the_labels_of_every_annotator_may_train():
+    frames = annotation.consensus(labelled("VII", " VV", "IVV"), training_annotator="*")
+    assert frames["label"].tolist() == ["invisible", "visible", "visible"]
+    assert frames["training_label"].tolist() == [
+        "visible+invisible+invisible",
+        "visible+visible",
+        "invisible+visible+visible",
+    ]
+    confusion = annotation.confusion(TEN, "*")
+    pd.testing.assert_frame_equal(confusion, annotation.confusion(TEN))
+
+
 def test_rows_that_make_no_sense_are_refused():
     with pytest.raises(ValueError, match="expected one label of an annotator"):
         annotation.consensus(pd.concat([TEN, TEN.iloc[:1]]))

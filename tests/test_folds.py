@@ -159,6 +159,20 @@ def test_split_uses_training_labels_for_training_alone():
     assert set(validation["target"]) == {0, 1}
 
 
+def test_a_training_frame_has_a_row_for_each_of_its_labels():
+    labels = LABELS.copy()
+    video = MADE.loc[MADE["subset"] == "0", "video"].iloc[0]
+    first = (labels["video"] == video) & (labels["frame"] == 0)
+    labels.loc[first, "training_label"] = "visible+absent+invisible+invisible"
+    train = folds.split(MADE, labels, 1)[0]
+    rows = train[(train["video"] == video) & (train["frame"] == 0)]
+    assert rows["target"].tolist() == [0, 1, 1]  # the label "absent" trains in "all" alone
+    everything = folds.split(MADE, labels, 1, protocol="all")[0]
+    assert ((everything["video"] == video) & (everything["frame"] == 0)).sum() == 4
+    once, _ = folds.judged(MADE, labels, {"test": [1]})
+    assert not once["test"].duplicated(["video", "frame"]).any()
+
+
 def test_frames_without_a_clipper_are_in_the_test_part_only():
     train, validation, test = folds.split(MADE, LABELS, 2)
     assert "absent" not in {*train["label"], *validation["label"]}

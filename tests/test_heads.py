@@ -71,6 +71,8 @@ def test_features_are_kept_by_content(classifier, tmp_path, monkeypatch):
 
     monkeypatch.setattr(type(classifier.network), "features", no)
     np.testing.assert_array_equal(store.get(rows), found)
+    twice = store.get(pd.concat([rows, rows.iloc[:2]]))  # a row for each of a frame's labels
+    np.testing.assert_array_equal(twice[4:], found[:2])
     for other in (
         lambda: store.get(rows, copies=1),
         lambda: FeatureStore(tmp_path, classifier, Pictures(brighter=1)).get(rows),

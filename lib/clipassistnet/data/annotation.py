@@ -12,6 +12,7 @@ import pandas as pd
 from clipassistnet.data.schema import CLASSES, LABELS
 
 FRAME = ["video", "frame"]
+EVERY = "*"  # stands for all annotators, each of whom trains
 
 
 def consensus(
@@ -25,7 +26,8 @@ def consensus(
     is one more vote, and decides where there is no such majority. Where nothing decides, the frame
     is invisible, by the guideline's rule for frames on which one cannot conclude. `dissent` counts
     the annotators (not the adjudications) who differ from `label`. `training_label` is the label of
-    `training_annotator` on the frames that this annotator labelled, and `label` on all others.
+    `training_annotator` on the frames that this annotator labelled, and `label` on all others. With
+    "*" it is the labels of all annotators, joined by "+": `folds.split` makes a row of each.
     """
     own = _votes(annotations)
     decided = own * 0
@@ -39,7 +41,10 @@ def consensus(
         {"label": label, "annotators": annotators, "dissent": annotators - agreeing}
     )
     frames["training_label"] = frames["label"]
-    if training_annotator:
+    if training_annotator == EVERY:
+        ordered = annotations.sort_values("annotator").groupby(FRAME)["label"]
+        frames["training_label"] = ordered.agg("+".join)
+    elif training_annotator:
         own = _of(annotations, training_annotator).set_index(FRAME)["label"]
         frames.loc[own.index, "training_label"] = own
     return frames.reset_index()
@@ -130,13 +135,13 @@ def confusion(annotations: pd.DataFrame, annotator: str = "") -> pd.DataFrame:
     """Counts for `transition`, by video: video, truth, observed, frames.
 
     Truth is the majority label of the triple-annotated frames. Observed are the labels of all
-    annotators, or of the given one.
+    annotators ("" or "*"), or of the given one.
     """
     votes, _ = _triple(annotations)
     if votes.empty:
         return pd.DataFrame(columns=["video", "truth", "observed", "frames"])
     truth = votes.idxmax(axis=1).rename("truth")
-    rows = _of(annotations, annotator) if annotator else annotations
+    rows = annotations if annotator in ("", EVERY) else _of(annotations, annotator)
     rows = rows.join(truth, on=FRAME, how="inner").rename(columns={"label": "observed"})
     return rows.groupby(["video", "truth", "observed"]).size().rename("frames").reset_index()
 

@@ -128,7 +128,7 @@ def split(
     """Frames of one training, with patient and target (1 = tip invisible).
 
     The target of a training frame comes from its training_label, that of other frames from their
-    label. Frames without a clip applier count as invisible.
+    label. A training frame with several labels has a row for each. Frames without a clip applier count as invisible.
 
     Args:
         folds, labels: the tables of this module.
@@ -157,6 +157,8 @@ def split(
         frames[subset == fold],
         frames[subset == held_out],
     )
+    train = train.assign(training_label=train["training_label"].str.split("+"))
+    train = train.explode("training_label", ignore_index=True)
     if protocol == "clipper":
         train = train[train["training_label"] != "absent"]
         validation = validation[validation["label"] != "absent"]
@@ -185,7 +187,8 @@ def judged(
     """
     train, parts = {}, []
     for held_out, (fold, *_) in ensembles.items():
-        train[held_out], _, frames = split(folds, labels, fold, held_out)
+        labelled, _, frames = split(folds, labels, fold, held_out)
+        train[held_out] = labelled.drop_duplicates(["video", "frame"], ignore_index=True)
         parts.append(frames[frames["label"] != "absent"].assign(held_out=held_out))
     return train, pd.concat(parts, ignore_index=True)
 

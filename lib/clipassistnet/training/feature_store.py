@@ -35,13 +35,14 @@ class FeatureStore:
     def get(self, table: pd.DataFrame, copies: int = 0, seed: int = 0) -> np.ndarray:
         """Features float32 (N, 1 + copies, D) of the frames of a table (video, frame), in order.
 
-        Along the second axis: the frame as it is, then its variants, which `seed` decides.
+        A frame may stand in several rows, one for each of its labels. Along the second axis: the frame as it is, then its variants, which `seed` decides.
         """
         rows = table.reset_index(drop=True)
         parts: dict[int, np.ndarray] = {}
         for video, part in rows.groupby("video"):
-            found = self._of_video(str(video), part["frame"].astype(int).tolist(), copies, seed)
-            parts.update(zip(part.index, found, strict=True))
+            frames, rows_of = np.unique(part["frame"].astype(int), return_inverse=True)
+            found = self._of_video(str(video), frames.tolist(), copies, seed)
+            parts.update(zip(part.index, found[rows_of], strict=True))
         return np.stack([parts[row] for row in rows.index])
 
     def _of_video(self, video: str, frames: list[int], copies: int, seed: int) -> np.ndarray:
