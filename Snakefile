@@ -37,12 +37,12 @@ def trained(trainings):
 
 
 def found(trainings):
-    """The runs of the learning-rate finder, one for each loss and recipe."""
+    """The runs of the learning-rate finder, one for each loss and recipe whose rate it picks."""
     pairs = dict.fromkeys((rate_of(training.loss), training.recipe) for training in trainings)
     return [
         done("04_learning_rate", f"loss={loss},recipe={recipe}")
         for loss, recipe in pairs
-        if STUDY.uses_finder(recipe)
+        if STUDY.needs_finder(loss, recipe)
     ]
 
 

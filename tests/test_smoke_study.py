@@ -145,6 +145,8 @@ def test_the_end_is_a_summary_beside_the_paper(project):
         assert part in output
     assert "09_jetson_deploy" in (project / "progress").read_text()
     assert "papermill_runs/smoke/report.html" in output
+    # One epoch on six patients: what the last line says of a network that has learnt nothing.
+    assert output.splitlines()[-1].startswith("This network has not learnt to see the tips: on 2 ")
     report = (project / "papermill_runs" / "smoke" / "report.html").read_text()
     table3 = pd.read_csv(project / "papermill_runs/smoke/08_ensemble_test/once/table3.csv")
     [auroc] = table3.query("model == 'ensemble' and metric == 'auroc'")["estimate"]

@@ -92,9 +92,26 @@ def test_a_nested_study_lists_every_training_once(project):
     )
     found = studies.read(name)
     assert len(found.trainings) == len(set(found.trainings)) == 4 * 2 * 3
-    assert found.sizes == [32, 64, 128]
+    assert found.sizes == [64, 128]  # of whole frames, and of those that are cropped
     assert found.needs == []
     assert all(training.held_out != str(training.fold) for training in found.trainings)
+
+
+def test_the_finder_runs_where_its_pick_is_used(project):
+    recipes = {
+        "located": {"image_size": 32, "cropped_from": 128},
+        "features": {"feature_blocks": [1], "image_size": 56, "cropped_from": 128},
+    }
+    parameters = {"losses": ["bce", "class_weighted"], "learning_rates": {"bce": 1e-3}}
+    found = studies.read(write_study(project, parameters=parameters, recipes=recipes))
+    assert not found.needs_finder("bce", "paper")
+    assert not found.needs_finder("distilled", "paper")  # a student uses the rate of BCE
+    assert found.needs_finder("class_weighted", "paper")
+    assert not found.needs_finder("class_weighted", "features")
+    assert found.sizes == [64, 128]
+    free = studies.read(write_study(project, recipes=recipes))
+    assert free.needs_finder("bce", "located")
+    assert free.sizes == [32, 64, 128]  # the finder sees whole frames
 
 
 def test_a_network_for_arming_is_trained_where_the_study_wants_one(project):

@@ -439,3 +439,10 @@ def test_finder_does_not_take_a_dip_of_a_climbing_loss():
     loss = np.maximum(loss, loss[:50].min() + 0.01 * (np.arange(61) > 50))
     pick = learning_rate.pick(pd.DataFrame({"learning_rate": rate, "loss": loss}))
     assert pick == pytest.approx(1e-3, rel=0.3)
+
+
+def test_finder_does_not_pick_the_lowest_loss_itself():
+    rate = np.geomspace(1e-6, 1, 13)
+    loss = np.r_[np.linspace(0.7, 0.69, 8), 0.6, 0.3, 0.8, 1.2, 2.0]  # the last fall is steepest
+    pick = learning_rate.pick(pd.DataFrame({"learning_rate": rate, "loss": loss}))
+    assert pick == pytest.approx(rate[8])

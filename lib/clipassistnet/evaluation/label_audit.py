@@ -23,6 +23,16 @@ def out_of_sample(predictions: pd.DataFrame) -> pd.DataFrame:
     return rows.groupby(FRAME, sort=True, as_index=False)["score"].mean()
 
 
+def doubted(predictions: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The ranking (`rank`) of all frames with a clip applier, and the scores it rests on.
+
+    `predictions` as for `out_of_sample`, with label.
+    """
+    unseen = out_of_sample(predictions)
+    labelled = unseen.merge(predictions[[*FRAME, "label"]].drop_duplicates())
+    return rank(labelled[labelled["label"] != "absent"]), unseen
+
+
 def rank(frames: pd.DataFrame) -> pd.DataFrame:
     """The frames, sorted: those whose label is most probably wrong come first.
 

@@ -1,5 +1,9 @@
-"""The figure of notebook 05. It is not in `plots`, so that a change there retrains no network."""
+"""Figure and findings of trainings: learning curves, and the learning-rate finder's curve.
 
+They are not in `plots`, so that a change there retrains no network.
+"""
+
+import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
@@ -18,3 +22,37 @@ def learning_curves(history: pd.DataFrame) -> Figure:
     figure: Figure = axes.flat[0].figure
     figure.tight_layout()
     return figure
+
+
+def training_finding(history: pd.DataFrame, patience: int) -> str:
+    """Which epoch (or penalty) was best, and whether the training was too short.
+
+    Args:
+        history: of `training.fit`: a row an epoch, or a row a penalty with the column `penalty`.
+        patience: epochs without a better AUROC after which training stops early.
+    """
+    count, best = len(history), int(history["validation_auroc"].to_numpy().argmax())
+    if "penalty" in history:
+        penalties = history["penalty"]
+        found = f"The best of {count} penalties is {penalties.iloc[best]:.2g}."
+        edges = {penalties.idxmax(): "strongest", penalties.idxmin(): "weakest"}
+        edge = edges.get(history.index[best])
+        return f"{found} It is the {edge} that was tried." if edge else found
+    if history["train_loss"].isna().all():
+        return "This network was not trained here: it is a checkpoint as it is."
+    found = f"The best epoch is number {best + 1} of {count}."
+    if best == count - 1:
+        found = f"Undertrained: the best epoch is the last of {count}; train longer."
+    if count <= patience:
+        found += f" Early stopping (patience {patience}) cannot act within {count} epochs."
+    return found
+
+
+def finder_finding(curve: pd.DataFrame, pick: float) -> str:
+    """Where the finder's loss falls fastest, and where it is lowest."""
+    lowest = curve["learning_rate"].iloc[int(curve["loss"].argmin())]
+    decades = np.log10(lowest / pick)
+    return (
+        f"The loss falls fastest at {pick:.2e}. It is lowest at {lowest:.2e}, "
+        f"{decades:.1f} decades higher."
+    )

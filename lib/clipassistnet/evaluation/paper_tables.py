@@ -61,6 +61,18 @@ def table2(
     return pd.DataFrame(rows)
 
 
+def single_split(predictions: pd.DataFrame) -> dict[str, float]:
+    """AUROC and specificity of BCE on the first fold, as quantities of `published.PAPER`.
+
+    `predictions`: loss, fold, target, score.
+    """
+    bce = predictions[predictions["loss"] == "bce"]
+    first = bce[bce["fold"] == bce["fold"].min()]
+    names = {"auroc": "single split AUROC"}
+    names["specificity_at_95"] = "single split specificity at 95 % sensitivity"
+    return {names[m]: function(first["target"], first["score"]) for m, function in METRICS.items()}
+
+
 def table3(predictions: pd.DataFrame, **sampling: Unpack[Sampling]) -> pd.DataFrame:
     """Table 3: one row per model (members, ensemble) and metric.
 

@@ -107,12 +107,20 @@ def frame_grid(images: Iterable[np.ndarray], titles: Iterable[str], columns: int
 
 
 def finder(curve: pd.DataFrame, pick: float, paper: float | None) -> Figure:
-    """The learning-rate finder's curve with its pick and the paper's value."""
+    """The learning-rate finder's curve with its pick and the paper's value.
+
+    The axis of the loss ends a little above the highest loss before the lowest: where the loss
+    diverges, it would hide the rest of the curve.
+    """
     figure, axes = plt.subplots(figsize=(6.5, 3.2))
     sns.lineplot(curve, x="learning_rate", y="loss", ax=axes)
     axes.axvline(pick, color=INVISIBLE, label=f"picked {pick:.2e}")
     if paper:
         axes.axvline(paper, color="black", linestyle="--", label=f"paper {paper:.2e} (ResNet-50)")
+    lowest = int(curve["loss"].argmin())
+    bottom, top = curve["loss"].iloc[lowest], curve["loss"].iloc[: lowest + 1].max()
+    if top > bottom:
+        axes.set_ylim(bottom - 0.1 * (top - bottom), top + 0.3 * (top - bottom))
     axes.set(xscale="log", xlabel="learning rate", ylabel="training loss (smoothed)")
     axes.legend()
     return figure

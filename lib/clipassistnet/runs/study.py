@@ -72,9 +72,14 @@ class Study:
         """The recipe that runs with every loss, and whose ensemble is tested and deployed."""
         return self.parameters.get("recipe", PAPER)
 
-    def uses_finder(self, recipe: str) -> bool:
-        """Whether trainings of a recipe take a learning rate: a head on features takes none."""
-        return not self._of_recipes[recipe]["feature_blocks"]
+    def needs_finder(self, loss: str, recipe: str) -> bool:
+        """Whether trainings take their learning rate from the finder (notebook 04).
+
+        A head on features takes no rate, and a study may fix the rates itself.
+        """
+        used = self._of_recipes[recipe]
+        fixed = cross_validation.rate_of(loss) in used["learning_rates"]
+        return not used["feature_blocks"] and not fixed
 
     def check(self) -> None:
         """Find whatever is wrong with the study as a whole, before anything runs.
@@ -120,7 +125,8 @@ class Study:
         edges = set()
         for recipe, used in self._of_recipes.items():
             edges |= {used["cropped_from"] or used["image_size"]}
-            if self.uses_finder(recipe):  # it looks at whole frames
+            losses = {training.loss for training in self._listed if training.recipe == recipe}
+            if any(self.needs_finder(loss, recipe) for loss in losses):  # it sees whole frames
                 edges |= {used["image_size"]}
         return sorted(edges)
 
@@ -153,7 +159,7 @@ class Study:
             used = self._of_recipes[recipe]
             if held_out == TEST:
                 continue
-            if self.uses_finder(recipe) and loss not in used["learning_rates"]:
+            if self.needs_finder(loss, recipe):
                 problems.add(
                     f"recipe {recipe}: no learning_rates for {loss}: the finder would choose one "
                     "rate for all folds, on patients that some of them judge"

@@ -75,9 +75,9 @@ def curve(module: LightningClassifier, train: DataLoader, steps: int, folder: Pa
 def pick(curve: pd.DataFrame) -> float:
     """The learning rate at which the loss falls most steeply per decade, before its lowest point.
 
-    The first quarter (averages of few batches, so the noisiest) is left out, and so is everything
-    beyond the lowest loss: a dip in a climbing loss is noise. Raises ValueError where the test
-    diverged too early, or the loss never falls.
+    The first quarter (averages of few batches, so the noisiest) is left out, and so are the lowest
+    loss and everything beyond it: at the lowest loss the fall has ended, and a dip in a climbing
+    loss is noise. Raises ValueError where the test diverged too early, or the loss never falls.
     """
     usable = curve.iloc[len(curve) // 4 :]
     usable = usable[np.isfinite(usable["loss"])]
@@ -87,4 +87,4 @@ def pick(curve: pd.DataFrame) -> float:
     if len(usable) < 2:
         raise ValueError("learning-rate finder: the loss falls at no learning rate")
     slope = np.gradient(usable["loss"], np.log10(usable["learning_rate"]))
-    return float(usable["learning_rate"].iloc[slope.argmin()])
+    return float(usable["learning_rate"].iloc[slope[:-1].argmin()])
