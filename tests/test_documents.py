@@ -53,6 +53,18 @@ def test_the_readme_is_short():
     assert table.count("\n| ") <= 10
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_no_result_is_typed_by_hand(name):
+    """An AUROC or a similar figure stands only in a block that `make results` writes."""
+    text = (ROOT / name).read_text(encoding="utf-8")
+    if "`make results` writes it from" in text:
+        return  # the page of results, all of which is written
+    outside = re.sub(r"<!-- (\w+): written by.*?<!-- end of \1 -->", "", text, flags=re.DOTALL)
+    prose = re.sub(r"```.*?```", "", outside, flags=re.DOTALL)
+    typed = re.findall(r"(?:AUROC|specificity|sensitivity)[^.|\n]{0,40}\b0\.\d\d", prose)
+    assert not typed, f"{name}: {typed}"
+
+
 def test_every_page_of_docs_is_linked_from_the_readme():
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     for page in (ROOT / "docs").glob("*.md"):

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from clipassistnet.publish import markdown, results
+from clipassistnet.publish import markdown, result_tables, results
 from clipassistnet.publish.recorded_study import studies
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -100,6 +100,17 @@ def test_what_was_not_recorded_is_said(record):
     )
     page = results.page(studies(record))
     assert "commit not recorded, date not recorded, hardware not recorded" in page
+
+
+def test_differences_that_exclude_zero_are_named():
+    rows = [
+        {"loss": "class_weighted", "metric": "auroc", "low": "0.01", "high": "0.2"},
+        {"loss": "video_weighted", "metric": "auroc", "low": "-0.1", "high": "0.2"},
+    ]
+    [layout] = [one for one in result_tables.LAYOUTS if one.table == "comparison"]
+    text = "The interval excludes zero for: class-weighted (AUROC)."
+    assert result_tables.beyond_zero(rows, layout) == text
+    assert "No interval" in result_tables.beyond_zero(rows[1:], layout)
 
 
 @pytest.mark.parametrize(

@@ -87,14 +87,22 @@ class RecordedStudy:
 
     def out_of_fold(self) -> str:
         """The frames that notebook 06 judges: those of the folds, each judged once."""
-        counts = [
-            (row["frames"], row["videos"])
+        row = self._counts("train")
+        return f"{number(row['frames'], 0)} frames of {row['videos']} videos" if row else MISSING
+
+    def without_applier(self) -> str:
+        """The number of judged frames without a clip applier."""
+        row = self._counts("test")
+        return number(row["absent"], 0) if row else MISSING
+
+    def _counts(self, split: str) -> dict[str, str]:
+        """The row of Table 1 of a split; of all patients in a study without given splits."""
+        rows = {
+            row["split"]: row
             for row in self.table(AGREEMENT, "table1")
-            if row["annotator"] == "majority" and row["split"] in ("train", "undecided")
-        ]
-        if not counts:
-            return MISSING
-        return f"{number(counts[0][0], 0)} frames of {counts[0][1]} videos"
+            if row["annotator"] == "majority"
+        }
+        return rows.get(split) or rows.get("undecided") or {}
 
 
 def studies(record: Path) -> list[RecordedStudy]:

@@ -2,7 +2,7 @@
 
 from clipassistnet.publish import engine_tables, markdown
 from clipassistnet.publish.finished_runs import FinishedRun, Rows
-from clipassistnet.publish.layouts import Layout, part, pivot
+from clipassistnet.publish.layouts import Layout, part, pivot, word
 from clipassistnet.publish.recorded_study import (
     AGREEMENT,
     COMPARISON,
@@ -32,7 +32,7 @@ LAYOUTS = (
         ("judged",),
         "metric",
         ("estimate",),
-        "On all frames, a frame without a clip applier counts as tip invisible.",
+        "On all frames, one without a clip applier counts as tip invisible.",
     ),
     Layout(TEST, "thresholds", "Thresholds", ("threshold from",), "rate", ("estimate",)),
     Layout(TEST, "events", "Events and alarms", ("measure",), "alarm", ("estimate",)),
@@ -71,13 +71,13 @@ AGAINST = Layout(
 def of_study(study: RecordedStudy) -> list[str]:
     """All tables of a study as parts of a page; a table that its record lacks is left out."""
     parts = [_agreement(study)]
+    for run in study.of(COMPARISON):
+        parts += [_shown(study, run, one) for one in LAYOUTS if one.notebook == COMPARISON]
+        parts += [*_against(study, run), _baselines(run)]
     for run in study.of(TEST):
         parts += [_shown(study, run, one) for one in LAYOUTS if one.notebook == TEST]
         parts.append(_by_patient(study, run))
         parts.append(_beside_paper(study, run))
-    for run in study.of(COMPARISON):
-        parts += [_shown(study, run, one) for one in LAYOUTS if one.notebook == COMPARISON]
-        parts += _against(study, run)
     parts += engine_tables.of_study(study)
     return [part for part in parts if part]
 
@@ -91,12 +91,34 @@ def _shown(study: RecordedStudy, run: FinishedRun, layout: Layout) -> str:
     if layout.notebook == TEST:
         judged = study.judged(run)
         title += f", recipe `{recipe_of(run)}`"
-    note = layout.note
+    note = _note(study, layout, rows)
+    return part(title, markdown.table(*pivot(rows, layout)), judged, origin(run), note)
+
+
+def _note(study: RecordedStudy, layout: Layout, rows: Rows) -> str:
+    """What a reader must know of a table, beside n and origin."""
+    if layout.table in ("protocols", "absent"):
+        return f"{layout.note} There are {study.without_applier()} such frames.".strip()
+    if layout.signed:
+        return beyond_zero(rows, layout)
     if layout.table in ("table2", "recipes"):
         note = "Pooled over the folds." if "pooled" in rows[0] else "Mean over the folds."
         if not study.nested:
             note += " Optimistic: these frames chose the checkpoints."
-    return part(title, markdown.table(*pivot(rows, layout)), judged, origin(run), note)
+        return note
+    return layout.note
+
+
+def beyond_zero(rows: Rows, layout: Layout) -> str:
+    """Which differences have an interval that excludes zero."""
+    found = [
+        f"{word(row[layout.keys[0]])} ({word(row[layout.across])})"
+        for row in rows
+        if row["low"] and (float(row["low"]) > 0 or float(row["high"]) < 0)
+    ]
+    if not found:
+        return "No interval of a difference excludes zero."
+    return f"The interval excludes zero for: {', '.join(found)}."
 
 
 def _against(study: RecordedStudy, run: FinishedRun) -> list[str]:
@@ -107,17 +129,39 @@ def _against(study: RecordedStudy, run: FinishedRun) -> list[str]:
         if rows:
             title = AGAINST.title.format(rows[0]["reference"])
             table = markdown.table(*pivot(rows, AGAINST))
-            parts.append(part(title, table, study.out_of_fold(), origin(run)))
+            note = beyond_zero(rows, AGAINST)
+            parts.append(part(title, table, study.out_of_fold(), origin(run), note))
     return parts
+
+
+def _baselines(run: FinishedRun) -> str:
+    """What is known without looking at the tips."""
+    rows = run.table("baselines")
+    lines = [
+        [
+            row["scorer"],
+            row["frames"],
+            markdown.estimate(row["auroc"], row["low"], row["high"]),
+            markdown.estimate(
+                row["difference"], row["difference_low"], row["difference_high"], signed=True
+            ),
+        ]
+        for row in rows
+    ]
+    header = ["scorer", "frames", "AUROC (95 % interval)", "the ensemble minus it (95 % interval)"]
+    judged = f"{rows[0]['frames']} frames of {rows[0]['patients']} patients" if rows else ""
+    title = "Baselines that do not look at the tips"
+    return part(title, markdown.table(header, lines), judged, origin(run)) if rows else ""
 
 
 def _by_patient(study: RecordedStudy, run: FinishedRun) -> str:
     rows = run.table("by_patient")
     if not rows:
         return ""
-    single = patients(rows)
+    single, note = patients(rows), ""
     if len(single) > MOST_PATIENTS:
         rows = [row for row in rows if row not in single]
+        note = f"by_patient.csv has the {len(single)} patients one by one."
     lines = [
         [
             row["judged"],
@@ -128,7 +172,6 @@ def _by_patient(study: RecordedStudy, run: FinishedRun) -> str:
         for row in rows
     ]
     header = ["judged", "frames", "AUROC (95 % interval)", "specificity at 95 % sensitivity"]
-    note = "" if single == patients(rows) else f"The {len(single)} patients are in by_patient.csv."
     title = f"Patient by patient, recipe `{recipe_of(run)}`"
     return part(title, markdown.table(header, lines), study.judged(run), origin(run), note)
 
