@@ -53,7 +53,7 @@ def server(folder: Path):
     news = settings / "@jupyterlab" / "apputils-extension"
     widgets = settings / "@jupyter-widgets" / "jupyterlab-manager"
     for folder_of in (news, widgets):
-        folder_of.mkdir(parents=True)
+        folder_of.mkdir(parents=True, exist_ok=True)
     (widgets / "plugin.jupyterlab-settings").write_text('{"saveState": true}')
     (news / "notification.jupyterlab-settings").write_text('{"fetchNews": "false"}')
     command = [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root"]

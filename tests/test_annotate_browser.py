@@ -13,15 +13,13 @@ from clipassistnet.annotate import Choice, pass_state
 from clipassistnet.annotate.opening import frames_to_label
 from clipassistnet.annotate.picture_widget import script, style
 from clipassistnet.data import dataset
+from labelling_session import Session, processes_with
 from tiny_videos import FRAMES, encode
 
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(bool(lab_browser.missing()), reason=lab_browser.missing() or "-"),
 ]
-LABEL = """\
-from clipassistnet.annotate import Choice, annotate
-annotate("{name}", "anna", Choice(per_second=25, chronological=True))"""
 FULL_DISK = """\
 import os
 sync = os.fsync
@@ -39,60 +37,6 @@ def lab(tmp_path_factory):
     folder = tmp_path_factory.mktemp("lab")
     with lab_browser.server(folder) as address, lab_browser.browser() as browser:
         yield folder, address, browser
-
-
-class Session:
-    """A notebook in a page, beside a folder with one tiny video."""
-
-    def __init__(self, lab, name: str) -> None:
-        self.folder, self.address, browser = lab
-        self.name, self.data = name, self.folder / name
-        self.data.mkdir()
-        encode(self.data / "v.mp4")
-        self.context = browser.new_context(viewport={"width": 1300, "height": 900})
-        self.page = self.new_page()
-
-    def new_page(self):
-        page = self.context.new_page()
-        page.add_init_script(lab_browser.NOTE_PAINTED)
-        return page
-
-    def start(self, before: str = "", page=None) -> None:
-        """Write the notebook where it is missing, open it and run its first cell."""
-        page = page or self.page
-        path = self.folder / f"{self.name}.ipynb"
-        if not path.exists():
-            code = before + LABEL.format(name=self.name)
-            lab_browser.write_notebook(path, code, "second = 2", "third = 3")
-        lab_browser.open_notebook(page, self.address, path.name)
-        lab_browser.run_first(page)
-
-    def press(self, *keys: str) -> None:
-        """Press keys one after the other; labels wait for their picture and for the disk."""
-        for key in keys:
-            lab_browser.settle(self.page)
-            self.page.keyboard.press(key)
-        lab_browser.settle(self.page)
-
-    @property
-    def journal(self):
-        return self.data / "annotation" / "passes" / "anna.label.1.jsonl"
-
-    def marks(self) -> dict:
-        return {place: mark[0] for place, mark in pass_state.read(self.journal).marks.items()}
-
-    def text(self, part: str) -> str:
-        return self.page.inner_text(f".can-{part}")
-
-    def cells(self) -> list[str]:
-        return self.page.locator(".jp-Cell .jp-InputArea-editor").all_inner_texts()
-
-    def kernel(self) -> dict:
-        """This notebook's kernel, as the server describes it."""
-        address = f"{self.address}/api/sessions?token={lab_browser.TOKEN}"
-        sessions = json.load(urllib.request.urlopen(address))
-        (own,) = [each for each in sessions if each["path"] == f"{self.name}.ipynb"]
-        return own["kernel"]
 
 
 @pytest.fixture
@@ -180,7 +124,7 @@ def test_reload_restart_and_kill_lose_nothing(session):
     lab_browser.wait_for_picture(session.page, 3)
     assert session.marks() == {0: "visible", 1: "invisible", 2: "absent"}
     session.press("v")
-    for process in kernel_processes(kernel):
+    for process in processes_with(kernel):
         os.kill(process, signal.SIGKILL)
     assert session.marks() == {0: "visible", 1: "invisible", 2: "absent", 3: "visible"}
     session.page.wait_for_timeout(4000)  # the server starts the kernel again
@@ -188,18 +132,6 @@ def test_reload_restart_and_kill_lose_nothing(session):
     lab_browser.wait_for_picture(session.page, 4)
     session.press("z")
     assert session.marks() == {0: "visible", 1: "invisible", 2: "absent"}
-
-
-def kernel_processes(kernel: str) -> list[int]:
-    found = []
-    for entry in os.listdir("/proc"):
-        try:
-            with open(f"/proc/{entry}/cmdline") as file:
-                if entry.isdecimal() and kernel in file.read():
-                    found.append(int(entry))
-        except OSError:
-            continue
-    return found
 
 
 def test_a_second_tab_is_refused_until_the_first_one_closes(session):
@@ -221,7 +153,7 @@ def test_another_kernel_is_refused(session):
     session.start()
     lab_browser.wait_for_picture(session.page, 0)
     other = session.folder / f"{session.name}_other.ipynb"
-    lab_browser.write_notebook(other, LABEL.format(name=session.name))
+    lab_browser.write_notebook(other, session.code())
     second = session.new_page()
     lab_browser.open_notebook(second, session.address, other.name)
     lab_browser.run_first(second)

@@ -265,7 +265,7 @@ class Annotator {
       const place = (this.place + step) % this.count;
       if (!this.marks.has(place)) return this.go(place, time);
     }
-    this.flash("Every picture has a label.");
+    this.flash(`Every picture has a ${this.state.words[0]}.`);
   }
 
   paint() {
@@ -292,13 +292,14 @@ class Annotator {
     if (!this.state) return;
     const [video, frame] = this.state.frames[this.place];
     const { id, fps } = this.state.videos[video];
-    this.done.textContent = `${this.marks.size} of ${this.count} labelled`;
+    const [word, done] = this.state.words;
+    this.done.textContent = `${this.marks.size} of ${this.count} ${done}`;
     this.where.textContent = `${id} · ${clock(frame / fps)} · frame ${frame}`;
     this.note.textContent = this.state.notes[this.place] ?? "";
     const mark = this.marks.get(this.place);
     const words = mark
       ? mark[0] + (mark[1] && !["none", "no_clipper"].includes(mark[1]) ? ` (${mark[1]})` : "")
-      : "no label";
+      : `no ${word}`;
     const confidence = mark?.[2] || this.confidence;
     const flag = this.flags.has(this.place) ? " ⚑" : "";
     this.mark.textContent = words + (confidence ? ` · confidence ${confidence}` : "") + flag;
@@ -398,10 +399,11 @@ class Annotator {
   }
   confirmClosing() {
     const left = this.count - this.marks.size;
+    const [word, done, table] = this.state.words;
     const box = make("div", "can-box can-question");
-    make("h3", "", box, left ? `${left} pictures have no label` : "Every picture has a label");
-    make("p", "", box, "Closing the pass writes annotations.csv. Its labels stay as they are then.");
-    if (left) make("p", "", box, "What is left can be labelled in a next pass.");
+    make("h3", "", box, left ? `${left} pictures have no ${word}` : `Every picture has a ${word}`);
+    make("p", "", box, `Closing the pass writes ${table}. Its ${word}s stay as they are then.`);
+    if (left) make("p", "", box, `What is left can be ${done} in a next pass.`);
     make("p", "", box, "Enter: close the pass. Esc: go on.");
     this.show(box);
     this.confirming = true;

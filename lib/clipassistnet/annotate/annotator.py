@@ -16,6 +16,13 @@ from clipassistnet.annotate.picture_widget import PictureWidget, script
 from clipassistnet.data.dataset import DatasetError
 from clipassistnet.data.video_source import VideoSource
 
+# Of each task: what a person gives a picture, how a picture is called that has it, and the table
+# that a closed pass writes.
+WORDS = {
+    "label": ("label", "labelled", "annotations.csv"),
+    "adjudicate": ("vote", "decided", "adjudications.csv"),
+    "audit": ("verdict", "audited", "annotation/audit.csv"),
+}
 _open: dict[Path, "Annotator"] = {}  # of this process, by journal: a cell may be run again
 
 
@@ -45,6 +52,7 @@ class Annotator(PictureWidget):
         return {
             "annotator": current.about["annotator"],
             "task": current.about["task"],
+            "words": WORDS[current.about["task"]],
             "order": current.about["order"],
             "videos": [{"id": name, "fps": sources[name].fps} for name in names],
             "frames": [[number[video], frame] for video, frame in current.items],
@@ -112,12 +120,13 @@ class Annotator(PictureWidget):
         current = self._pass
         repeats, same = tables.self_agreement(current)
         seconds = sorted(current.seconds.values())
-        lines = [f"{len(current.marks)} of {len(current.items)} pictures labelled."]
+        word, done, table = WORDS[current.about["task"]]
+        lines = [f"{len(current.marks)} of {len(current.items)} pictures {done}."]
         if seconds:
-            lines.append(f"{seconds[len(seconds) // 2]:.1f} s a label (median).")
+            lines.append(f"{seconds[len(seconds) // 2]:.1f} s a {word} (median).")
         if repeats:
             lines.append(f"{repeats} pictures came twice: {same} got the same label again.")
-        lines.append(f"Labels: {self._folder / 'annotations.csv'}")
+        lines.append(f"{word.capitalize()}s: {self._folder / table}")
         lines.append("The next cell says what can be done with them.")
         return lines
 
