@@ -5,13 +5,16 @@ import re
 
 import nbformat
 import numpy as np
+import pandas as pd
 import pytest
+from bs4 import BeautifulSoup
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 from safetensors.numpy import save_file
 
 from clipassistnet.__main__ import main
 from clipassistnet.files import digest as file_digest
 from clipassistnet.publish import report
+from clipassistnet.publish.html_tables import tidy
 from clipassistnet.runs import RunError
 from test_share_pictures import noise, png, videos_csv
 
@@ -112,7 +115,7 @@ def page_of() -> str:
 
 
 def card_of(page: str) -> str:
-    text = re.sub(r"<[^>]+>", " ", page[page.index('id="card"') : page.index("</section>")])
+    text = re.sub(r"<[^>]+>", " ", page[page.index('<section id="card"') :].split("</section>")[0])
     return re.sub(r"\s+", " ", text)
 
 
@@ -148,6 +151,70 @@ def test_a_network_for_arming_has_a_part_of_its_own(studied):
     assert "armed by live sensitivity 0.3125" in card_of(page_of())
 
 
+def test_the_result_comes_first(studied):
+    test = studied / "papermill_runs" / "tiny" / "08_ensemble_test" / "once"
+    (test / "thresholds.csv").write_text(
+        "threshold from,rate,estimate,low,high\nfrozen,sensitivity,0.95,0.9,0.98\n"
+        "frozen,specificity,0.61,0.4,0.8\n"
+    )
+    line = pictured("one_video", 9, ())
+    write_run(studied / "papermill_runs" / "tiny" / "08_ensemble_test", "recipe=x", cells=[line])
+    page = page_of()
+    top = page[: page.index("<details")]
+    assert "<b>0.88 (0.80 to 0.95)</b>AUROC of the ensemble" in top
+    assert "<b>0.61 (0.40 to 0.80)</b>specificity" in top
+    assert "with sensitivity 0.95 (0.90 to 0.98)" in top
+    assert "frames a second" not in top
+    assert "time line" not in top
+
+
+def test_the_time_line_is_shown_where_its_frames_may_be(studied):
+    test = studied / "papermill_runs" / "tiny" / "08_ensemble_test" / "once" / "notebook.ipynb"
+    notebook = nbformat.read(test, 4)
+    notebook.cells.append(pictured("one_video", 9, ()))
+    nbformat.write(notebook, test)
+    assert "time line" in page_of()
+    videos(studied, "our theatre")
+    assert "time line" not in page_of()
+
+
+def test_a_study_says_first_whether_its_network_has_learnt(studied):
+    place = studied / "papermill_runs" / "tiny" / "06_loss_comparison"
+    (write_run(place) / "baselines.csv").write_text(
+        "scorer,patients,frames,auroc,low,high,difference,difference_low,difference_high\n"
+        "ensemble,7,123,0.6,0.4,0.8,,,\nbox,7,123,0.7,0.5,0.9,-0.1,-0.2,0.1\n"
+    )
+    page = page_of()
+    assert "This network has not learnt to see the tips" in page[: page.index("<details")]
+
+
+def test_tables_keep_their_intervals_on_a_phone():
+    frame = pd.DataFrame(
+        {
+            "model": ["a", "b"],
+            "estimate": [0.5, float("nan")],
+            "low": [0.4, float("nan")],
+            "high": [0.6, float("nan")],
+            "paper": [0.9107, float("nan")],
+        }
+    )
+    soup = BeautifulSoup(tidy(frame.to_html()), "html.parser")
+    rows = [[c.get_text() for c in row.find_all(["th", "td"])] for row in soup.find_all("tr")]
+    assert rows == [
+        ["model", "estimate (95 % interval)", "paper"],
+        ["a", "0.5 (0.4 to 0.6)", "0.9107"],
+        ["b", "-", "-"],
+    ]
+
+
+def test_a_table_with_spans_or_words_in_its_index_keeps_its_form():
+    named = pd.DataFrame({"low": [1], "high": [2]}, index=["first"])
+    assert "first" in tidy(named.to_html())
+    assert "<th>low</th>" in tidy(named.to_html())
+    grouped = named.rename(index={"first": 0}).to_html().replace("<td>", '<td colspan="2">', 1)
+    assert "<th>0</th>" in tidy(grouped)
+
+
 def test_what_has_not_run_is_said_to_be_missing(studied):
     card = card_of(page_of())
     assert "Speed Not in this study: the notebook that measures it has not run." in card
@@ -165,7 +232,8 @@ def test_the_card_says_that_the_data_have_changed(studied):
 
 def test_a_chapter_is_prose_tables_and_figures_without_code(studied):
     page = page_of()
-    assert '<h2 id="n01"><span>01</span>A title' in page
+    assert "<summary><span>01</span>A title" in page
+    assert '<section id="n01">' in page
     assert "secret_code" not in page
     assert "2 &lt; 3 videos" in page
     assert "<i>T<sub>ij</sub></i>" in page
@@ -183,7 +251,7 @@ def test_runs_of_one_notebook_stand_in_a_table_and_each_can_be_opened(studied):
     for expected in ("loss=bce, fold=0", "loss=bce, fold=1", "0.8125", "0.8225"):
         assert expected in page
     assert page.count("<details>") == 1
-    assert page.count('<h2 id="n05">') == 1
+    assert page.count('<section id="n05">') == 1
 
 
 def test_the_page_needs_and_runs_nothing(studied):
@@ -195,7 +263,7 @@ def test_the_page_needs_and_runs_nothing(studied):
 def test_simulated_figures_are_stamped_and_show_their_frames(studied):
     page = page_of()
     assert page.count("<img") == 4
-    assert page.count('<span class="badge">SIMULATED</span></h2>') == 3
+    assert page.count('<span class="badge">SIMULATED</span></summary>') == 3
     assert "Every figure on this page was measured on simulated videos" in page
     assert "does not show that the model works on real ones" in card_of(page)
 

@@ -77,7 +77,7 @@ def _model(trainings: list[FinishedRun]) -> Part:
     for name in SETTINGS:
         for run in trainings:
             if name in run.record["parameters"]:
-                values.setdefault(name, {})[str(run.record["parameters"][name])] = None
+                values.setdefault(name, {})[_words(run.record["parameters"][name])] = None
     rows = [{"setting": name, "value": ", ".join(known)} for name, known in values.items()]
     sentence = (
         "Classifiers of single frames of laparoscopic cholecystectomy. The score is p(invisible), "
@@ -85,6 +85,13 @@ def _model(trainings: list[FinishedRun]) -> Part:
         "the positive class. The ensemble is the average of the networks trained with the loss bce."
     )
     return Part("The model", [sentence, f"{len(trainings)} trainings in this study."], rows)
+
+
+def _words(value: Any) -> str:
+    """A parameter in words: a dict or a list as its parts."""
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {part:g}" for name, part in value.items())
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 def _use(trainings: list[FinishedRun]) -> Part:

@@ -5,14 +5,13 @@ from functools import cache
 
 import bleach
 import jinja2
-from bs4 import BeautifulSoup, Tag
 from nbconvert import HTMLExporter
 from nbformat import NotebookNode
 
 from clipassistnet.publish.copying import HTML_TAGS, SPANS
+from clipassistnet.publish.html_tables import tidy
 from clipassistnet.publish.notebook_pictures import figures_of
 
-NUMBER = re.compile(r"[-+]?[\d,]*\.?\d+(e[-+]?\d+)?|nan|NaN|-|", re.IGNORECASE)
 FORMULA = re.compile(r"\$([^$\n]+)\$")
 NOTEBOOK_NAME = re.compile(r"\b(notebooks?) (0\d)\b")
 
@@ -35,7 +34,7 @@ def _exporter() -> HTMLExporter:
         exclude_anchor_links=True,
         filters={
             "safe_prose": _safe_prose,
-            "aligned_table": _aligned_table,
+            "tidy_table": tidy,
             "figure_names": _figure_names,
         },
     )
@@ -58,26 +57,3 @@ def _formula(match: re.Match) -> str:
 
 def _figure_names(source: str) -> str:
     return " ".join(sorted(figures_of(source))).replace("_", " ")
-
-
-def _aligned_table(html: str) -> str:
-    """A table with a class for cells that hold numbers, and with one header row."""
-    soup = BeautifulSoup(html, "html.parser")
-    for cell in soup.find_all("td"):
-        if NUMBER.fullmatch(cell.get_text().strip()):
-            cell["class"] = "n"
-    for head in soup.find_all("thead"):
-        _merge_index_names(head.find_all("tr"))
-    return str(soup)
-
-
-def _merge_index_names(rows: list[Tag]) -> None:
-    """pandas gives index names their own header row; they fit into the gaps of the row above."""
-    if len(rows) != 2:
-        return
-    above, below = (row.find_all("th") for row in rows)
-    names = [(a, b) for a, b in zip(above, below, strict=False) if b.get_text(strip=True)]
-    if len(above) == len(below) and not any(a.get_text(strip=True) for a, _ in names):
-        for gap, name in names:
-            gap.string = name.get_text(strip=True)
-        rows[1].extract()

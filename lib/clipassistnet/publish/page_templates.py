@@ -39,6 +39,10 @@ def _is_number(value: Any) -> bool:
 
 def _figure(value: Any) -> str:
     """A table's cell: a number with four significant digits, as in the notebooks."""
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {_figure(one)}" for name, one in value.items())
+    if value is None or str(value) == "nan":
+        return "-"
     if not _is_number(value) or "." not in str(value):
         return str(value)
     return f"{float(str(value)):.4g}"

@@ -1,4 +1,4 @@
-"""One HTML page for a whole study: its tables and figures, and the model card."""
+"""One HTML page for a whole study: the result first, then its notebooks and the model card."""
 
 import secrets
 from pathlib import Path
@@ -7,6 +7,7 @@ from clipassistnet import files
 from clipassistnet.publish.chapters import chapter
 from clipassistnet.publish.copying import Copier
 from clipassistnet.publish.finished_runs import collect
+from clipassistnet.publish.key_figures import conclusion, key_figures, time_line
 from clipassistnet.publish.model_card import card
 from clipassistnet.publish.page_templates import render
 from clipassistnet.runs.folders import (
@@ -37,6 +38,9 @@ def write(study: str) -> Path:
         "report.html.j2",
         study=study,
         simulated=simulated,
+        figures=key_figures(runs),
+        conclusion=conclusion(runs, simulated),
+        time_line=time_line(runs, copier),
         card=card(runs, data_folder(study), simulated),
         chapters=[chapter(name, own, copier) for name, own in runs.items()],
     )

@@ -10,6 +10,7 @@ from clipassistnet.data import csv_rows
 from clipassistnet.evaluation.published import PAPER
 from clipassistnet.publish import engine_tables, markdown, result_tables
 from clipassistnet.publish.headline import headline
+from clipassistnet.publish.key_figures import conclusion
 from clipassistnet.publish.model_cards import model_cards
 from clipassistnet.publish.recorded_study import (
     TEST,
@@ -95,13 +96,15 @@ def _exact(value: float) -> str:
 def _chapter(study: RecordedStudy) -> str:
     kind = "nested" if study.nested else "with a held-out test set"
     frames = "SIMULATED videos" if study.simulated else "real frames"
-    folder = f"../{RECORD.as_posix()}/{study.name}"
-    lines = [
-        f"## {study.name}",
-        f"On {frames}, {kind}. {finding(study)} {trainings(study)} "
-        f"[Executed notebooks and all tables]({folder}).",
+    sentences = [
+        f"On {frames}, {kind}.",
+        finding(study),
+        conclusion(study.runs, study.simulated),
+        trainings(study),
+        f"[Executed notebooks and all tables](../{RECORD.as_posix()}/{study.name}).",
     ]
-    return "\n\n".join([*lines, *result_tables.of_study(study)])
+    text = " ".join(sentence for sentence in sentences if sentence)
+    return "\n\n".join([f"## {study.name}", text, *result_tables.of_study(study)])
 
 
 def finding(study: RecordedStudy) -> str:
