@@ -149,6 +149,10 @@ def test_published_labels_load_with_one_call_and_agree_as_their_readme_says():
         f"{(labels['video'] == 'v03').sum() // 3} of the {figures['frames']} frames",
     ):
         assert figure in readme
+    card = (Path(__file__).parents[1] / "docs" / "dataset_card.md").read_text()
+    assert f"| frames | {figures['frames']}: all frames with a Clipper box" in card
+    most = (labels["video"] == "v03").sum() // 3
+    assert f"One of them has {most} of the {figures['frames']} frames" in card
 
 
 def test_tiny_source_becomes_a_dataset(tiny, tmp_path):

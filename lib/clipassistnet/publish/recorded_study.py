@@ -47,6 +47,10 @@ class RecordedStudy:
         return "SIMULATED" if self.simulated else "real"
 
     @property
+    def _kind(self) -> str:
+        return "SIMULATED " if self.simulated else ""
+
+    @property
     def nested(self) -> bool:
         """Each fold is held out in turn, so that out-of-fold figures are test figures."""
         return not any("held_out=test" in run.key for run in self.of(TRAINING))
@@ -83,12 +87,15 @@ class RecordedStudy:
         if not frames:
             return MISSING
         count = len(patients(rows))
-        return f"{number(frames[0], 0)} frames of {count} patient{'s' if count != 1 else ''}"
+        noun = "patient" if count == 1 else "patients"
+        return f"{number(frames[0], 0)} {self._kind}frames of {count} {noun}"
 
     def out_of_fold(self) -> str:
         """The frames that notebook 06 judges: those of the folds, each judged once."""
         row = self._counts("train")
-        return f"{number(row['frames'], 0)} frames of {row['videos']} videos" if row else MISSING
+        if not row:
+            return MISSING
+        return f"{number(row['frames'], 0)} {self._kind}frames of {row['videos']} videos"
 
     def without_applier(self) -> str:
         """The number of judged frames without a clip applier."""

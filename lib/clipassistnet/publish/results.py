@@ -6,12 +6,11 @@ Every figure comes from the tracked record or from the tracked tables of figures
 from pathlib import Path
 
 from clipassistnet import files
-from clipassistnet.data import csv_rows
 from clipassistnet.evaluation.published import PAPER
-from clipassistnet.publish import engine_tables, markdown, result_tables
+from clipassistnet.publish import engine_tables, markdown, result_tables, tool_tables
 from clipassistnet.publish.headline import headline
 from clipassistnet.publish.key_figures import conclusion
-from clipassistnet.publish.model_cards import model_cards
+from clipassistnet.publish.record_cards import cards
 from clipassistnet.publish.recorded_study import (
     TEST,
     TRAINING,
@@ -35,6 +34,8 @@ This page is for readers who want every figure of this project with its interval
 neither trained on these patients nor were chosen by them.
 - SIMULATED figures say nothing about real patients.
 - Each caption has n, notebook, commit, date and hardware.
+- [statistics.md](statistics.md) shows how intervals and thresholds behave on up to 300 simulated \
+patients.
 """
 
 
@@ -48,12 +49,11 @@ def pages(folder: Path) -> dict[Path, str]:
     blocks = {
         Path("README.md"): {"headline": headline(recorded, PAGE.as_posix())},
         Path("JETSON.md"): {"engines": engine_tables.of_records(recorded)},
-        Path("docs/simulator.md"): {"simulator": simulator(folder / "figures" / "simulator")},
-        Path("docs/statistics.md"): {
-            name: statistics(folder / "figures" / "statistics" / f"{name}.csv")
-            for name in ("coverage", "guarantee", "scale")
+        Path("docs/simulator.md"): {
+            "simulator": tool_tables.simulator(folder / "figures" / "simulator")
         },
-        Path("docs/model_cards.md"): {"networks": model_cards(recorded)},
+        Path("docs/statistics.md"): tool_tables.statistics(folder / "figures" / "statistics"),
+        Path("docs/model_cards.md"): {"networks": cards(recorded)},
     }
     texts = {PAGE: page(recorded)}
     for path, bodies in blocks.items():
@@ -137,28 +137,3 @@ def trainings(study: RecordedStudy) -> str:
         f"{len(records)} trainings took {minutes:.0f} minutes together "
         f"(commit {commits}, {when}, {hardware})."
     )
-
-
-def simulator(folder: Path) -> str:
-    """The first and the last version of the simulator, side by side."""
-    first, last = (
-        {row["figure"]: row for row in csv_rows.read(folder / f"{name}.csv")}
-        for name in ("first", "last")
-    )
-    rows = [
-        [figure, *(_of_simulator(table.get(figure)) for table in (first, last))]
-        for figure in dict.fromkeys([*first, *last])
-    ]
-    return markdown.table(["figure", "first version", "last version"], rows)
-
-
-def _of_simulator(row: dict[str, str] | None) -> str:
-    if row is None:
-        return markdown.ABSENT
-    return markdown.estimate(row["value"], row["low"], row["high"], 3)
-
-
-def statistics(path: Path) -> str:
-    """A table of figures/statistics as it is."""
-    rows = csv_rows.read(path)
-    return markdown.table(list(rows[0]), (list(row.values()) for row in rows))

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from clipassistnet.model.backbones import REGISTRY
 from clipassistnet.publish import markdown
 from clipassistnet.publish.finished_runs import FinishedRun
 from clipassistnet.publish.recorded_study import (
@@ -25,7 +26,7 @@ SETTINGS = {
 FEWEST = 10  # frames of a patient or group from which an AUROC is quoted as a failure
 
 
-def model_cards(recorded: list[RecordedStudy]) -> str:
+def cards(recorded: list[RecordedStudy]) -> str:
     """A card for each study that has trainings."""
     return "\n\n".join(_card(study) for study in recorded if study.of(TRAINING))
 
@@ -52,7 +53,15 @@ def _settings(study: RecordedStudy) -> str:
         for name, label in SETTINGS.items()
         if any(parameters.get(name) for parameters in first.values())
     ]
+    rows.append(["licence of the initial weights", *map(_licence, first.values())])
     return markdown.table(["setting", *(f"`{recipe}`" for recipe in first)], rows)
+
+
+def _licence(parameters: dict) -> str:
+    """The licence of a backbone's published weights."""
+    row = REGISTRY.get(parameters.get("backbone", ""))
+    published = parameters.get("weights") in ("imagenet", "pretrained")
+    return row.licence if row and published else "that of the given file"
 
 
 def _setting(name: str, parameters: dict) -> str:
@@ -90,10 +99,11 @@ def failures(study: RecordedStudy, run: FinishedRun) -> list[str]:
             f"of {shown} on {worst['frames']} frames."
         )
     for row in run.table("absent"):
-        if row["figure"].startswith("called visible"):
+        if row["figure"].startswith("called visible") and "frozen" in row["figure"]:
             share = markdown.estimate(row["estimate"], row["low"], row["high"])
             found.append(
-                f"{name}: share of frames without a clip applier {row['figure']}: {share}."
+                f"{name}: of the frames without a clip applier, a share of {share} is called "
+                "visible at the frozen threshold."
             )
     return found
 

@@ -1,0 +1,73 @@
+"""The tracked tables of figures/ in Markdown: what the programs of tools/ have measured."""
+
+import re
+from pathlib import Path
+
+from clipassistnet.data import csv_rows
+from clipassistnet.publish import markdown
+from clipassistnet.publish.finished_runs import Rows
+from clipassistnet.publish.layouts import word
+
+
+def simulator(folder: Path) -> str:
+    """The first and the last version of the simulator, side by side."""
+    first, last = (
+        {row["figure"]: row for row in csv_rows.read(folder / f"{name}.csv")}
+        for name in ("first", "last")
+    )
+    rows = [
+        [
+            re.sub(r"^\d ", "", figure),
+            *(_of_simulator(table.get(figure)) for table in (first, last)),
+        ]
+        for figure in dict.fromkeys([*first, *last])
+    ]
+    return markdown.table(["figure", "first version", "last version"], rows)
+
+
+def _of_simulator(row: dict[str, str] | None) -> str:
+    if row is None:
+        return markdown.ABSENT
+    digits = 0 if float(row["value"]) > 10 else 3
+    return markdown.estimate(row["value"], row["low"], row["high"], digits)
+
+
+def statistics(folder: Path) -> dict[str, str]:
+    """{name: a finding and the table} of figures/statistics."""
+    findings = {"coverage": _coverage, "guarantee": _guarantee, "scale": _scale}
+    return {
+        name: f"{finding(rows)}\n\n{_as_it_is(rows)}"
+        for name, finding in findings.items()
+        if (rows := csv_rows.read(folder / f"{name}.csv"))
+    }
+
+
+def _as_it_is(rows: Rows) -> str:
+    return markdown.table(list(rows[0]), ([word(cell) for cell in row.values()] for row in rows))
+
+
+def _coverage(rows: Rows) -> str:
+    least = min(rows, key=lambda row: float(row["coverage"]))
+    most = max(rows, key=lambda row: float(row["coverage"]))
+    return (
+        f"The intervals contain the true value in {float(least['coverage']):.0%} to "
+        f"{float(most['coverage']):.0%} of the simulated studies. The least is the "
+        f"{word(least['statistic'])} with {least['videos']} videos."
+    )
+
+
+def _guarantee(rows: Rows) -> str:
+    broken = dict.fromkeys(row["scheme"] for row in rows if row["kept"] != "True")
+    if not broken:
+        return "Every scheme keeps its promise."
+    return f"Only this scheme breaks its promise: {'; '.join(broken)}."
+
+
+def _scale(rows: Rows) -> str:
+    slow = max(rows, key=lambda row: float(row["cpu_s"]))
+    large = max(rows, key=lambda row: float(row["peak_mib"]))
+    return (
+        f"The slowest step ({slow['step']}) takes {float(slow['cpu_s']):.0f} s of one core for "
+        f"{int(slow['frames']):,} frames. The largest peak of memory is "
+        f"{float(large['peak_mib']):.0f} MiB ({large['step']})."
+    )
