@@ -9,7 +9,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from clipassistnet import deploy, model
+from clipassistnet import deploy, model, transforms
 from clipassistnet.data import dataset, video_source
 from clipassistnet.data.dataset import DatasetError
 from clipassistnet.evaluation.discrimination import auroc
@@ -76,7 +76,7 @@ def test_a_box_of_no_size_is_a_small_crop(box):
 
 @pytest.fixture(scope="module")
 def trained():
-    return locator_training.fit(*scenes(24, seed=0), seed=0, epochs=40)
+    return locator_training.fit(*scenes(24, seed=0), seed=0, epochs=14, views=2)
 
 
 def test_it_finds_in_new_frames_what_it_was_shown(trained):
@@ -191,6 +191,54 @@ def test_training_frames_are_cropped_by_their_boxes_and_judged_ones_by_found_one
     assert len(pictures) == len(boxes) == 8  # of the training video alone, with and without a box
     with pytest.raises(ValueError, match="v01"):
         crops.crop_frames(cache, network, cache.truth, train, train, size=16)
+
+
+def test_no_training_frame_is_found_by_a_locator_that_has_seen_its_subset(
+    trained, monkeypatch, tmp_path
+):
+    cache = Scenes(["v01", "v02", "v03"], 4)
+    subsets = {"v01": "0", "v02": "0", "v03": "1"}
+    train = cache.table.assign(subset=cache.table["video"].map(subsets))
+    shown, looked = [], []
+
+    def fit_locator(cache, boxes, rows, **_):
+        shown.append(set(rows["video"]))
+        return trained
+
+    def find_boxes(network, cache, rows):
+        looked.append(set(rows["video"]))
+        return rows.assign(**dict.fromkeys(locator.CORNERS, 0.25))
+
+    monkeypatch.setattr(crops, "fit_locator", fit_locator)
+    monkeypatch.setattr(crops, "find_boxes", find_boxes)
+    given = {"seed": 0, "folder": tmp_path}
+    twice = pd.concat([train, train])  # a row for each of a frame's labels
+    found = crops.cross_fitted_boxes(cache, cache.truth, twice, **given)
+    assert shown == [{"v03"}, {"v01", "v02"}]
+    assert looked == [{"v01", "v02"}, {"v03"}]
+    assert len(found) == len(train)
+    one = train[train["subset"] == "0"]
+    assert crops.cross_fitted_boxes(cache, cache.truth, one, **given) is None
+
+
+def test_a_box_moves_with_its_picture():
+    view = transforms.views()
+    overlaps = []
+    for seed in range(40):
+        box = np.array([0.3, 0.35, 0.6, 0.65])
+        frame, moved = transforms.augment_boxed(view, picture(box, seed, side=96), box, (seed,))
+        if np.isnan(moved).any():
+            continue
+        y, x = np.nonzero(frame.mean(axis=2) > 110)
+        bright = np.array([x.min(), y.min(), x.max() + 1, y.max() + 1]) / 96
+        low, high = np.maximum(bright[:2], moved[:2]), np.minimum(bright[2:], moved[2:])
+        both = np.prod(np.clip(high - low, 0, None))
+        areas = [np.prod(each[2:] - each[:2]) for each in (bright, moved)]
+        overlaps.append(both / (sum(areas) - both))
+    assert len(overlaps) > 35
+    assert np.median(overlaps) > 0.75
+    frame, none = transforms.augment_boxed(view, picture(None, 0), np.full(4, np.nan), (0,))
+    assert np.isnan(none).all()
 
 
 def test_boxes_in_pixels_become_shares_of_the_frame(monkeypatch):

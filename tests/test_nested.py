@@ -93,7 +93,9 @@ def project(tmp_path_factory):
     for folder in ("data", "02_video_folds/once"):
         (place / folder).mkdir(parents=True)
     write_data(place)
-    rows = [(v, f"patient {v}", count, str(i)) for i, (v, count) in enumerate(FRAMES.items())]
+    labels = pd.read_csv(place / "01_annotation_agreement" / "once" / "labels.csv")
+    clipper = labels[labels["label"] != "absent"].groupby("video").size()
+    rows = [(v, f"patient {v}", count, str(i)) for i, (v, count) in enumerate(clipper.items())]
     table = pd.DataFrame(rows, columns=folds.COLUMNS)
     folds.write(table, place / "02_video_folds" / "once" / "folds.csv")
     before = os.getcwd()

@@ -128,6 +128,41 @@ def light() -> Any:
     )
 
 
+def views() -> Any:
+    """Other views of a scene with boxes, as an albumentations.Compose; apply with `augment_boxed`.
+
+    The scene is shifted, scaled, turned by up to 12 degrees and mirrored, in another light.
+    """
+    os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # see _transforms
+    import albumentations as A
+
+    shift = (-0.12, 0.12)
+    moved = A.Affine(
+        scale=(0.75, 1.3),
+        keep_ratio=True,
+        translate_percent={"x": shift, "y": shift},
+        rotate=(-12, 12),
+        rotate_method="ellipse",
+        border_mode=cv2.BORDER_REFLECT_101,
+    )
+    boxes = A.BboxParams(format="albumentations", clip=True, min_visibility=0.3)
+    return A.Compose([moved, A.HorizontalFlip(p=0.5), *light()], bbox_params=boxes)
+
+
+def augment_boxed(
+    transform: Any, frame: np.ndarray, box: np.ndarray, seed: Sequence[int]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Apply `views` to a frame and its box (4,), shares of the frame; only `seed` decides.
+
+    The box is NaN where the frame has none, or where too little of it is left in the picture.
+    """
+    transform.set_random_state(np.random.default_rng(seed), random.Random(repr(list(seed))))
+    boxes = np.empty((0, 4)) if np.isnan(box).any() else box[None]
+    made = transform(image=frame, bboxes=boxes)
+    left = np.asarray(made["bboxes"], float)
+    return made["image"], left[0, :4] if len(left) else np.full(4, np.nan)
+
+
 def augment(transform: Any, frame: np.ndarray, seed: Sequence[int]) -> np.ndarray:
     """Apply an albumentations transform to a frame (H, W, 3) uint8; only `seed` decides the result.
 

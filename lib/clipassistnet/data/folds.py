@@ -125,10 +125,11 @@ def split(
     held_out: int | str = "test",
     protocol: str = "clipper",
 ) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
-    """Frames of one training, with patient and target (1 = tip invisible).
+    """Frames of one training, with patient, subset and target (1 = tip invisible).
 
     The target of a training frame comes from its training_label, that of other frames from their
-    label. A training frame with several labels has a row for each. Frames without a clip applier count as invisible.
+    label. A training frame with several labels has a row for each. Frames without a clip applier
+    count as invisible.
 
     Args:
         folds, labels: the tables of this module.
@@ -151,7 +152,7 @@ def split(
     if protocol not in PROTOCOLS:
         raise ValueError(f"protocol {protocol!r}: expected one of {', '.join(PROTOCOLS)}")
     frames = labels.merge(folds[["video", "patient", "subset"]], on="video", validate="many_to_one")
-    subset = frames.pop("subset")
+    subset = frames["subset"]
     train, validation, judged = (
         frames[~subset.isin([fold, held_out, "test"])],
         frames[subset == fold],

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from clipassistnet import files, transforms
+from clipassistnet import files
 from clipassistnet.data import video_source
 from clipassistnet.data.dataset import Dataset, DatasetError
 from clipassistnet.data.frame_cache import FrameCache
@@ -29,11 +29,19 @@ class CroppedFrames:
     """The frames of a cache, each cropped to its box; to be used like the cache.
 
     `boxes`: table with video, frame and x0, y0, x1, y1 as shares of the frame, one row a frame. A
-    box is enlarged by the factor `margin` before the frame is cropped to it.
+    box is enlarged by the factor `margin` before the frame is cropped to it. `again`: other crops
+    of the training frames, from which a head on features learns as well.
     """
 
-    def __init__(self, cache: FrameCache, boxes: pd.DataFrame, size: int, margin: float = 1.0):
-        self.cache, self.size, self.margin = cache, size, margin
+    def __init__(
+        self,
+        cache: FrameCache,
+        boxes: pd.DataFrame,
+        size: int,
+        margin: float = 1.0,
+        again: "CroppedFrames | None" = None,
+    ):
+        self.cache, self.size, self.margin, self.again = cache, size, margin, again
         rows = boxes[[*KEY, *CORNERS]].itertuples(index=False)
         self.boxes = {(video, int(frame)): np.array(box) for video, frame, *box in rows}
 
@@ -46,21 +54,6 @@ class CroppedFrames:
         """The crop of a cached frame, uint8 RGB (size, size, 3). KeyError where it has no box."""
         box = self.boxes[video, frame]
         return locator.crop(self.cache.get(video, frame), box, self.size, self.margin)
-
-    def varied(self, video: str, frame: int, seed: Sequence[int]) -> np.ndarray:
-        """The crop of a box that is shifted and scaled as a locator errs, in another light.
-
-        `seed` alone decides. The shift is at most a tenth of the box's sides, the scale 0.85 to
-        1.2. Crops are not mirrored: mirrored copies made heads on features worse.
-        """
-        rng = np.random.default_rng(seed)
-        box = self.boxes[video, frame]
-        middle, half = (box[:2] + box[2:]) / 2, (box[2:] - box[:2]) / 2
-        middle = middle + rng.uniform(-0.2, 0.2, 2) * half
-        half = half * rng.uniform(0.85, 1.2, 2)
-        shifted = np.concatenate([middle - half, middle + half])
-        picture = locator.crop(self.cache.get(video, frame), shifted, self.size, self.margin)
-        return transforms.augment(transforms.light(), picture, seed)
 
     def digest(self, video: str | None = None, frames: Sequence[int] | None = None) -> str:
         """SHA-256 of what the crops depend on: of all, or of these frames of a video."""
@@ -110,7 +103,7 @@ def fit_locator(
 
     `boxes` as from `boxes`. As many frames without a box as with one take part, drawn by `seed`.
     """
-    train = train[KEY].merge(boxes, on=KEY, how="left")
+    train = train[KEY].drop_duplicates().sort_values(KEY).merge(boxes, on=KEY, how="left")
     boxed, bare = train[train["x0"].notna()], train[train["x0"].isna()]
     negatives = bare.sample(min(len(bare), len(boxed)), random_state=seed)
     shown = pd.concat([boxed, negatives])
@@ -123,6 +116,24 @@ def fit_locator(
     return locator.load(path)
 
 
+def cross_fitted_boxes(
+    cache: FrameCache, boxes: pd.DataFrame, train: pd.DataFrame, *, seed: int, folder: Path
+) -> pd.DataFrame | None:
+    """Boxes of the training frames as a locator finds them in patients that it has not seen.
+
+    The frames of each subset of `train` (video, frame, subset) are judged by a locator that the
+    other subsets trained. A head that learns from such boxes too knows how a locator errs.
+    Returns a table as `find_boxes`; None where there is only one subset.
+    """
+    subsets = sorted(train["subset"].unique())
+    found = []
+    for subset in subsets if len(subsets) > 1 else []:
+        inside = train["subset"] == subset
+        network = fit_locator(cache, boxes, train[~inside], seed=seed, folder=folder)
+        found.append(find_boxes(network, cache, train.loc[inside, KEY].drop_duplicates()))
+    return pd.concat(found, ignore_index=True) if found else None
+
+
 def crop_frames(
     cache: FrameCache,
     network: Locator,
@@ -132,20 +143,22 @@ def crop_frames(
     *,
     size: int,
     margin: float = 1.0,
+    again: pd.DataFrame | None = None,
 ) -> CroppedFrames:
     """Crops (size, size, 3) of all frames of `train` and `judged` (video, frame).
 
     `boxes` as from `boxes`. A training frame is cropped to its true box where it has one, every
     other frame to the box that the locator `network` finds; boxes are enlarged by `margin`.
-    Raises ValueError where a video is in both tables.
+    `again` from `cross_fitted_boxes`. Raises ValueError where a video is in both tables.
     """
     both = sorted(set(train["video"]) & set(judged["video"]))
     if both:
         raise ValueError(f"crops: videos {both} are among the training and the judged frames")
-    train = train[KEY].merge(boxes, on=KEY, how="left")
+    train = train[KEY].drop_duplicates().merge(boxes, on=KEY, how="left")
     boxed, bare = train[train["x0"].notna()], train[train["x0"].isna()]
     found = find_boxes(network, cache, pd.concat([bare, judged])[KEY])
-    return CroppedFrames(cache, pd.concat([boxed, found]), size, margin)
+    others = None if again is None else CroppedFrames(cache, again, size, margin)
+    return CroppedFrames(cache, pd.concat([boxed, found]), size, margin, others)
 
 
 def find_crops(

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from clipassistnet import transforms
 from clipassistnet.model.locator import Locator, cell_centres
 
 
@@ -39,10 +40,13 @@ def loss(maps: Tensor, boxes: Tensor) -> Tensor:
     return focal + 10 * error
 
 
-def fit(frames: np.ndarray, boxes: np.ndarray, *, seed: int, epochs: int = 12) -> Locator:
+def fit(
+    frames: np.ndarray, boxes: np.ndarray, *, seed: int, epochs: int = 5, views: int = 3
+) -> Locator:
     """Train a locator's head on frames uint8 RGB (N, S, S, 3) and boxes (N, 4), shares of a frame.
 
-    A row of NaN is a frame without an applier. The trunk's maps are computed once.
+    A row of NaN is a frame without an applier. Each frame is shown as it is and in so many other
+    `views` (transforms.views), and the trunk's maps of all of them are computed once.
     Raises ValueError where no frame has a box, or a box has no area.
     """
     boxed = ~np.isnan(boxes).all(axis=1)
@@ -52,7 +56,16 @@ def fit(frames: np.ndarray, boxes: np.ndarray, *, seed: int, epochs: int = 12) -
         raise ValueError("locator: boxes with x0 < x1 and y0 < y1 expected")
     torch.manual_seed(seed)
     locator = Locator()
-    train_head(locator, locator.features(frames), boxes, seed=seed, epochs=epochs)
+    maps, targets = [locator.features(frames)], [boxes]
+    view = transforms.views() if views else None
+    for number in range(views):
+        shown = [
+            transforms.augment_boxed(view, frame, box, (seed, number, row))
+            for row, (frame, box) in enumerate(zip(frames, boxes))
+        ]
+        maps.append(locator.features(np.stack([picture for picture, _ in shown])))
+        targets.append(np.stack([box for _, box in shown]))
+    train_head(locator, torch.cat(maps), np.concatenate(targets), seed=seed, epochs=epochs)
     return locator
 
 

@@ -99,9 +99,11 @@ def _fit_head(
     from clipassistnet.training import heads  # it needs no Lightning
 
     classifier = heads.begin(settings, cache)
-    store = FeatureStore(features, classifier, cache)
+    again = getattr(cache, "again", None)  # other crops of the training frames
+    seen = [cache] if again is None else [cache, again]
+    stores = [FeatureStore(features, classifier, each) for each in seen]
     path = folder / "model.safetensors"
-    history = heads.fit(settings, classifier, train, validation, store, transition, path)
+    history = heads.fit(settings, classifier, train, validation, stores, transition, path)
     files.write(folder / "history.csv", history.to_csv(index=False))
     return Fit(model.load(path), history, int(history["validation_auroc"].idxmax()))
 

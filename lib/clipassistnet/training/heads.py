@@ -1,6 +1,7 @@
 """Training a linear head on stored features: seconds, with any of the losses."""
 
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -43,22 +44,22 @@ def fit(
     classifier: model.FrameClassifier,
     train: pd.DataFrame,
     validation: pd.DataFrame,
-    store: FeatureStore,
+    stores: Sequence[FeatureStore],
     transition: np.ndarray | None,
     path: Path,
 ) -> pd.DataFrame:
     """Train the head with each penalty and save the classifier of the best validation AUROC.
 
+    Each of the stores has the training frames; the first has those of validation too.
     Returns a row a penalty: penalty, train_loss, validation_loss (unweighted), validation_auroc,
     seconds. Of equal AUROCs the stronger penalty counts.
     """
     network = classifier.network
-    seen = store.get(train, settings.feature_copies, settings.seed)
-    copies = seen.shape[1]
-    features, held_out = _standardise(network, seen, store.get(validation)[:, 0])
+    seen = np.concatenate([store.get(train) for store in stores])
+    features, held_out = _standardise(network, seen, stores[0].get(validation))
     loss = losses.build(settings.loss, train, transition)
-    targets = _repeated(train.get("teacher_score", train["target"].astype(int)), copies)
-    videos = _repeated(losses.video_index(train["video"]), copies)
+    targets = _repeated(train.get("teacher_score", train["target"].astype(int)), len(stores))
+    videos = _repeated(losses.video_index(train["video"]), len(stores))
     wanted = torch.tensor(validation["target"].to_numpy())
     rows: list[dict[str, float]] = []
     torch.nn.init.zeros_(network.head.weight)
@@ -84,15 +85,15 @@ def fit(
 
 def _standardise(network, seen: np.ndarray, held_out: np.ndarray) -> tuple[Tensor, Tensor]:
     """Both as the head takes them; mean and scale of the training features go into the network."""
-    flat = torch.from_numpy(seen.reshape(-1, seen.shape[-1]))
+    flat = torch.from_numpy(seen)
     network.mean.copy_(flat.mean(dim=0))
     network.scale.copy_(1 / flat.std(dim=0).clamp_min(1e-6))
     other = torch.from_numpy(held_out)
     return (flat - network.mean) * network.scale, (other - network.mean) * network.scale
 
 
-def _repeated(column: pd.Series, copies: int) -> Tensor:
-    return torch.tensor(column.to_numpy()).repeat_interleave(copies)
+def _repeated(column: pd.Series, times: int) -> Tensor:
+    return torch.tensor(column.to_numpy()).repeat(times)
 
 
 def _minimise(head: torch.nn.Linear, features: Tensor, loss, penalty: float) -> float:

@@ -48,7 +48,7 @@ def _by_stored_features(
 ) -> np.ndarray:
     if table.empty:
         return np.empty(0, np.float32)
-    stored = torch.from_numpy(store.get(table)[:, 0])
+    stored = torch.from_numpy(store.get(table))
     with torch.inference_mode():
         return classifier.network.logits(stored).softmax(dim=1)[:, 1].numpy()
 
