@@ -48,7 +48,10 @@ def pages(folder: Path) -> dict[Path, str]:
     recorded = studies(folder / RECORD)
     blocks = {
         Path("README.md"): {"headline": headline(recorded, PAGE.as_posix())},
-        Path("JETSON.md"): {"engines": engine_tables.of_records(recorded)},
+        Path("JETSON.md"): {
+            "engines": engine_tables.of_records(recorded),
+            "cpu": tool_tables.as_it_is(folder / "figures" / "statistics" / "benchmark_cpu.csv"),
+        },
         Path("docs/simulator.md"): {
             "simulator": tool_tables.simulator(folder / "figures" / "simulator")
         },

@@ -35,14 +35,16 @@ def _of_simulator(row: dict[str, str] | None) -> str:
 def statistics(folder: Path) -> dict[str, str]:
     """{name: a finding and the table} of figures/statistics."""
     findings = {"coverage": _coverage, "guarantee": _guarantee, "scale": _scale}
-    return {
-        name: f"{finding(rows)}\n\n{_as_it_is(rows)}"
-        for name, finding in findings.items()
-        if (rows := csv_rows.read(folder / f"{name}.csv"))
-    }
+    bodies = {}
+    for name, finding in findings.items():
+        path = folder / f"{name}.csv"
+        bodies[name] = f"{finding(csv_rows.read(path))}\n\n{as_it_is(path)}"
+    return bodies
 
 
-def _as_it_is(rows: Rows) -> str:
+def as_it_is(path: Path) -> str:
+    """A tracked table, unchanged."""
+    rows = csv_rows.read(path)
     return markdown.table(list(rows[0]), ([word(cell) for cell in row.values()] for row in rows))
 
 
