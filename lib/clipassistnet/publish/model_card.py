@@ -90,7 +90,7 @@ def _model(trainings: list[FinishedRun]) -> Part:
 def _words(value: Any) -> str:
     """A parameter in words: a dict or a list as its parts."""
     if isinstance(value, dict):
-        return ", ".join(f"{name} {part:g}" for name, part in value.items())
+        return ", ".join(f"{name} {part}" for name, part in value.items())
     return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
