@@ -54,14 +54,12 @@ def test_reliability_is_scikit_learns(pairs):
     assert gap == pytest.approx(error)
 
 
-def test_a_bin_of_one_video_has_no_interval():
-    table = pd.DataFrame(
-        {"video": [0, 0, 1, 2], "target": [0, 1, 1, 0], "score": [0.1, 0.1, 0.9, 0.9]}
-    )
-    found = calibration.reliability(table, resamples=50)
-    assert found["videos"].tolist() == [1, 2]
+def test_a_bin_of_two_videos_has_no_interval():
+    rows = {"video": [0, 1, 1, 2, 3], "target": [0, 1, 1, 0, 1], "score": [0.1, 0.1, 0.9, 0.9, 0.9]}
+    found = calibration.reliability(pd.DataFrame(rows), resamples=50)
+    assert found["videos"].tolist() == [2, 3]
     assert np.isnan(found.loc[0, ["low", "high"]].astype(float)).all()
-    assert found.loc[1, "low"] < 0.5 < found.loc[1, "high"]
+    assert found.loc[1, "low"] < 2 / 3 < found.loc[1, "high"]
 
 
 def test_temperature_by_hand():

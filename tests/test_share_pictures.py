@@ -25,6 +25,7 @@ SECRET = "Mustermann"
 
 # The figures that show frames, by notebook. The cell of every other figure is tagged.
 SHOW_FRAMES = {
+    "01_annotation_agreement": {"gallery"},
     "03_augmentation": {"preprocessing", "each_transform", "augmented"},
     "06_loss_comparison": {"doubted_labels"},
     "07_saliency": {"saliency_pixels", "saliency_regions", "highest_loss", "lowest_loss"},

@@ -116,7 +116,9 @@ def test_each_subset_has_an_alarm_of_its_own():
         judged = events.timed(validation, fps)
         setting = alarm_choice.best(alarm_choice.choose(judged))
         own[subset] = setting.threshold
-        on = alarm_choice.frozen_alarms(judged, pd.concat([clear, low]), fps)
+        scored = pd.concat([clear, low]).assign(split="validation")
+        scored["label"] = scored["target"].map({1: "invisible", 0: "visible"})
+        on = alarm_choice.frozen_alarms(judged, scored, fps)
         assert on.tolist() == events.alarms(judged, setting).tolist()
         assert on[judged["target"] == 1].all()
     assert own["1"] < own["0"]

@@ -55,6 +55,19 @@ def label_variance(shares: pd.DataFrame) -> LabelVariance:
     )
 
 
+def described(found: LabelVariance) -> dict[str, float]:
+    """The figures with names for a table."""
+    return {
+        "patients": found.patients,
+        "frames with a clip applier": found.frames,
+        "share of the label's variance between patients": found.between,
+        "expected if patients did not differ": found.by_chance,
+        "standard deviation of the invisible share over patients": found.sd,
+        "lowest invisible share": found.lowest,
+        "highest invisible share": found.highest,
+    }
+
+
 def finding(found: LabelVariance) -> str:
     """What the label's variance between patients means for this study."""
     start = (

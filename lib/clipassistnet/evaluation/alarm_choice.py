@@ -19,6 +19,7 @@ from clipassistnet.evaluation.events import (
     rates_of_events,
     timed,
 )
+from clipassistnet.evaluation.targets import with_target
 
 WRONG = "share of time under a false alarm"
 SILENT = "silent share of visible time"
@@ -89,20 +90,33 @@ def best(choice: pd.DataFrame) -> Setting:
     return Setting(*(float(choice.loc[0, name]) for name in Setting._fields))
 
 
-def frozen_alarms(frames: pd.DataFrame, validation: pd.DataFrame, fps: pd.Series) -> np.ndarray:
+def frozen_alarms(frames: pd.DataFrame, scored: pd.DataFrame, fps: pd.Series) -> np.ndarray:
     """Whether the alarm is on, bool (frames,), each subset with a setting chosen on other frames.
 
     Args:
         frames: as from `events.timed`, with `held_out`.
-        validation: the frames that validated the networks which judge each subset; none of them
-            lies in it: held_out, video, frame, label or target, score.
+        scored: as from `predictions.read`: held_out, split, video, frame, label, score. The frames
+            that validated the networks which judge a subset choose; none of them lies in it.
         fps: frames per second, index video.
     """
     found = pd.Series(False, frames.index)
+    validation = scored[scored["split"] == "validation"]
+    validation = with_target(validation, absent="leave out")
     others = dict(tuple(validation.groupby("held_out", sort=False)))
     for held_out, part in frames.groupby("held_out", sort=False):
         found[part.index] = alarms(part, best(choose(timed(others[held_out], fps))))
     return found.to_numpy()
+
+
+def compared(
+    frames: pd.DataFrame, scored: pd.DataFrame, frozen: pd.Series, fps: pd.Series
+) -> dict[str, np.ndarray]:
+    """The bare frozen threshold beside the alarm of `live`: {name: alarm (frames,)}.
+
+    The arguments are those of `frozen_alarms`; `frozen` holds a threshold for each `held_out`.
+    """
+    bare = (frames["score"] >= frames["held_out"].map(frozen)).to_numpy()
+    return {"bare frozen threshold": bare, "alarm of live": frozen_alarms(frames, scored, fps)}
 
 
 def write_best(choice: pd.DataFrame, path: Path, aims: Aims = AIMS, **about: object) -> str:

@@ -49,6 +49,25 @@ def metrics_by_scorer_and_patient(
     return table[["loss", "recipe", *table.columns.drop(["loss", "recipe"])]]
 
 
+def summary(table: pd.DataFrame) -> pd.DataFrame:
+    """AUROC of each loss and recipe: pooled, mean over patients, lowest and highest patient.
+
+    `table`: rows of one protocol from `metrics_by_scorer_and_patient`.
+    """
+    single = ~table["patients"].str.match("all frames|mean over patients")
+    scorers = table.groupby(["loss", "recipe"], sort=False)
+    rows = {
+        scorer: {
+            "pooled": rows["auroc"].iloc[0],
+            "mean over patients": rows["auroc"].iloc[1],
+            "lowest patient": rows.loc[single.loc[rows.index], "auroc"].min(),
+            "highest patient": rows.loc[single.loc[rows.index], "auroc"].max(),
+        }
+        for scorer, rows in scorers
+    }
+    return pd.DataFrame(rows).T.rename_axis(["loss", "recipe"])
+
+
 def _row(frames: pd.DataFrame) -> dict[str, float]:
     target, score = frames["target"], frames["score"]
     if one_class(target.to_numpy()):

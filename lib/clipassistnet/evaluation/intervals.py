@@ -65,11 +65,15 @@ def t_interval(
 
     nan values are left out; the limits are nan where fewer than two values remain. Where all values
     are equal they give no width: a share of 0 or 1 then gets the exact binomial limit (Clopper &
-    Pearson) for df + 1 clusters, and other values get nan limits.
+    Pearson) for df + 1 clusters, and other values get nan limits. A positive number that is zero in
+    some resamples has no logarithm there: its interval is made on the number itself, from 0 on.
     """
     values, left_out = _known(values)
     if len(values) < 2:
         return Interval(estimate, np.nan, np.nan, left_out)
+    if link == "log" and min(estimate, values.min()) <= 0:
+        found = t_interval(estimate, values, evidence, link="identity")
+        return found._replace(low=max(found.low, 0.0), left_out=left_out)
     forward, back = LINKS[link]
     least = -np.inf if link == "identity" else LEAST
     most = 1 - LEAST if link == "logit" else np.inf

@@ -88,6 +88,11 @@ def table3(predictions: pd.DataFrame, **sampling: Unpack[Sampling]) -> pd.DataFr
     return pd.DataFrame(rows)
 
 
+def metrics_of(model: str, table3: pd.DataFrame) -> dict[str, float]:
+    """{metric: estimate} of one model of `table3`."""
+    return table3[table3["model"] == model].set_index("metric")["estimate"].to_dict()
+
+
 def by_protocol(
     predictions: pd.DataFrame, table: Callable[..., pd.DataFrame], **options: object
 ) -> pd.DataFrame:

@@ -59,3 +59,19 @@ def rates_per_video(predictions: pd.DataFrame, threshold: float) -> pd.DataFrame
         for video, f in require_each_once(predictions).groupby("video")
     ]
     return pd.DataFrame(rows)
+
+
+def medians_by_model(predictions: pd.DataFrame) -> pd.DataFrame:
+    """Each model at its own `paper_threshold`: threshold, median sensitivity and specificity.
+
+    Medians are over videos. `predictions` holds the frames once for each `model`.
+    """
+    rows = []
+    for model, frames in predictions.groupby("model", sort=False):
+        threshold = paper_threshold(metrics_per_video(frames))
+        found = rates_per_video(frames, threshold)
+        medians = {
+            f"median {rate}": found[rate].median() for rate in ("sensitivity", "specificity")
+        }
+        rows.append({"model": model, "threshold": threshold, **medians})
+    return pd.DataFrame(rows).set_index("model")

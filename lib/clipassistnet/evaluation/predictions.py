@@ -28,6 +28,12 @@ def read(paths: Mapping[Training, Path], videos: pd.DataFrame) -> pd.DataFrame:
     return table.assign(patient=table["video"].map(videos.set_index("video")["patient"]))
 
 
+def histories(paths: Mapping[Training, Path]) -> pd.DataFrame:
+    """history.csv of these trainings in one table, with their fields."""
+    tables = [pd.read_csv(path).assign(**key._asdict()) for key, path in paths.items()]
+    return pd.concat(tables, ignore_index=True)
+
+
 def by_member(predictions: pd.DataFrame) -> pd.DataFrame:
     """The held-out frames once for each network of their ensemble, named in the column `model`."""
     rows = predictions[predictions["split"] == "test"].drop(columns=["fold", "member"])
@@ -68,6 +74,11 @@ def by_one_network(predictions: pd.DataFrame) -> pd.DataFrame:
     if (predictions["held_out"] != TEST).all():
         return predictions.query("split == 'test' and member == 0").reset_index(drop=True)
     return predictions.query("split == 'validation'").reset_index(drop=True)
+
+
+def side_by_side(members: pd.DataFrame, ensemble: pd.DataFrame) -> pd.DataFrame:
+    """The members' frames, then the ensemble's; a single member is the ensemble and is left out."""
+    return pd.concat([members, ensemble]) if members["model"].nunique() > 1 else ensemble
 
 
 def ensemble(members: pd.DataFrame, weights: Sequence[float] = ()) -> pd.DataFrame:

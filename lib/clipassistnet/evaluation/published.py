@@ -34,10 +34,15 @@ PAPER = {
     "median specificity over test videos": 0.812,
     "median sensitivity over test videos": 0.95,
     "clipping actions": 337,
+    "videos with clipping actions": 70,
     "share of safe actions": 0.677,
     "tip seen before clipping, among safe actions": 0.377,
     "safe, among actions with the tip seen": 0.976,
     "frames per second on a Jetson AGX Xavier": 16,
+}
+
+VIDEO_MEDIANS = {
+    rate: PAPER[f"median {rate} over test videos"] for rate in ("sensitivity", "specificity")
 }
 
 # Learning rates that the paper's finder picked; the study `paper` trains with them.
@@ -62,7 +67,7 @@ MISSING = "-"  # what is printed where the paper gives no value
 
 
 def beside(ours: dict[str, Any], heading: str) -> pd.DataFrame:
-    """Our figures beside the paper's; a dash where the paper gives none.
+    """Our figures beside the paper's; a dash where one has none, no row where neither has.
 
     Args:
         ours: {quantity: value}; a quantity of PAPER gets the paper's value beside it.
@@ -71,6 +76,7 @@ def beside(ours: dict[str, Any], heading: str) -> pd.DataFrame:
     rows = [
         {"quantity": name, heading: _text(value), "paper": _text(PAPER.get(name))}
         for name, value in ours.items()
+        if {_text(value), _text(PAPER.get(name))} != {MISSING}
     ]
     return pd.DataFrame(rows).set_index("quantity")
 

@@ -21,6 +21,8 @@ from clipassistnet.evaluation.intervals import (
 from clipassistnet.evaluation.resampled_metrics import FAST, Statistic, repeated
 from clipassistnet.evaluation.targets import ensure_target
 
+LEAST_CLUSTERS = 3  # videos or patients; fewer support no interval
+
 
 class Draws(TypedDict, total=False):
     """How often `bootstrap` resamples, from which seed."""
@@ -50,7 +52,7 @@ def bootstrap(
 
     The interval holds for the trained networks as they are: it covers the choice of videos, not
     the randomness of training. Resamples in which the statistic is undefined are left out;
-    `left_out` is their share. One video alone supports no interval (nan).
+    `left_out` is their share. One or two videos support no interval (nan).
 
     Args:
         predictions: video, the columns `columns`, `by` and `within`; label may replace target.
@@ -69,7 +71,7 @@ def bootstrap(
     table = _ready(predictions, [*columns, by, *([within] if within else [])])
     clusters = _Clusters(table, by, within)
     estimate = clusters.estimate(table, statistic, columns)
-    if clusters.alone:
+    if clusters.few:
         return Interval(estimate, np.nan, np.nan)
     values = clusters.values(table, statistic, columns, clusters.draw(resamples, seed))
     return t_interval(estimate, values, clusters.evidence(), link=link)
@@ -96,7 +98,7 @@ def paired_bootstrap(
     a, b = _aligned(_ready(predictions_a, needed), _ready(predictions_b, needed), judged)
     clusters = _Clusters(a, by, within)
     estimate = clusters.estimate(a, statistic, columns) - clusters.estimate(b, statistic, columns)
-    if clusters.alone:
+    if clusters.few:
         return Difference(estimate, np.nan, np.nan, np.nan)
     counts = clusters.draw(resamples, seed)
     differences = clusters.values(a, statistic, columns, counts)
@@ -133,7 +135,8 @@ class _Clusters:
         self.rows = [np.flatnonzero(parts == part) for part in range(parts.max() + 1)]
         self.members = [np.unique(self.code[rows]) for rows in self.rows]
         self.size = len(names)
-        self.alone = self.size == len(self.members)  # one in each fold: nothing varies
+        # With one in each fold nothing varies, and two say next to nothing of all others.
+        self.few = self.size == len(self.members) or self.size < LEAST_CLUSTERS
         if sum(map(len, self.members)) > self.size:
             shared = table.groupby(by)[within].nunique().loc[lambda parts: parts > 1].index
             raise ValueError(f"{by} {', '.join(map(str, shared[:5]))}: in more than one {within}")

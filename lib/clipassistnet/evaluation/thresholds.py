@@ -20,6 +20,8 @@ from clipassistnet.evaluation.resampling import Draws, Sampling, bootstrap, rati
 from clipassistnet.evaluation.targets import with_target
 
 GRID = np.linspace(0.01, 1, 100)
+# What `weigh` gives of each alarm.
+COSTS = "event sensitivity", "false alarms a minute", "share of time under a false alarm"
 
 
 def frozen_thresholds(predictions: pd.DataFrame) -> pd.Series:
@@ -110,6 +112,19 @@ def video_medians(frames: pd.DataFrame, shown: Mapping[str, np.ndarray]) -> dict
     return medians
 
 
+def confusion_counts(frames: pd.DataFrame, alarm: np.ndarray) -> pd.DataFrame:
+    """Confusion counts of every video at one choice of warnings, the sum of all first.
+
+    Indexed by video ("all" first): frames, tp (invisible with a warning), fn, fp, tn, sensitivity,
+    specificity, ppv. `alarm`: whether each frame raises the warning (frames,).
+    """
+    shown = frames.assign(score=alarm.astype(float))
+    everything = rates_per_video(shown.assign(video="all", frame=range(len(shown))), 0.5)
+    columns = ["frames", "tp", "fn", "fp", "tn", "sensitivity", "specificity", "ppv"]
+    table = pd.concat([everything, rates_per_video(shown, 0.5)])
+    return table.set_index("video")[columns]
+
+
 def absent_table(
     frames: pd.DataFrame, shown: Mapping[str, np.ndarray], **sampling: Unpack[Sampling]
 ) -> pd.DataFrame:
@@ -188,11 +203,11 @@ def guaranteed_alarms(
 
 
 def weigh(frames: pd.DataFrame, setting: Setting, levels: np.ndarray = GRID) -> pd.DataFrame:
-    """What each threshold costs: threshold, sensitivity, specificity, ppv, npv, false alarms.
+    """What each threshold costs: threshold, sensitivity, specificity, ppv, npv, and of `COSTS`.
 
-    One row for each threshold of `levels`. False alarms are counted per minute of clipper time, for
-    the bare threshold ("raw") and for the alarm of `live` with the hysteresis and duration of
-    `setting`. `frames` as from `events.timed`.
+    One row for each threshold of `levels`. The costs are those of the bare threshold ("raw") and of
+    the alarm of `live` with the hysteresis and duration of `setting`; false alarms are counted per
+    minute of clipper time. `frames` as from `events.timed`.
     """
     rows = []
     for threshold in map(float, levels):
@@ -203,7 +218,7 @@ def weigh(frames: pd.DataFrame, setting: Setting, levels: np.ndarray = GRID) -> 
         )
         for name, alarm in (("raw", raw(frames, threshold)), ("live", alarms(frames, narrow))):
             measures = rates_of_events(per_video_events(frames, alarm))
-            row[f"false alarms a minute, {name}"] = measures["false alarms a minute"]
+            row |= {f"{cost}, {name}": measures[cost] for cost in COSTS}
         rows.append({"threshold": threshold, **row})
     return pd.DataFrame(rows)
 
