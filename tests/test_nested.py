@@ -53,6 +53,8 @@ def write_training(folder: Path, training, seed: int) -> None:
     tables = [frames_of("abcd"[i], rng, shift).assign(split=name) for name, i in parts.items()]
     folder.mkdir(parents=True)
     pd.concat(tables).to_parquet(folder / "predictions.parquet")
+    history = pd.DataFrame({"epoch": [0, 1], "train_loss": 0.5, "validation_auroc": [0.6, 0.7]})
+    history.to_csv(folder / "history.csv", index=False)
     record = {"parameters": {}, "inputs": {}, "code": {}}
     (folder / "run.json").write_text(json.dumps(record))
 
@@ -196,6 +198,18 @@ def test_the_ensembles_judge_every_frame_once(project, tested):
         roc_auc_score(rest["target"], rest["score"]), abs=1e-4
     )
     assert by_patient.loc["patient d", "frames"] == 8  # of ten, two without a clipper
+
+
+def test_what_the_study_has_not_is_not_shown(project, compared, tested):
+    """No boxes, so no baseline of them; no arming; figures of all that there is."""
+    baselines = pd.read_csv(compared / "baselines.csv")
+    assert baselines["scorer"].tolist() == ["ensemble", "prevalence", "patient", "frame thumbnail"]
+    assert not (tested / "arming.csv").exists()
+    counts = pd.read_csv(tested / "confusion_at_frozen_threshold.csv").set_index("video")
+    assert counts.loc["all", "frames"] == counts.drop(index="all")["frames"].sum()
+    assert pd.read_csv(tested / "medians_by_model.csv")["model"].tolist()[-1] == "ensemble"
+    for folder, figure in ((compared, "learning_curves"), (tested, "decision_curve")):
+        assert (folder / "figures" / f"{figure}.png").exists()
 
 
 def test_each_fold_has_a_frozen_threshold_of_its_own(project, tested):
