@@ -251,4 +251,6 @@ def test_a_pass_ends_in_a_checked_dataset(session):
     assert "2 pictures came twice" in session.text("overlay")
     data = dataset.read(session.data)
     assert len(data.annotations) == FRAMES
+    session.start()  # the cell is run again
+    session.page.wait_for_selector("text=This pass is closed", timeout=20_000)
     assert data.passes.loc[0, "repeats"] == 2

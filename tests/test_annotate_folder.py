@@ -152,10 +152,13 @@ def test_a_pass_closed_early_goes_on_as_the_next_one(folder):
     assert len(tables.write(folder).annotations) == 16
 
 
-def test_a_finished_annotator_is_told_so(folder):
+def test_a_finished_annotator_sees_the_closed_pass(folder):
     do_all(folder, "anna", seen)
-    with pytest.raises(PassError, match="anna has done all 8 frames"):
-        open_pass(folder, "anna", CHOICE)
+    current, _, _ = open_pass(folder, "anna", CHOICE)
+    assert current.closed
+    with pytest.raises(PassError, match="the pass is closed"):
+        current.label(0, Mark("visible", "none"))
+    current.release()
 
 
 def test_adjudication_shows_votes_without_names_and_adds_one(folder):
@@ -242,7 +245,7 @@ def test_the_command_opens_notebook_00_with_its_parameters(folder, project, monk
     monkeypatch.setattr("subprocess.call", lambda command: started.append(command) or 0)
     arguments = ["annotate", str(folder), "--annotator", "anna", "--per-second", "25"]
     assert main([*arguments, "--no-browser"]) == 0
-    assert f"1 videos, {FRAMES} frames to label" in capsys.readouterr().out
+    assert f"videos: 1, frames to label: {FRAMES}" in capsys.readouterr().out
     assert "/lab/tree/papermill_runs/lab/00_annotate/anna.ipynb" in " ".join(started[0])
     copy = project / "papermill_runs" / "lab" / "00_annotate" / "anna.ipynb"
     cells = ["".join(cell["source"]) for cell in json.loads(copy.read_text())["cells"]]

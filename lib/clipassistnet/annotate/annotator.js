@@ -111,6 +111,8 @@ class Annotator {
     this.pictures.move(state.position);
     this.go(state.position, 0);
     this.root.focus({ preventScroll: true });
+    // After "Run All" the notebook shows its end: what takes the keys must be seen.
+    setTimeout(() => this.root.scrollIntoView({ block: "nearest" }), 500);
   }
 
   fillButtons() {
@@ -402,7 +404,7 @@ class Annotator {
     const [word, done, table] = this.state.words;
     const box = make("div", "can-box can-question");
     make("h3", "", box, left ? `${left} pictures have no ${word}` : `Every picture has a ${word}`);
-    make("p", "", box, `Closing the pass writes ${table}. Its ${word}s stay as they are then.`);
+    make("p", "", box, `Closing the pass writes ${table}. From then on its ${word}s stay as they are.`);
     if (left) make("p", "", box, `What is left can be ${done} in a next pass.`);
     make("p", "", box, "Enter: close the pass. Esc: go on.");
     this.show(box);

@@ -134,10 +134,11 @@ class Annotator(PictureWidget):
 def annotate(folder: str | Path, annotator: str, choice: Choice | None = None) -> Annotator:
     """Open the annotator's pass over a folder of videos, or of pictures, as a widget.
 
-    The same call goes on where the annotator stopped. See `Choice` for what is labelled and how.
+    The same call goes on where the annotator stopped, and shows a finished pass as closed. See
+    `Choice` for what is labelled and how.
 
     Raises:
-        PassError, ValueError, DatasetError: the message says what is wrong and what is expected.
+        AnnotateError, DatasetError: the message says what is wrong and what is expected.
     """
     if not str(folder) or not annotator:
         raise PassError("give the folder of your videos (data) and your name (annotator)")

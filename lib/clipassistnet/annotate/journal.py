@@ -5,8 +5,10 @@ import os
 from pathlib import Path
 from typing import Any
 
+from clipassistnet.annotate.errors import AnnotateError
 
-class JournalError(ValueError):
+
+class JournalError(AnnotateError):
     """A journal that cannot be read; names file and line."""
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from clipassistnet.alarm import HYSTERESIS, MINIMUM_DURATION, THRESHOLD, Alarm, Assistant, State
+from clipassistnet.annotate.errors import AnnotateError
 from clipassistnet.data.schema import LABELS
 from clipassistnet.evaluation import events
 from clipassistnet.evaluation.events import Setting
@@ -73,19 +74,20 @@ def judge(predictions: pd.DataFrame, fps: float, setting: Setting) -> JudgedVide
         setting: of the alarm.
 
     Raises:
-        ValueError: a column is missing, a frame is there twice, or a label is unknown.
+        AnnotateError: a column is missing, a frame is there twice, or a label is unknown.
     """
     missing = {"frame", "score"} - set(predictions)
     if missing:
-        raise ValueError(f"predictions: no column {', '.join(sorted(missing))}")
+        raise AnnotateError(f"predictions: no column {', '.join(sorted(missing))}")
     label = predictions["label"].fillna("") if "label" in predictions else ""
     frames = predictions[["frame", "score"]].assign(label=label)
     frames = frames.sort_values("frame", ignore_index=True)
     if frames.empty or frames["frame"].duplicated().any():
-        raise ValueError("predictions: no frame, or a frame twice (expected each frame once)")
+        raise AnnotateError("predictions: no frame, or a frame twice (expected each frame once)")
     unknown = sorted(set(frames["label"]) - {*LABELS, ""})
     if unknown:
-        raise ValueError(f"predictions: label {unknown[0]!r} (expected one of {', '.join(LABELS)})")
+        expected = f"expected one of {', '.join(LABELS)}"
+        raise AnnotateError(f"predictions: label {unknown[0]!r} ({expected})")
     frames.insert(1, "time", frames["frame"] / fps)
     assistant = Assistant(Alarm(*setting), armed=True)
     states = np.empty(len(frames), np.uint8)
@@ -101,7 +103,7 @@ def setting_of(alarm: Setting | str | Path | None) -> tuple[Setting, str]:
     """The alarm's numbers and where they are from: alarm.json of notebook 08, given, or defaults.
 
     Raises:
-        ValueError: the file is not an alarm's.
+        AnnotateError: the file is not an alarm's.
     """
     if alarm is None:
         return Setting(THRESHOLD, HYSTERESIS, MINIMUM_DURATION), "defaults of live"
@@ -112,5 +114,5 @@ def setting_of(alarm: Setting | str | Path | None) -> tuple[Setting, str]:
         setting = Setting(*(float(chosen[name]) for name in Setting._fields))
     except (ValueError, KeyError, TypeError) as error:
         expected = ", ".join(Setting._fields)
-        raise ValueError(f"{alarm}: {error!r} (expected the numbers {expected})") from error
+        raise AnnotateError(f"{alarm}: {error!r} (expected the numbers {expected})") from error
     return setting, f"frozen: {Path(alarm).name}"

@@ -44,13 +44,15 @@ def open_pass(
 ) -> tuple[Pass, dict[str, VideoSource], list[str]]:
     """Open the annotator's unfinished pass, or begin the next one.
 
+    Where nothing is left to label, the last pass is opened, which is closed and takes no label.
+
     Returns:
         The pass, the source of each video, and problems: files that cannot be used, and why.
 
     Raises:
-        PassError: nothing is left to label, the pass is open elsewhere, or a value is not one of
+        PassError: there is nothing to label, the pass is open elsewhere, or a value is not one of
             those expected.
-        ValueError, DatasetError: the folder cannot be used as it is; the message says why.
+        AnnotateError, DatasetError: the folder cannot be used as it is; the message says why.
     """
     check_name(annotator)
     if choice.task not in TASKS:
@@ -63,6 +65,8 @@ def open_pass(
     if unfinished:
         return Pass(unfinished[0]), sources, problems
     frames, notes = _to_do(folder, annotator, choice, table, states)
+    if not frames:
+        return Pass(states[-1].path), sources, problems
     start = _start(annotator, choice, frames, notes)
     path = _folder(folder) / f"{annotator}.{choice.task}.{len(earlier) + 1}.jsonl"
     return Pass(path, start), sources, problems
@@ -78,7 +82,7 @@ def frames_to_label(folder: Path, choice: Choice) -> tuple[int, int, list[str]]:
     """Number of videos and of frames in a folder, which are chosen now, and problems.
 
     Raises:
-        ValueError, DatasetError: as `open_pass`.
+        AnnotateError, DatasetError: as `open_pass`.
     """
     table, problems = _videos(folder, choice)
     return len(table), len(_frames(folder, table, choice)), problems
@@ -146,7 +150,7 @@ def _to_do(
         everything, done = [*notes], set()
     done |= {state.items[place] for state in states for place in state.marks}
     left = [frame for frame in everything if frame not in done]
-    if not left:
+    if not left and not states:
         raise PassError(_nothing_left(folder, annotator, choice.task, len(everything)))
     return left, notes
 

@@ -6,13 +6,14 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from clipassistnet.annotate import journal
+from clipassistnet.annotate.errors import AnnotateError
 from clipassistnet.annotate.order import Frame
 
 FORMAT = 1
 ABOUT = ("annotator", "task", "order", "seed", "time")
 
 
-class PassError(ValueError):
+class PassError(AnnotateError):
     """A pass that cannot be opened, or a label that it does not take."""
 
 

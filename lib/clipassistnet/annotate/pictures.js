@@ -201,6 +201,7 @@ function keepKeys(root, take) {
     root.addEventListener(kind, stop);
   root.addEventListener("contextmenu", stop); // JupyterLab's menu has commands for cells
   root.addEventListener("pointerdown", () => root.focus({ preventScroll: true }));
+  root.addEventListener("click", () => root.scrollIntoView({ block: "nearest" }));
 }
 
 // One view of a widget: it says that it is alive, and hears if another view is the active one.

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from clipassistnet.annotate import videos
+from clipassistnet.annotate.errors import AnnotateError
 from clipassistnet.annotate.judged_video import STATES, JudgedVideo, judge, setting_of
 from clipassistnet.annotate.picture_widget import PictureWidget, script
 from clipassistnet.data.csv_tables import read_result
@@ -93,7 +94,7 @@ def review(
         phases: start, end and phase of this video, in frames.
 
     Raises:
-        ValueError, FrameError: the message says what is wrong and what is expected.
+        AnnotateError, FrameError: the message says what is wrong and what is expected.
     """
     source, judged, origin = prepared(video, predictions, alarm)
     return Review(source, judged, origin, phases)
@@ -112,6 +113,6 @@ def prepared(
     if "video" in predictions and predictions["video"].nunique() > 1:
         predictions = predictions[predictions["video"] == video.video]
         if predictions.empty:
-            raise ValueError(f"predictions: no row of the video {video.video!r}")
+            raise AnnotateError(f"predictions: no row of the video {video.video!r}")
     setting, origin = setting_of(alarm)
     return video, judge(predictions, video.fps, setting), origin

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from clipassistnet import files
+from clipassistnet.annotate.errors import AnnotateError
 from clipassistnet.annotate.order import Frame
 from clipassistnet.data.csv_tables import read_result
 from clipassistnet.data.image_pattern import FRAME_FIELD, is_pattern
@@ -44,14 +45,14 @@ def frames_of(
             network for arming, or CSV). Frames within 2 s of a score of 0.5 are labelled.
 
     Raises:
-        ValueError: names an unknown video, a range outside its video, or a file that does not fit.
+        AnnotateError: an unknown video, a range outside its video, or a file that does not fit.
     """
     known = _read(folder / FOLDER / "frames.csv")
     unknown = sorted(set(ranges or {}) - set(videos["video"]))
     if unknown:
-        raise ValueError(f"ranges of {unknown[0]!r}: no such video in {folder / 'videos.csv'}")
+        raise AnnotateError(f"ranges of {unknown[0]!r}: no such video in {folder / 'videos.csv'}")
     if not per_second > 0:
-        raise ValueError(f"per_second {per_second} (expected more than 0)")
+        raise AnnotateError(f"per_second {per_second} (expected more than 0)")
     listed, labelled = _read(folder / LISTED), _read(folder / "annotations.csv")
     scored = _scores(scores) if scores else None
     frames, how = [*known.itertuples(index=False, name=None)], {}
@@ -89,7 +90,7 @@ def _sampled(
         for start, end in spans:
             if not 0 <= start < end <= length / fps + 1:
                 what = f"range {start:g} to {end:g} s of {row['video']}"
-                raise ValueError(
+                raise AnnotateError(
                     f"{what} (expected a start before an end, in {length / fps:.0f} s)"
                 )
         kept = [(grid >= start * fps) & (grid <= end * fps) for start, end in spans]
@@ -117,7 +118,7 @@ def _seconds(value: float | str) -> float:
             total = 60 * total + float(part)
         return total
     except ValueError:
-        raise ValueError(f"time {value!r} (expected seconds, or minutes:seconds)") from None
+        raise AnnotateError(f"time {value!r} (expected seconds, or minutes:seconds)") from None
 
 
 def _pictures(folder: Path, pattern: str) -> np.ndarray:
@@ -132,7 +133,7 @@ def _scores(path: str) -> pd.DataFrame:
     table = read_result(path)
     missing = {"video", "frame", "score"} - set(table)
     if missing:
-        raise ValueError(f"{path}: no column {sorted(missing)} (expected video, frame, score)")
+        raise AnnotateError(f"{path}: no column {sorted(missing)} (expected video, frame, score)")
     return table.groupby(["video", "frame"])["score"].mean().reset_index()
 
 
@@ -145,7 +146,8 @@ def _read(path: Path) -> pd.DataFrame:
     bad = table[~table["frame"].str.fullmatch(rule.pattern)]
     if len(bad):
         frame = bad["frame"].iloc[0]
-        raise ValueError(f"{path}:{bad.index[0] + 2}: frame {frame!r} (expected {rule.expected})")
+        line = bad.index[0] + 2
+        raise AnnotateError(f"{path}:{line}: frame {frame!r} (expected {rule.expected})")
     return table.astype({"frame": int}).drop_duplicates(ignore_index=True)
 
 

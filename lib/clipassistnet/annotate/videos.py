@@ -8,6 +8,7 @@ from pathlib import Path
 import av
 import pandas as pd
 
+from clipassistnet.annotate.errors import AnnotateError
 from clipassistnet.data import dataset
 from clipassistnet.data.decoding import FrameError, open_video, video_stream
 from clipassistnet.data.schema import TABLES
@@ -42,10 +43,10 @@ def update(
 
     Raises:
         DatasetError: the videos.csv that is there breaks the contract.
-        ValueError: nothing usable is in the folder, or a value is not one of those expected.
+        AnnotateError: nothing usable is in the folder, or a value is not one of those expected.
     """
     if not folder.is_dir():
-        raise ValueError(f"{folder}: no such folder (expected a folder of videos or pictures)")
+        raise AnnotateError(f"{folder}: no such folder (expected a folder of videos or pictures)")
     table = folder / "videos.csv"
     if table.exists():
         dataset.read_videos(folder)
@@ -68,7 +69,8 @@ def update(
         dataset.write(folder, videos=pd.concat([known, new], ignore_index=True))
     elif known.empty:
         kinds = f"a video ({' '.join(VIDEOS)}) or numbered pictures ({' '.join(PICTURES)})"
-        raise ValueError("\n".join([f"{folder}: nothing to label (expected {kinds})", *problems]))
+        lacks = f"{folder}: nothing to label (expected {kinds})"
+        raise AnnotateError("\n".join([lacks, *problems]))
     return dataset.read_videos(folder), problems
 
 

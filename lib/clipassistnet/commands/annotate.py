@@ -34,10 +34,11 @@ def main(arguments: list[str]) -> int:
         audit_file=_absolute(options.audit_file),
     )
     videos, frames, problems = frames_to_label(options.folder, choice)
-    print(f"{options.folder}: {videos} videos, {frames} frames to label", flush=True)
+    print(f"{options.folder}: videos: {videos}, frames to label: {frames}", flush=True)
     print("".join(f"left out: {problem}\n" for problem in problems), end="", flush=True)
     given = {"data": str(options.folder.resolve()), "annotator": options.annotator}
-    given.update({name: value for name, value in vars(choice).items() if value is not None})
+    defaults = vars(Choice())
+    given.update({k: value for k, value in vars(choice).items() if value != defaults[k]})
     return _open_lab(_notebook(given, options.annotator), options.no_browser)
 
 
