@@ -14,9 +14,14 @@ from clipassistnet import files
 from clipassistnet.data.csv_tables import Problems, read_cells
 from clipassistnet.data.leakage import COLUMNS, LeakageError, check, structure
 from clipassistnet.data.schema import COUNT
+from clipassistnet.errors import ExplainedError
 
 PROTOCOLS = "clipper", "all"  # which frames train and validate: those with a clipper, or all
 FEW = "too few to train and judge on different patients; notebook 01 is as far as one gets"
+
+
+class FoldError(ExplainedError, ValueError):
+    """Folds that cannot be made, or that do not exist."""
 
 
 def partition(videos: pd.DataFrame, k: int) -> pd.Series:
@@ -31,7 +36,7 @@ def partition(videos: pd.DataFrame, k: int) -> pd.Series:
         k: number of subsets.
 
     Raises:
-        ValueError: with fewer patients than subsets.
+        FoldError: with fewer patients than subsets.
     """
     patients = _patients(videos, k).sort_values(["frames", "first"], ascending=[False, True])
     filled = [0] * k
@@ -53,9 +58,9 @@ def hold_out(videos: pd.DataFrame, share: float, seed: int) -> set[str]:
     """Ids of the videos of a random share of the patients: of at least one, and never of all."""
     patients = sorted(videos["patient"].unique())
     if len(patients) < 2:
-        raise ValueError(f"{len(patients)} patient: {FEW} (expected two patients or more)")
+        raise FoldError(f"{len(patients)} patient: {FEW} (expected two patients or more)")
     if not 0 < share < 1:
-        raise ValueError(f"share {share} of the patients: expected more than 0, less than 1")
+        raise FoldError(f"share {share} of the patients: expected more than 0, less than 1")
     count = min(max(round(share * len(patients)), 1), len(patients) - 1)
     drawn = np.random.default_rng(seed).choice(patients, size=count, replace=False)
     return set(videos.loc[videos["patient"].isin(drawn), "video"])
@@ -144,13 +149,13 @@ def split(
         without a clip applier.
 
     Raises:
-        ValueError: where there is no such fold or protocol.
+        FoldError: where there is no such fold or protocol.
         LeakageError: where `check` finds a problem.
     """
     check(folds, labels)
     fold, held_out = _known(folds, str(fold), str(held_out))
     if protocol not in PROTOCOLS:
-        raise ValueError(f"protocol {protocol!r}: expected one of {', '.join(PROTOCOLS)}")
+        raise FoldError(f"protocol {protocol!r}: expected one of {', '.join(PROTOCOLS)}")
     frames = labels.merge(folds[["video", "patient", "subset"]], on="video", validate="many_to_one")
     subset = frames["subset"]
     train, validation, judged = (
@@ -184,7 +189,7 @@ def judged(
         The training frames by held-out subset, and the judged frames with a column held_out.
 
     Raises:
-        ValueError, LeakageError: as `split`.
+        FoldError, LeakageError: as `split`.
     """
     train, parts = {}, []
     for held_out, (fold, *_) in ensembles.items():
@@ -195,15 +200,15 @@ def judged(
 
 
 def _known(folds: pd.DataFrame, fold: str, held_out: str) -> tuple[str, str]:
-    """Fold and held-out subset; ValueError for ones that do not exist or are the same."""
+    """Fold and held-out subset; FoldError for ones that do not exist or are the same."""
     numbers = sorted(set(folds["subset"]) - {"test"}, key=int)
     tested = "test" in set(folds["subset"])
     if held_out not in (["test"] if tested else numbers):
         expected = "test" if tested else f"one of {', '.join(numbers)} (there are no test videos)"
-        raise ValueError(f"held_out {held_out!r}: expected {expected}")
+        raise FoldError(f"held_out {held_out!r}: expected {expected}")
     if fold not in numbers or fold == held_out:
         expected = ", ".join(number for number in numbers if number != held_out)
-        raise ValueError(f"fold {fold!r}: expected one of {expected}")
+        raise FoldError(f"fold {fold!r}: expected one of {expected}")
     return fold, held_out
 
 
@@ -217,7 +222,7 @@ def _patients(videos: pd.DataFrame, k: int) -> pd.DataFrame:
     patients = videos.groupby("patient").agg(frames=("frames", "sum"), first=("video", "min"))
     if k < 2 or len(patients) < k:
         expected = f"expected at least {max(k, 2)}, besides those of test videos"
-        raise ValueError(f"{len(patients)} patients for {k} folds: {FEW} ({expected})")
+        raise FoldError(f"{len(patients)} patients for {k} folds: {FEW} ({expected})")
     return patients
 
 

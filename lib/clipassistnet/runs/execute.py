@@ -9,6 +9,7 @@ import datetime
 import errno
 import json
 import os
+import re
 import shutil
 import time
 from collections.abc import Iterator
@@ -131,9 +132,16 @@ def _naming_where_it_stopped(notebook: str, key: str, partial: Path) -> Iterator
     try:
         yield
     except Exception as error:
-        full = isinstance(error, OSError) and error.errno == errno.ENOSPC
-        reason = "the disk is full" if full else f"{type(error).__name__}: {error}".strip()
         raise RunError(
-            f"{notebook} {key} failed: {reason}\n"
+            f"{notebook} {key} failed: {_reason(error)}\n"
             f"What ran so far: {os.path.relpath(partial / 'notebook.ipynb')}"
         ) from error
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+        return "the disk is full"
+    in_notebook = getattr(error, "traceback", None)  # of papermill: what the notebook shows
+    if in_notebook:
+        return re.sub(r"\x1b\[[0-9;]*m", "", "\n".join(in_notebook)).strip()
+    return f"{type(error).__name__}: {error}".strip()
