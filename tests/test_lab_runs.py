@@ -94,7 +94,9 @@ def test_trainings_that_are_compared_are_the_studys(of_study, monkeypatch):
 def test_an_error_with_an_explanation_is_one_short_output(project):
     cells = ['run = runs.start("01_tiny", study)\nrun.input("02_x", "a.csv")', "run.finish()"]
     write_notebook(project / "notebooks" / "01_tiny.ipynb", *cells)
-    with pytest.raises(RunError, match="01_tiny once failed: RunError: run: clipassistnet run 02_x"):
+    with pytest.raises(
+        RunError, match="01_tiny once failed: RunError: run: clipassistnet run 02_x"
+    ):
         execute("tiny", "01_tiny", {})
     [partial] = project.glob("papermill_runs/tiny/01_tiny/.*.partial")
     cells = nbformat.read(partial / "notebook.ipynb", as_version=4).cells
