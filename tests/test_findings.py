@@ -133,3 +133,10 @@ def test_calibration_partitions_and_extremes():
     highest, lowest = pd.DataFrame({"target": [0, 0, 1]}), pd.DataFrame({"target": [1, 0]})
     assert findings.extremes(highest, lowest).startswith("2 of the 3 frames")
     assert findings.parity(pd.DataFrame({"passed": [True, False]})).startswith("1 of 2 variants")
+
+
+def test_the_fastest_variant_beside_a_camera():
+    rates = pd.Series({"torch float32": 9.6, "openvino bfloat16": 30.2, "openvino int8": NAN})
+    found = findings.speed(rates, "CPU")
+    assert "fastest variant is openvino bfloat16: 30 frames a second, enough for" in found
+    assert "too few for a camera of 25" in findings.speed(rates[:1], "CPU")

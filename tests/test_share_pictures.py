@@ -28,7 +28,13 @@ SHOW_FRAMES = {
     "01_annotation_agreement": {"gallery"},
     "03_augmentation": {"preprocessing", "each_transform", "augmented"},
     "06_loss_comparison": {"doubted_labels"},
-    "07_saliency": {"saliency_pixels", "saliency_regions", "highest_loss", "lowest_loss"},
+    "07_saliency": {
+        "saliency_pixels",
+        "saliency_regions",
+        "failures",
+        "highest_loss",
+        "lowest_loss",
+    },
     "08_ensemble_test": {"one_video"},
 }
 

@@ -4,13 +4,16 @@ The tables are those of the notebooks. An interval is the 95 % interval over pat
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 import pandas as pd
 
+from clipassistnet.evaluation.discrimination import ratio
 from clipassistnet.evaluation.plots.style import LOSS_NAMES, METRIC_NAMES
+from clipassistnet.evaluation.resampling import Draws, bootstrap
 
+CAMERA = 25  # frames a second
 NO_INTERVAL = "Fewer than three patients support no interval."
 
 
@@ -201,6 +204,14 @@ def parity(table: pd.DataFrame) -> str:
     return f"{passed} of {len(table)} variants compute the same scores as PyTorch."
 
 
+def speed(rates: pd.Series, device: str) -> str:
+    """The fastest variant that was timed: frames per second, nan for the others."""
+    fastest = rates.idxmax()
+    enough = "enough for" if rates.max() >= CAMERA else "too few for"
+    frames = f"{rates.max():.0f} frames a second, {enough} a camera of {CAMERA}"
+    return f"On this device ({device}) the fastest variant is {fastest}: {frames}."
+
+
 def error_rates(rates: pd.Series) -> str:
     """The spread of the annotators' error rates; none without triple-annotated frames."""
     if rates.empty:
@@ -223,3 +234,21 @@ def absent(table: pd.DataFrame) -> str:
     if table.empty:
         return "No frame without a clip applier was judged."
     return f"{table['estimate'].iloc[0]:.0%} of the frames without a clip applier seem visible."
+
+
+def saliency(shares: pd.DataFrame, **sampling: Unpack[Draws]) -> str:
+    """From `share_on_tips`: whether the network looks at the tips, with an interval over patients.
+
+    `shares`: video, frame, patient, own, shuffled.
+    """
+    table = shares.assign(excess=shares["own"] - shares["shuffled"], whole=1)
+    columns = ("excess", "whole")
+    found = bootstrap(table, ratio, by="patient", columns=columns, link="identity", **sampling)
+    limits = "no interval" if pd.isna(found.low) else f"{found.low:+.1%} to {found.high:+.1%}"
+    text = (
+        f"On {len(shares)} frames with visible tips {shares['own'].mean():.1%} of the saliency "
+        f"lies on the tips, and {shares['shuffled'].mean():.1%} on the tips of other frames "
+        f"(difference {found.estimate:+.1%}, {limits})."
+    )
+    looks = "The network looks" if found.low > 0 else "It is not shown that the network looks"
+    return f"{text} {looks} at the tips."
