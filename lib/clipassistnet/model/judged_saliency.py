@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -123,11 +123,11 @@ def _tips_as_judged(
     cache: FrameCache, spec: dict, checkpoint: Path, table: pd.DataFrame, tips: pd.DataFrame
 ) -> np.ndarray:
     """Whether each pixel of the judged pictures lies on a tip: bool (N, S, S)."""
-    discs, side = _Discs(tips, cache.size), spec["image_size"]
-    source = discs
+    side = spec["image_size"]
+    source: Any = _Discs(tips, cache.size)
     if spec.get("cropped"):
         boxes = crops.find_boxes(locator.load(checkpoint.with_name(locator.FILE)), cache, table)
-        source = crops.CroppedFrames(discs, boxes, side, spec.get("crop_margin", 1.0))
+        source = crops.CroppedFrames(source, boxes, side, spec.get("crop_margin", 1.0))
     keys = zip(table["video"], table["frame"].astype(int), strict=True)
     pictures = [cv2.resize(source.get(*key), (side, side)) for key in keys]
     return np.stack(pictures)[..., 0] > 200  # beyond the frame a crop is grey, at most 124
