@@ -22,6 +22,7 @@ from clipassistnet.simulate.virtual_patient import Patient
 
 INVISIBLE, SPREAD, LIMITS = 0.6, 0.04, (0.52, 0.68)  # share of a video's frames, over videos
 SEEN_LAST = 0.55  # share of actions whose last stay, before the jaws close, shows the tips
+WITHDRAWN = 0.65  # share of the stays with visible tips in which the jaws are withdrawn
 _TOLERANCE = 0.03  # of an action's share
 _LOWEST, _HIGHEST = 0.4, 0.8  # no action's share lies beyond, even with a frame more or less
 _DRAFTS, _TIMINGS = 24, 4  # tried for an action at most
@@ -115,23 +116,36 @@ def _draw_action(
 def _stays(
     draft: ActionDraft, probe: TipProbe, rng: np.random.Generator, ease: float
 ) -> tuple[list[Stay], np.ndarray]:
-    """Stays at the vessel, by turns with the tips seen and hidden; and which show them (n,)."""
-    poses: dict[bool, list[Stay]] = {True: [], False: []}
+    """Stays by turns with the tips seen and hidden, the last at the vessel; which show them (n,)."""
+    at_vessel: dict[bool, list[Stay]] = {True: [], False: []}
     for beyond in (True, False) * _POSES:
         stay = draft.draw_stay(rng, beyond=beyond, ease=ease)
-        alone = draft.action([stay], [1.0])
-        middle = (alone.close + alone.start) // 2
-        seen = not probe.hidden(alone, np.array([middle])).all()
+        seen = _shows_tips(stay, draft, probe)
         if seen or not beyond:  # no surgeon keeps a pose beyond the vessel that hides the tips
-            poses[seen].append(stay)
+            at_vessel[seen].append(stay)
+    drawn = [draft.draw_withdrawn(rng) for _ in range(_POSES)]
+    withdrawn = [stay for stay in drawn if _shows_tips(stay, draft, probe)]
     seconds = draft.held * draft.frames / FPS
     count = int(np.clip(round(seconds / rng.uniform(0.9, 1.7)), 2, 12))
     last = rng.random() < SEEN_LAST
+    if not at_vessel[last]:  # this place shows only one kind
+        last = not last
     shown = (np.arange(count)[::-1] % 2 == 0) == last
-    if not (poses[True] and poses[False]):  # this place shows only one kind
-        shown[:] = bool(poses[True])
-    stays = [poses[bool(seen)][rng.integers(len(poses[bool(seen)]))] for seen in shown]
+    if not (withdrawn + at_vessel[True] and at_vessel[False]):
+        shown[:] = bool(withdrawn + at_vessel[True])
+    stays = []
+    for seen in shown:
+        in_front = seen and withdrawn and (not at_vessel[True] or rng.random() < WITHDRAWN)
+        poses = withdrawn if in_front else at_vessel[bool(seen)]
+        stays.append(poses[rng.integers(len(poses))])
+    stays[-1] = at_vessel[last][rng.integers(len(at_vessel[last]))]
     return stays, shown
+
+
+def _shows_tips(stay: Stay, draft: ActionDraft, probe: TipProbe) -> bool:
+    """Whether the tips are seen in a pose; a frame that is not annotated counts as one."""
+    alone = draft.action([stay], [1.0])
+    return not probe.hidden(alone, np.array([(alone.close + alone.start) // 2])).all()
 
 
 def _lengths(lengths: np.ndarray, shown: np.ndarray, time_hidden: float) -> np.ndarray:

@@ -1,7 +1,8 @@
 """One clipping action: approach, open, enclose duct or artery, close, leave a clip, retreat.
 
-While the jaws enclose the vessel, the surgeon moves them on and back: they rest in several poses.
-In some both tips are seen beyond the vessel, in others tissue hides them.
+Before they close, the surgeon moves the jaws on and back: they rest in several poses. At the vessel
+both tips are seen beyond it in some poses, and hidden by tissue in others. In between the surgeon
+withdraws the jaws and turns them, and the tips are seen in front of the vessel.
 """
 
 from __future__ import annotations
@@ -25,10 +26,11 @@ _BEFORE, _HELD, _AFTER = (0.03, 0.05, 0.05), 0.53, (0.05, 0.12, 0.03, 0.05)
 
 @dataclass(frozen=True)
 class Stay:
-    """A pose in which the open jaws rest at the vessel."""
+    """A pose in which the open jaws rest, at the vessel or in front of it."""
 
     shift: np.ndarray  # (3,) of the jaws' middle from the place on the vessel, mm
     roll: float  # rad
+    pressing: float = 1.0  # 1: on the tissue, which gives way; 0: in the open
 
 
 @dataclass(frozen=True)
@@ -146,6 +148,12 @@ class ActionDraft:
         shift[2] -= rng.uniform(6 * ease, 2 + 10 * ease)
         return Stay(shift, roll * (1 - 0.6 * min(1.0, ease)))
 
+    def draw_withdrawn(self, rng: np.random.Generator) -> Stay:
+        """Draw a pose in the open in front of the vessel, the jaws turned to be seen."""
+        shift = -self.axis * rng.uniform(5, 14) + rng.normal(size=3) * (2.5, 2.5, 1.5)
+        shift[2] -= rng.uniform(1, 7)
+        return Stay(shift, 0.25 * self.roll + 0.75 * self.turn + rng.normal() * 0.1, 0.0)
+
     def action(self, stays: Sequence[Stay], lengths: Sequence[float]) -> ClippingAction:
         """The action with these stays; `lengths` (of each stay) are relative to each other."""
         count = len(stays)
@@ -183,5 +191,6 @@ class ActionDraft:
         shown = np.array([0.4, 0.4, 0.5, 0.6, *[1] * rests, 1, 1, 1, 0.7, 0.5])
         rolls = [self.roll] * 4 + [stay.roll for stay in stays for _ in range(2)]
         rolls = np.array([*rolls, *[stays[-1].roll] * 5]) * shown + (1 - shown) * self.turn
-        pressed = np.array([0, 0, 0, 0, *[1] * rests, 0.8, 0.8, 0.3, 0, 0])
+        pressing = [stay.pressing for stay in stays for _ in range(2)]
+        pressed = np.array([0, 0, 0, 0, *pressing, 0.8, 0.8, 0.3, 0, 0])
         return np.column_stack([shifts, opening, rolls, pressed[:, None] * self.press])
