@@ -15,6 +15,7 @@ from clipassistnet.alarm import (
 from clipassistnet.commands.parsing import command_parser
 from clipassistnet.live.loop import KEYS
 from clipassistnet.live.training_study import SETTINGS, frozen_alarm, read_alarm
+from clipassistnet.live.shipped import DEFAULT, names
 
 _TEXT = f"""Warn when the tips of the clip applier's jaws are not visible, live or in a file.
 FOR RESEARCH. NOT A MEDICAL DEVICE.
@@ -29,7 +30,7 @@ seconds, and disarms when it stays at {1 - ARMING_THRESHOLD} or below for as lon
 table "arming" shows how well that works on frames that the network has not seen: look there first,
 because a network that arms at the wrong moment is worse than a pedal.
 """
-_EXAMPLE = "live --model engine --source 0 --threshold 0.43 --arm-file /run/pedal --log live.jsonl"
+_EXAMPLE = "live --source operation.mp4"
 
 
 def parse(arguments: list[str]) -> argparse.Namespace:
@@ -52,7 +53,13 @@ def parse(arguments: list[str]) -> argparse.Namespace:
 def _parser() -> argparse.ArgumentParser:
     parser = command_parser("live", _TEXT, _EXAMPLE)
     add = parser.add_argument
-    add("--model", nargs="+", required=True, help="run folders, or the folder of a saved engine")
+    add(
+        "--model",
+        nargs="+",
+        default=[DEFAULT],
+        help="run folders, the folder of a saved engine, or a network that comes with the project "
+        f"(default {DEFAULT}; others: {', '.join(set(names()) - {DEFAULT}) or 'none'})",
+    )
     add("--source", required=True, help='file, camera index, rtsp://..., or "a ! b" for GStreamer')
     add("--size", type=_size, metavar="WxH", help="size of the pictures (default: the first's)")
     add(

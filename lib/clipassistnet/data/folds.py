@@ -163,16 +163,35 @@ def split(
         frames[subset == fold],
         frames[subset == held_out],
     )
-    train = train.assign(training_label=train["training_label"].str.split("+"))
-    train = train.explode("training_label", ignore_index=True)
+    train = _labels_apart(train, protocol)
     if protocol == "clipper":
-        train = train[train["training_label"] != "absent"]
         validation = validation[validation["label"] != "absent"]
     return (
         _with_target(train, "training_label"),
         _with_target(validation, "label"),
         _with_target(judged, "label"),
     )
+
+
+def training_frames(
+    folds: pd.DataFrame, labels: pd.DataFrame, protocol: str = "clipper"
+) -> pd.DataFrame:
+    """The frames of all folds as training frames, as of `split`: no test video is among them.
+
+    For a network that validation no longer chooses. Arguments and errors as of `split`.
+    """
+    check(folds, labels)
+    frames = labels.merge(folds[["video", "patient", "subset"]], on="video", validate="many_to_one")
+    return _with_target(
+        _labels_apart(frames[frames["subset"] != "test"], protocol), "training_label"
+    )
+
+
+def _labels_apart(frames: pd.DataFrame, protocol: str) -> pd.DataFrame:
+    """A row for each training label of the frames that train by this protocol."""
+    rows = frames.assign(training_label=frames["training_label"].str.split("+"))
+    rows = rows.explode("training_label", ignore_index=True)
+    return rows[rows["training_label"] != "absent"] if protocol == "clipper" else rows
 
 
 def judged(

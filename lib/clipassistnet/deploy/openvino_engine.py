@@ -24,6 +24,7 @@ from clipassistnet.identity import hardware
 NETWORK = "network.xml"  # OpenVINO puts the weights beside it, as network.bin
 CALIBRATION_FRAMES = 300  # NNCF's own default: more do not move the ranges of activations
 _HINTS = {"float32": "f32", "bfloat16": "bf16"}
+_ATTENTION = "ScaledDotProductAttention", "Softmax"  # operations that a transformer has
 _RUNNING = {"float32": {"f32"}, "bfloat16": {"bf16"}, "int8": {"i8", "u8"}}
 
 
@@ -122,6 +123,7 @@ def _quantised(network: Any, calibration: torch.Tensor | None) -> Any:
     # Without VNNI instructions pairs of products are added in 16 bits. They overflow unless the
     # weights use half their range: errors were 1.8 times as large without this.
     halved = "avx2" in hardware.cpu_flags() and not hardware.has_vnni()
+    attention = any(op.get_type_name() in _ATTENTION for op in network.get_ordered_ops())
     fix = nncf.OverflowFix.ENABLE if halved else nncf.OverflowFix.DISABLE
     ranges = nncf.quantization.range_estimator.RangeEstimatorParametersSet
     advanced = nncf.AdvancedQuantizationParameters(
@@ -131,6 +133,7 @@ def _quantised(network: Any, calibration: torch.Tensor | None) -> Any:
         network,
         nncf.Dataset(frames),
         subset_size=len(frames),
+        model_type=nncf.ModelType.TRANSFORMER if attention else None,
         advanced_parameters=advanced,
         ignored_scope=nncf.IgnoredScope(names=_kept_in_float(network)),
     )
@@ -139,9 +142,9 @@ def _quantised(network: Any, calibration: torch.Tensor | None) -> Any:
 def _kept_in_float(network: Any) -> list[str]:
     """Names of the operations that int8 would harm most for the time they save.
 
-    These are, first, all operations after the last convolution, from pooling to the mean of the
-    members: NNCF would quantise scores to their range on the training frames and clip those above.
-    Second, convolutions whose output is a quarter of the frame's side or wider: their errors pass
+    These are, first, all operations after the last layer with weights (of a convolutional network:
+    after the last convolution), up to the mean of the members: NNCF would quantise scores to their
+    range on the training frames and clip those above. Second, convolutions whose output is a quarter of the frame's side or wider: their errors pass
     through all later layers. Third, with VNNI, the sums of residual blocks, which cost no time in
     floating point there: in int8 their rounding errors add up.
 
@@ -156,7 +159,8 @@ def _kept_in_float(network: Any) -> list[str]:
     convolutions = [op for op in operations if "Convolution" in op.get_type_name()]
     wide = [op for op in convolutions if 4 * op.output(0).shape[-1] >= side]
     sums = [op for op in operations if op.get_type_name() == "Add" and not _is_bias(op)]
-    before, ahead = {op.get_friendly_name() for op in convolutions}, list(convolutions)
+    layers = _transformer_layers(operations) or convolutions
+    before, ahead = {op.get_friendly_name() for op in layers}, list(layers)
     while ahead:
         for source in _sources(ahead.pop()):
             if source.get_friendly_name() not in before:
@@ -171,6 +175,19 @@ def _kept_in_float(network: Any) -> list[str]:
     return [op.get_friendly_name() for op in wide + after + (sums if hardware.has_vnni() else [])]
 
 
+def _transformer_layers(operations: list) -> list:
+    """The linear layers of a transformer but for its head's; [] of a convolutional network."""
+    if not any(op.get_type_name() in _ATTENTION for op in operations):
+        return []
+    linear = [op for op in operations if op.get_type_name() == "MatMul" and _has_weights(op)]
+    return [op for op in linear if op.output(0).get_partial_shape().rank.get_length() > 2]
+
+
+def _has_weights(product: Any) -> bool:
+    kinds = {source.get_type_name() for source in _sources(product)}
+    return bool(kinds & {"Constant", "Convert"})
+
+
 def _sources(operation: Any) -> list:
     return [entry.get_source_output().get_node() for entry in operation.inputs()]
 
@@ -180,7 +197,7 @@ def _is_bias(addition: Any) -> bool:
 
 
 def _require_precision(compiled: Any, precision: str) -> None:
-    """Raise BackendError unless the convolutions really run in this precision.
+    """Raise BackendError unless the layers with weights really run in this precision.
 
     OpenVINO takes the setting as a hint, so the compiled network is read.
     """
@@ -188,7 +205,7 @@ def _require_precision(compiled: Any, precision: str) -> None:
     running = {
         info["runtimePrecision"].astype(str)
         for info in operations
-        if info["layerType"].astype(str) == "Convolution"
+        if info["layerType"].astype(str) in ("Convolution", "FullyConnected")
     }
     if not running & _RUNNING[precision]:
         raise BackendError(f"openvino: asked for {precision}, runs in {', '.join(sorted(running))}")

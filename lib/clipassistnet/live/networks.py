@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from clipassistnet import files
+from clipassistnet.live import shipped
 
 if TYPE_CHECKING:
     from clipassistnet.deploy import Predictor
@@ -16,11 +17,14 @@ if TYPE_CHECKING:
 def checkpoints(names: list[str]) -> list[str]:
     """The file of each name: a run folder's or a given checkpoint; a saved engine's sidecar.
 
+    A name of `shipped.names()`, where no file has it, is a network that comes with the project.
+
     Raises:
         FileNotFoundError: there is no checkpoint of such a name.
         ValueError: an engine is given together with anything else.
     """
-    sidecar = files.ENGINE_SIDECAR
+    sidecar, own = files.ENGINE_SIDECAR, shipped.names()
+    names = [shipped.checkpoint(n) if n in own and not os.path.exists(n) else n for n in names]
     engines = [os.path.join(n, sidecar) if os.path.isdir(n) else n for n in names]
     engines = [p for p in engines if os.path.basename(p) == sidecar and os.path.isfile(p)]
     if engines:
@@ -35,7 +39,8 @@ def checkpoints(names: list[str]) -> list[str]:
         raise FileNotFoundError(
             f"no checkpoint {', '.join(missing)}: expected run folders such as "
             "papermill_runs/<study>/05_train_fold/loss=bce,recipe=paper,held_out=test,fold=0, "
-            "model.safetensors files, or the folder of one saved engine"
+            "model.safetensors files, the folder of one saved engine, or a network that comes "
+            f"with the project ({', '.join(own) or 'none'})"
         )
     return paths
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from itertools import islice
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -57,16 +60,22 @@ def fit(
     torch.manual_seed(seed)
     locator = Locator()
     maps, targets = [locator.features(frames)], [boxes]
-    view = transforms.views() if views else None
     for number in range(views):
-        shown = [
-            transforms.augment_boxed(view, frame, box, (seed, number, row))
-            for row, (frame, box) in enumerate(zip(frames, boxes))
-        ]
-        maps.append(locator.features(np.stack([picture for picture, _ in shown])))
-        targets.append(np.stack([box for _, box in shown]))
+        shown = _views(frames, boxes, (seed, number))
+        while batch := list(islice(shown, 64)):  # in parts: all views of a study fill the memory
+            maps.append(locator.features(np.stack([picture for picture, _ in batch])))
+            targets.append(np.stack([box for _, box in batch]))
     train_head(locator, torch.cat(maps), np.concatenate(targets), seed=seed, epochs=epochs)
     return locator
+
+
+def _views(
+    frames: np.ndarray, boxes: np.ndarray, seed: tuple[int, int]
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Another view of each frame, and its box in it."""
+    view = transforms.views()
+    for row, (frame, box) in enumerate(zip(frames, boxes)):
+        yield transforms.augment_boxed(view, frame, box, (*seed, row))
 
 
 def train_head(

@@ -21,7 +21,7 @@ from clipassistnet.simulate.truth import hidden
 from clipassistnet.simulate.virtual_patient import Patient
 
 INVISIBLE, SPREAD, LIMITS = 0.6, 0.04, (0.52, 0.68)  # share of a video's frames, over videos
-SEEN_LAST = 0.55  # share of actions whose last stay, before the jaws close, shows the tips
+SEEN_LAST = 0.75  # share of actions whose last stay, before the jaws close, shows the tips
 WITHDRAWN = 0.65  # share of the stays with visible tips in which the jaws are withdrawn
 _TOLERANCE = 0.03  # of an action's share
 _LOWEST, _HIGHEST = 0.4, 0.8  # no action's share lies beyond, even with a frame more or less
@@ -116,7 +116,10 @@ def _draw_action(
 def _stays(
     draft: ActionDraft, probe: TipProbe, rng: np.random.Generator, ease: float
 ) -> tuple[list[Stay], np.ndarray]:
-    """Stays by turns with the tips seen and hidden, the last at the vessel; which show them (n,)."""
+    """Stays by turns with the tips seen and hidden, and which show them (n,).
+
+    The last is at the vessel, where the jaws close.
+    """
     at_vessel: dict[bool, list[Stay]] = {True: [], False: []}
     for beyond in (True, False) * _POSES:
         stay = draft.draw_stay(rng, beyond=beyond, ease=ease)

@@ -150,7 +150,7 @@ class ActionDraft:
 
     def draw_withdrawn(self, rng: np.random.Generator) -> Stay:
         """Draw a pose in the open in front of the vessel, the jaws turned to be seen."""
-        shift = -self.axis * rng.uniform(5, 14) + rng.normal(size=3) * (2.5, 2.5, 1.5)
+        shift = -self.axis * rng.uniform(4, 11) + rng.normal(size=3) * (2, 2, 1.5)
         shift[2] -= rng.uniform(1, 7)
         return Stay(shift, 0.25 * self.roll + 0.75 * self.turn + rng.normal() * 0.1, 0.0)
 

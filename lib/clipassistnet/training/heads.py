@@ -55,8 +55,8 @@ def fit(
     seconds. Of equal AUROCs the stronger penalty counts.
     """
     network = classifier.network
-    seen = np.concatenate([store.get(train) for store in stores])
-    features, held_out = _standardise(network, seen, stores[0].get(validation))
+    features = _standardise(network, np.concatenate([store.get(train) for store in stores]))
+    held_out = (torch.from_numpy(stores[0].get(validation)) - network.mean) * network.scale
     loss = losses.build(settings.loss, train, transition)
     targets = _repeated(train.get("teacher_score", train["target"].astype(int)), len(stores))
     videos = _repeated(losses.video_index(train["video"]), len(stores))
@@ -83,13 +83,33 @@ def fit(
     return pd.DataFrame(rows)
 
 
-def _standardise(network, seen: np.ndarray, held_out: np.ndarray) -> tuple[Tensor, Tensor]:
-    """Both as the head takes them; mean and scale of the training features go into the network."""
+def fit_on_all(
+    settings: Settings,
+    classifier: model.FrameClassifier,
+    train: pd.DataFrame,
+    stores: Sequence[FeatureStore],
+    penalty: float,
+) -> None:
+    """Train the head in place with a penalty that was chosen before, on every frame there is.
+
+    No frame is left to validate it: what it can do was measured on networks of fewer patients.
+    """
+    network = classifier.network
+    features = _standardise(network, np.concatenate([store.get(train) for store in stores]))
+    loss = losses.build(settings.loss, train)
+    targets = _repeated(train["target"].astype(int), len(stores))
+    videos = _repeated(losses.video_index(train["video"]), len(stores))
+    torch.nn.init.zeros_(network.head.weight)
+    torch.nn.init.zeros_(network.head.bias)
+    _minimise(network.head, features, lambda z: loss(z, targets, videos), penalty)
+
+
+def _standardise(network, seen: np.ndarray) -> Tensor:
+    """The features as the head takes them; their mean and scale go into the network."""
     flat = torch.from_numpy(seen)
     network.mean.copy_(flat.mean(dim=0))
     network.scale.copy_(1 / flat.std(dim=0).clamp_min(1e-6))
-    other = torch.from_numpy(held_out)
-    return (flat - network.mean) * network.scale, (other - network.mean) * network.scale
+    return (flat - network.mean) * network.scale
 
 
 def _repeated(column: pd.Series, times: int) -> Tensor:

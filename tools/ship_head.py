@@ -1,0 +1,190 @@
+"""Train the network that comes with the project from a finished study, on all of its patients.
+
+  python tools/ship_head.py m2cai --licence "CC BY-NC-SA 4.0"
+
+The study (its main recipe is on features of crops) says how well such networks do on patients that
+they have not seen, and gives the strength of the penalty and the alarm. The network itself is then
+trained on every training patient, so nothing is left to judge it by. It is written to
+lib/clipassistnet/model/heads/<study>/: the head, its locator, and a card with the study's figures.
+"""
+
+import argparse
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from clipassistnet import files, model, training
+from clipassistnet.data import dataset, folds, frame_cache
+from clipassistnet.live import shipped
+from clipassistnet.live.stored_facts import ALARM, ALARM_FROM, TRAINING_DATA
+from clipassistnet.model import backbones, crops, locator
+from clipassistnet.training import heads
+from clipassistnet.training.feature_store import FeatureStore
+
+RUNS = Path("papermill_runs")
+CARD = """# Network `{name}`
+
+**{about}.** For research. Not a medical device.
+
+A linear head on features of the frozen backbone {backbone} (blocks {blocks}, {grid} x {grid}
+cells), of a crop that a locator finds. It scores p(tip invisible), and p is high too where no clip
+applier is in the picture.
+
+| | |
+|---|---|
+| Trained on | {frames} frames of {patients} patients, {labels} labels |
+| Licence of the head | {licence} |
+| Backbone | {backbone}: {backbone_licence}. {note} |
+| AUROC of the study's ensembles on patients they had not seen | {auroc} |
+| Specificity at 95 % sensitivity, there | {specificity} |
+| Alarm | {alarm}, chosen on scores of networks that had not seen the patient |
+| Study | `{study}`, run of notebook 08 of {date}, commit `{commit}` |
+
+The figures are those of the study's networks, each trained on a part of the patients. This network
+was trained on all of them, so no patient is left to judge it by.
+
+{fails}
+
+Make it again, after the study: `python tools/ship_head.py {study} --licence "{licence}"`
+"""
+FAILS = {
+    True: "Trained on SIMULATED pictures: what it says of real ones is a guess.",
+    False: "Where it fails: other hospitals, scopes and brands of clip applier than those of its "
+    "few patients; frames in which the locator misses the applier; dark frames, where it warns "
+    "too often. The labels were made by AI-assisted reading of enlarged frames, by no clinician, "
+    "and no surgeon verified them.",
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
+    parser.add_argument("study")
+    parser.add_argument("--licence", required=True, help="of the head: that of its training data")
+    options = parser.parse_args()
+    study = RUNS / options.study
+    tested = _run_of(study / "08_ensemble_test")
+    trained = _networks(study, _parameters(tested)["recipe"])
+    first = model.load(trained[0])
+    data = dataset.read(study / "data")
+    labels = pd.read_csv(_run_of(study / "01_annotation_agreement") / "labels.csv", dtype=str)
+    labels["frame"] = labels["frame"].astype(int)
+    table = pd.read_csv(_run_of(study / "02_video_folds") / "folds.csv", dtype=str)
+    table["frames"] = table["frames"].astype(int)
+    train = folds.training_frames(table, labels)
+    cropped, network = _crops(study, first, data, folds.training_frames(table, labels, "all"))
+    settings = _settings(first)
+    classifier = heads.begin(settings, cropped)
+    seen = [cropped] if cropped.again is None else [cropped, cropped.again]
+    stores = [FeatureStore(study / "features", classifier, each) for each in seen]
+    penalty = float(np.median([model.load(path).metadata["penalty"] for path in trained]))
+    heads.fit_on_all(settings, classifier, train, stores, penalty)
+    folder = Path(shipped.checkpoint(options.study)).parent
+    simulated = (data.videos["source"] == "simulated").all()
+    facts = _facts(options, tested, train, simulated)
+    model.save(classifier, folder / shipped.CHECKPOINT, penalty=penalty, **facts)
+    locator.save(network, folder / locator.FILE)
+    card = _card(options, classifier, tested, train, facts, simulated)
+    files.write(folder / shipped.CARD, card)
+    print(card)
+
+
+def _run_of(notebook: Path) -> Path:
+    """The only run of a notebook, or that of the study's main recipe."""
+    found = sorted(path.parent for path in notebook.glob("*/run.json"))
+    main = [path for path in found if "recipe=paper" not in path.name]
+    if len(main) != 1:
+        raise SystemExit(f"{notebook}: {len(main)} finished runs of the main recipe, expected 1")
+    return main[0]
+
+
+def _parameters(run: Path) -> dict:
+    return json.loads((run / "run.json").read_text())["parameters"]
+
+
+def _networks(study: Path, recipe: str) -> list[Path]:
+    """The checkpoints of the recipe that were trained with BCE."""
+    runs = sorted((study / "05_train_fold").glob(f"loss=bce,recipe={recipe},*/run.json"))
+    return [path.parent / "model.safetensors" for path in runs]
+
+
+def _crops(study: Path, first, data, shown) -> tuple[crops.CroppedFrames, locator.Locator]:
+    """Crops of the training frames, and the locator that was trained on all of them."""
+    spec = first.spec
+    cache = frame_cache.FrameCache(study / "frames" / str(spec["cropped"]))
+    truth, given = crops.boxes(data), {"seed": 0, "folder": study / "features"}
+    network = crops.fit_locator(cache, truth, shown, **given)
+    again = crops.cross_fitted_boxes(cache, truth, shown, **given)
+    size = {"size": spec["image_size"], "margin": spec["crop_margin"], "again": again}
+    nobody = shown.iloc[:0]
+    return crops.crop_frames(cache, network, truth, shown, nobody, **size), network
+
+
+def _settings(first) -> training.Settings:
+    spec = first.spec
+    return training.Settings(
+        backbone=spec["backbone"],
+        weights="pretrained",
+        trainable_stages=0,
+        image_size=spec["image_size"],
+        loss="bce",
+        learning_rate=1.0,
+        batch_size=1,
+        accumulate=1,
+        epochs=0,
+        seed=0,
+        feature_blocks=tuple(spec["feature_blocks"]),
+        feature_grid=spec["feature_grid"],
+    )
+
+
+def _facts(options, tested: Path, train: pd.DataFrame, simulated: bool) -> dict:
+    """What live shows: the training data, and the alarm, chosen out of fold."""
+    chosen = tested / "alarm.json"
+    frozen = pd.read_csv(tested / "frozen_thresholds.csv")["threshold"].median()
+    alarm = json.loads(chosen.read_text()) if chosen.exists() else {"threshold": float(frozen)}
+    names = "threshold", "hysteresis", "minimum_duration"
+    kind = "SIMULATED videos" if simulated else "REAL frames"
+    patients = train["patient"].nunique()
+    return {
+        TRAINING_DATA: f"Trained on {kind} of {patients} patients ({options.study}, "
+        f"{options.licence})",
+        ALARM: {name: alarm[name] for name in names if name in alarm},
+        ALARM_FROM: f"chosen out of fold by study {options.study}",
+    }
+
+
+def _card(options, classifier, tested: Path, train, facts: dict, simulated: bool) -> str:
+    spec, run = classifier.spec, json.loads((tested / "run.json").read_text())
+    table3 = pd.read_csv(tested / "table3.csv").query("model == 'ensemble'").set_index("metric")
+    row = backbones.REGISTRY[spec["backbone"]]
+    return CARD.format(
+        name=options.study,
+        about=facts[TRAINING_DATA],
+        backbone=spec["backbone"],
+        blocks=" and ".join(map(str, spec["feature_blocks"])),
+        grid=spec["feature_grid"],
+        frames=len(train[["video", "frame"]].drop_duplicates()),
+        patients=train["patient"].nunique(),
+        labels=len(train),
+        licence=options.licence,
+        backbone_licence=row.licence,
+        note=row.note.capitalize(),
+        auroc=_interval(table3, "auroc"),
+        specificity=_interval(table3, "specificity_at_95"),
+        alarm=", ".join(f"{name} {value:.3g}" for name, value in facts[ALARM].items()),
+        study=options.study,
+        date=str(run["started"])[:10],
+        commit=str(run["commit"])[:12],
+        fails=FAILS[simulated],
+    )
+
+
+def _interval(table: pd.DataFrame, metric: str) -> str:
+    row = table.loc[metric]
+    return f"{row['estimate']:.2f} ({row['low']:.2f} to {row['high']:.2f}, over patients)"
+
+
+if __name__ == "__main__":
+    main()
