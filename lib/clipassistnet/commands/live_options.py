@@ -14,8 +14,8 @@ from clipassistnet.alarm import (
 )
 from clipassistnet.commands.parsing import command_parser
 from clipassistnet.live.loop import KEYS
-from clipassistnet.live.training_study import SETTINGS, frozen_alarm, read_alarm
 from clipassistnet.live.shipped import DEFAULT, names
+from clipassistnet.live.training_study import SETTINGS, frozen_alarm, read_alarm
 
 _TEXT = f"""Warn when the tips of the clip applier's jaws are not visible, live or in a file.
 FOR RESEARCH. NOT A MEDICAL DEVICE.

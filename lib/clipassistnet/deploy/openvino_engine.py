@@ -144,9 +144,10 @@ def _kept_in_float(network: Any) -> list[str]:
 
     These are, first, all operations after the last layer with weights (of a convolutional network:
     after the last convolution), up to the mean of the members: NNCF would quantise scores to their
-    range on the training frames and clip those above. Second, convolutions whose output is a quarter of the frame's side or wider: their errors pass
-    through all later layers. Third, with VNNI, the sums of residual blocks, which cost no time in
-    floating point there: in int8 their rounding errors add up.
+    range on the training frames and clip those above. Second, convolutions whose output is a
+    quarter of the frame's side or wider: their errors pass through all later layers. Third, with
+    VNNI, the sums of residual blocks, which cost no time in floating point there: in int8 their
+    rounding errors add up.
 
     Measured with VNNI and bfloat16 on five ResNet-50 whose last stage was trained, on 1,977
     simulated frames: the error of the logits was 0.049 of their spread with the first group in
