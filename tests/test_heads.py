@@ -133,6 +133,18 @@ def test_a_head_learns_from_other_crops_of_its_training_frames_too(tmp_path):
     assert np.abs(means[0] - means[1]).max() > 1e-3
 
 
+def test_a_head_of_all_frames_is_the_head_that_fit_trains_with_this_penalty(tmp_path):
+    train, given = table("abc", 10), settings()
+    found = training.fit(
+        given, train, table("de", 8), Pictures(), None, tmp_path, tmp_path / "features"
+    )
+    alone = heads.begin(given, Pictures())
+    store = FeatureStore(tmp_path / "features", alone, Pictures())
+    heads.fit_on_all(given, alone, train, [store], found.model.metadata["penalty"])
+    scores = [training.predict(each, train, Pictures()) for each in (alone, found.model)]
+    np.testing.assert_allclose(*scores, atol=2e-3)
+
+
 def test_a_weaker_penalty_fits_the_training_frames_better(tmp_path):
     found = training.fit(
         settings(), table("abc", 10), table("de", 8), Pictures(), None, tmp_path, tmp_path

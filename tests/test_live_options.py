@@ -1,12 +1,14 @@
 """The alarm's three numbers on the command line, and the file that notebook 08 writes."""
 
 import json
+from pathlib import Path
 
 import pytest
 
 from clipassistnet import alarm
 from clipassistnet.commands import live_options as options
 from clipassistnet.evaluation import alarm_choice, events
+from clipassistnet.live import networks, shipped, stored_facts
 
 GIVEN = ["--model", "m", "--source", "0"]
 
@@ -63,3 +65,21 @@ def test_a_number_is_given_once(tmp_path, capsys):
     with pytest.raises(SystemExit):
         alarm_of(["--alarm", str(tmp_path / "none.json")])
     assert "No such file" in capsys.readouterr().err
+
+
+def test_without_a_model_live_runs_the_network_that_comes_with_the_project():
+    given = options.parse(["--source", "0"])
+    (path,) = networks.checkpoints(given.model)
+    assert path == shipped.checkpoint(shipped.DEFAULT)
+    with pytest.raises(FileNotFoundError, match="a network that comes with the project"):
+        networks.checkpoints(["nothing"])
+
+
+@pytest.mark.parametrize("name", shipped.names())
+def test_a_network_that_comes_with_the_project_says_what_it_is(name):
+    facts = stored_facts.read(shipped.checkpoint(name))
+    assert facts["training_data"].startswith("Trained on ")
+    assert 0 < facts["alarm"]["threshold"] < 1
+    card = Path(shipped.checkpoint(name)).with_name(shipped.CARD).read_text()
+    assert facts["training_data"] in card
+    assert "Not a medical device" in card
