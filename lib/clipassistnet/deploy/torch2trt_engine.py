@@ -74,4 +74,7 @@ def unsupported_methods(printed: str) -> set[str]:
 
 def _refuse(what: str, names: set[str]) -> None:
     if names:
-        raise BackendError(f"torch2trt: {what}: {', '.join(sorted(names))}")
+        raise BackendError(
+            f"torch2trt: {what}: {', '.join(sorted(names))}; a transformer has such operations: "
+            "take the backend tensorrt, which goes by way of ONNX"
+        )
