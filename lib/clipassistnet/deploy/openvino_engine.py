@@ -24,7 +24,6 @@ from clipassistnet.identity import hardware
 NETWORK = "network.xml"  # OpenVINO puts the weights beside it, as network.bin
 CALIBRATION_FRAMES = 300  # NNCF's own default: more do not move the ranges of activations
 _HINTS = {"float32": "f32", "bfloat16": "bf16"}
-_ATTENTION = "ScaledDotProductAttention", "Softmax"  # operations that a transformer has
 _RUNNING = {"float32": {"f32"}, "bfloat16": {"bf16"}, "int8": {"i8", "u8"}}
 
 
@@ -123,7 +122,7 @@ def _quantised(network: Any, calibration: torch.Tensor | None) -> Any:
     # Without VNNI instructions pairs of products are added in 16 bits. They overflow unless the
     # weights use half their range: errors were 1.8 times as large without this.
     halved = "avx2" in hardware.cpu_flags() and not hardware.has_vnni()
-    attention = any(op.get_type_name() in _ATTENTION for op in network.get_ordered_ops())
+    attention = any(_is_attention(op) for op in network.get_ordered_ops())
     fix = nncf.OverflowFix.ENABLE if halved else nncf.OverflowFix.DISABLE
     ranges = nncf.quantization.range_estimator.RangeEstimatorParametersSet
     advanced = nncf.AdvancedQuantizationParameters(
@@ -178,10 +177,16 @@ def _kept_in_float(network: Any) -> list[str]:
 
 def _transformer_layers(operations: list) -> list:
     """The linear layers of a transformer but for its head's; [] of a convolutional network."""
-    if not any(op.get_type_name() in _ATTENTION for op in operations):
+    if not any(_is_attention(op) for op in operations):
         return []
     linear = [op for op in operations if op.get_type_name() == "MatMul" and _has_weights(op)]
     return [op for op in linear if op.output(0).get_partial_shape().rank.get_length() > 2]
+
+
+def _is_attention(operation: Any) -> bool:
+    """Whether it multiplies activations with activations, as only a transformer does."""
+    kind = operation.get_type_name()
+    return kind == "ScaledDotProductAttention" or (kind == "MatMul" and not _has_weights(operation))
 
 
 def _has_weights(product: Any) -> bool:
