@@ -37,8 +37,10 @@ reliability: .venv/installed ## write the table of faults of docs/reliability.md
 benchmark: .venv/installed ## time five ResNet-50 on this CPU, beside eager PyTorch and the peak
 	@OMP_NUM_THREADS=$(shell nproc) $(PY) tools/benchmark_cpu.py $(ARGS)
 
-lab: .venv/installed ## JupyterLab, after the smoke study has run
+lab: .venv/installed ## JupyterLab, after the smallest study has run once (as root: ARGS=--allow-root)
+	@echo "First the smallest study, once, so that each notebook finds its inputs: about 2 minutes."
 	@$(CLI) study smoke
+	@echo "JupyterLab starts. Open the address with its token that it prints; Ctrl-C ends it."
 	@$(BIN)/jupyter lab --ServerApp.root_dir=. \
 	  --LabApp.default_url=/lab/tree/notebooks/01_annotation_agreement.ipynb $(ARGS)
 

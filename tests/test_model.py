@@ -156,11 +156,13 @@ def test_trainable_stages_freeze_the_rest(backbone, last):
     with torch.no_grad():
         built(images(64))
     assert torch.equal(frozen.running_mean, before)
-    assert any(m.training for m in built.modules() if isinstance(m, torch.nn.BatchNorm2d))
+    assert not any(m.training for m in built.modules() if isinstance(m, torch.nn.BatchNorm2d))
 
 
 def test_everything_trains_with_no_stages_named():
-    assert all(p.requires_grad for p in model.build(LITE0, "none").parameters())
+    built = model.build(LITE0, "none").train()
+    assert all(p.requires_grad for p in built.parameters())
+    assert all(m.training for m in built.modules() if isinstance(m, torch.nn.BatchNorm2d))
 
 
 def test_only_trainable_stages_hold_a_graph():

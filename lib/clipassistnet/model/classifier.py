@@ -42,14 +42,15 @@ class FrameClassifier(nn.Module):
         return self.network(images)
 
     def train(self, mode: bool = True) -> FrameClassifier:
-        """As nn.Module.train, but frozen batch normalisation keeps its statistics."""
+        """As nn.Module.train, but batch normalisation keeps its statistics where a part is frozen.
+
+        A small part trains for few steps, which would leave it with statistics of a few batches.
+        """
         super().train(mode)
-        for layer in self.modules():
-            if (
-                isinstance(layer, nn.modules.batchnorm._BatchNorm)
-                and not layer.weight.requires_grad
-            ):
-                layer.eval()
+        if not all(parameter.requires_grad for parameter in self.parameters()):
+            for layer in self.modules():
+                if isinstance(layer, nn.modules.batchnorm._BatchNorm):
+                    layer.eval()
         return self
 
 
