@@ -30,7 +30,7 @@ OURS = [
 @pytest.mark.slow
 @pytest.mark.parametrize("command", dict.fromkeys(OURS))
 def test_the_command_works(command, project):  # noqa: F811
-    (project / "names.txt").write_text("a name\n")
+    (project / "names.txt").write_text("Huber\n")
     for theirs, ours in INSTEAD.items():
         command = command.replace(theirs, ours)
     options = {"capture_output": True, "text": True, "timeout": 600}
