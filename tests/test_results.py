@@ -65,6 +65,8 @@ def record(tmp_path) -> Path:
             "ensemble,auroc,0.88,0.80,0.95\nensemble,specificity_at_95,0.6,0.3,0.9\n",
             "by_patient": "judged,frames,auroc,low,high,specificity_at_95\n"
             "all frames,316,0.88,0.8,0.95,0.6\nP1,316,0.88,,,0.6\n",
+            "per_video_medians": "quantity,ours,paper\nmedian sensitivity,0.9,0.95\nneither,-,1\n",
+            "confusion_at_frozen_threshold": "video,tn,fp,fn,tp\nall,100.0,22.0,10.0,184.0\n",
         },
         parameters={"recipe": "features"},
     )
@@ -83,6 +85,13 @@ def test_a_chapter_begins_with_its_finding_and_names_the_origin(record):
     finding = "On 316 frames of 1 patient the AUROC of recipe `features` is 0.88 (0.80 to 0.95)."
     assert f"{finding} The paper's 0.91, on its own videos, lies in this interval." in page
     assert "From notebook 08, commit `abcdef123456`, 2031-02-03, a processor, 2 cores." in page
+
+
+def test_tables_beside_the_paper_have_the_rows_that_we_measured(record):
+    page = results.page(studies(record))
+    assert "| median sensitivity | 0.900 | 0.950 |" in page
+    assert "neither" not in page
+    assert "| visible | 100 | 22 |\n| invisible | 10 | 184 |" in page
 
 
 def test_a_study_that_vanished_leaves_no_row(record):

@@ -8,6 +8,7 @@ from clipassistnet.publish.finished_runs import FinishedRun, Rows, collect
 from clipassistnet.publish.markdown import number
 
 AGREEMENT, COMPARISON = "01_annotation_agreement", "06_loss_comparison"
+SALIENCY = "07_saliency"
 TRAINING, TEST, DEVICE = "05_train_fold", "08_ensemble_test", "09_jetson_deploy"
 NETWORKS = {
     "resnet50": "ResNet-50",

@@ -6,6 +6,7 @@ from clipassistnet.publish.layouts import Layout, part, pivot, word
 from clipassistnet.publish.recorded_study import (
     AGREEMENT,
     COMPARISON,
+    SALIENCY,
     TEST,
     RecordedStudy,
     origin,
@@ -13,6 +14,12 @@ from clipassistnet.publish.recorded_study import (
     recipe_of,
 )
 
+BESIDE_PAPER = {
+    AGREEMENT: {"actions": "Clipping actions"},
+    COMPARISON: {"single_split": "The single split (BCE, fold 0)"},
+    SALIENCY: {"extreme_frames": "The frames of highest and lowest loss"},
+    TEST: {"per_video_medians": "Medians over videos"},
+}
 MOST_PATIENTS = 12  # more are not listed one by one
 
 LAYOUTS = (
@@ -70,16 +77,50 @@ AGAINST = Layout(
 
 def of_study(study: RecordedStudy) -> list[str]:
     """All tables of a study as parts of a page; a table that its record lacks is left out."""
-    parts = [_agreement(study)]
+    parts = [_agreement(study), *_as_they_are(study, AGREEMENT)]
     for run in study.of(COMPARISON):
         parts += [_shown(study, run, one) for one in LAYOUTS if one.notebook == COMPARISON]
         parts += [*_against(study, run), _baselines(run)]
+    parts += [*_as_they_are(study, COMPARISON), *_as_they_are(study, SALIENCY)]
     for run in study.of(TEST):
         parts += [_shown(study, run, one) for one in LAYOUTS if one.notebook == TEST]
-        parts.append(_by_patient(study, run))
-        parts.append(_beside_paper(study, run))
+        parts += [_by_patient(study, run), _confusion(study, run)]
+    parts += _as_they_are(study, TEST)
     parts += engine_tables.of_study(study)
     return [part for part in parts if part]
+
+
+def _as_they_are(study: RecordedStudy, notebook: str) -> list[str]:
+    """The tables of BESIDE_PAPER: our figures beside the paper's."""
+    parts = []
+    for name, title in BESIDE_PAPER[notebook].items():
+        for run in study.of(notebook):
+            rows = _with_ours(run.table(name))
+            if rows:
+                known = {TEST: study.judged(run), COMPARISON: study.out_of_fold()}
+                judged = known.get(notebook, "see the table")
+                recipe = f", recipe `{recipe_of(run)}`" if notebook == TEST else ""
+                parts.append(part(f"{title}{recipe}", _quantities(rows), judged, origin(run)))
+    return parts
+
+
+def _with_ours(rows: Rows) -> Rows:
+    """The rows that hold a figure of ours; a study may lack it all."""
+    return [
+        row for row in rows if any(row[c] not in ("-", "") for c in row if c.startswith("ours"))
+    ]
+
+
+def _confusion(study: RecordedStudy, run: FinishedRun) -> str:
+    rows = run.table("confusion_at_frozen_threshold")
+    counts = next((row for row in rows if row["video"] == "all"), None)
+    if counts is None:
+        return ""
+    header = ["label", "no warning", "warning"]
+    lines = [["visible", counts["tn"], counts["fp"]], ["invisible", counts["fn"], counts["tp"]]]
+    lines = [[label, *(markdown.number(count, 0) for count in row)] for label, *row in lines]
+    title = f"Frames by label and warning at the frozen threshold, recipe `{recipe_of(run)}`"
+    return part(title, markdown.table(header, lines), study.judged(run), origin(run))
 
 
 def _shown(study: RecordedStudy, run: FinishedRun, layout: Layout) -> str:
@@ -201,11 +242,3 @@ def _agreement(study: RecordedStudy) -> str:
     count = next((text for name, text in frames.items() if name.startswith("ours")), "")
     judged = f"{count} frames with three annotators" if count else "see the table"
     return part("Annotators", _quantities(rows), judged, origin(runs[0]))
-
-
-def _beside_paper(study: RecordedStudy, run: FinishedRun) -> str:
-    rows = run.table("per_video_medians")
-    if not rows:
-        return ""
-    title = f"Medians over videos, recipe `{recipe_of(run)}`"
-    return part(title, _quantities(rows), study.judged(run), origin(run))
