@@ -244,9 +244,10 @@ def test_the_command_opens_notebook_00_with_its_parameters(folder, project, monk
     started = []
     monkeypatch.setattr("subprocess.call", lambda command: started.append(command) or 0)
     arguments = ["annotate", str(folder), "--annotator", "anna", "--per-second", "25"]
-    assert main([*arguments, "--no-browser"]) == 0
+    assert main([*arguments, "--no-browser", "--allow-root"]) == 0
     assert f"videos: 1, frames to label: {FRAMES}" in capsys.readouterr().out
     assert "/lab/tree/papermill_runs/lab/00_annotate/anna.ipynb" in " ".join(started[0])
+    assert started[0][-2:] == ["--no-browser", "--allow-root"]
     copy = project / "papermill_runs" / "lab" / "00_annotate" / "anna.ipynb"
     cells = ["".join(cell["source"]) for cell in json.loads(copy.read_text())["cells"]]
     assert any(f'data = "{folder}"' in cell and 'annotator = "anna"' in cell for cell in cells)

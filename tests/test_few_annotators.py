@@ -67,4 +67,4 @@ def test_one_or_two_annotators_are_enough_for_every_notebook(
     data = own_data(tiny_dataset, tmp_path / "data", patients, people)
     done = run_study(tmp_path, data)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert len(list((tmp_path / "papermill_runs/own").glob("0?_*/*/run.json"))) == 11
+    assert len(list((tmp_path / "papermill_runs/own").glob("0?_*/*/run.json"))) == 10

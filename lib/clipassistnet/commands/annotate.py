@@ -39,7 +39,7 @@ def main(arguments: list[str]) -> int:
     given = {"data": str(options.folder.resolve()), "annotator": options.annotator}
     defaults = vars(Choice())
     given.update({k: value for k, value in vars(choice).items() if value != defaults[k]})
-    return _open_lab(_notebook(given, options.annotator), options.no_browser)
+    return _open_lab(_notebook(given, options.annotator), options.no_browser, options.allow_root)
 
 
 def _parser():
@@ -68,6 +68,7 @@ def _parser():
         "--cvat", type=Path, metavar="OUT", help="write your labels for CVAT there, and stop"
     )
     parser.add_argument("--no-browser", action="store_true", help="print the address alone")
+    parser.add_argument("--allow-root", action="store_true", help="as root, such as in a container")
     return parser
 
 
@@ -96,10 +97,11 @@ def _notebook(given: dict, annotator: str) -> Path:
     return copy
 
 
-def _open_lab(notebook: Path, no_browser: bool) -> int:
+def _open_lab(notebook: Path, no_browser: bool, allow_root: bool) -> int:
     place = notebook.resolve().relative_to(root()).as_posix()
     command = [sys.executable, "-m", "jupyterlab", f"--ServerApp.root_dir={root()}"]
-    command += [f"--LabApp.default_url=/lab/tree/{place}"]
-    if no_browser:
-        command.append("--no-browser")
+    # No question about Jupyter's news over the buttons, and no call to its server.
+    command += [f"--LabApp.default_url=/lab/tree/{place}", "--LabApp.news_url=None"]
+    given = {"--no-browser": no_browser, "--allow-root": allow_root}
+    command += [option for option, wanted in given.items() if wanted]
     return subprocess.call(command)
