@@ -41,7 +41,7 @@ lab: .venv/installed ## JupyterLab, after the smallest study has run once (as ro
 	@echo "First the smallest study, once, so that each notebook finds its inputs: about 2 minutes."
 	@$(CLI) study smoke
 	@echo "JupyterLab starts. Open the address with its token that it prints; Ctrl-C ends it."
-	@$(BIN)/jupyter lab --ServerApp.root_dir=. --LabApp.news_url=None \
+	@$(BIN)/jupyter lab --ServerApp.root_dir=. \
 	  --LabApp.default_url=/lab/tree/notebooks/01_annotation_agreement.ipynb $(ARGS)
 
 annotate: .venv/installed ## label your own videos: DATA=<folder of videos> ANNOTATOR=<your name>

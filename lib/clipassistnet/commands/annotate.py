@@ -100,8 +100,7 @@ def _notebook(given: dict, annotator: str) -> Path:
 def _open_lab(notebook: Path, no_browser: bool, allow_root: bool) -> int:
     place = notebook.resolve().relative_to(root()).as_posix()
     command = [sys.executable, "-m", "jupyterlab", f"--ServerApp.root_dir={root()}"]
-    # No question about Jupyter's news over the buttons, and no call to its server.
-    command += [f"--LabApp.default_url=/lab/tree/{place}", "--LabApp.news_url=None"]
+    command += [f"--LabApp.default_url=/lab/tree/{place}"]
     given = {"--no-browser": no_browser, "--allow-root": allow_root}
     command += [option for option, wanted in given.items() if wanted]
     return subprocess.call(command)
