@@ -51,17 +51,23 @@ def test_the_patients_share_is_all_that_the_oracle_knows():
 
 def test_box_and_thumbnail_know_what_they_show():
     everything = pd.concat([TRAIN, JUDGED])
-    found = baselines.score(PART, Grey(), boxes_of(everything, everything["target"]), Grey())
+    found = baselines.score(PART, Grey(), boxes_of(everything, everything["target"]))
     table = baselines.compare(ensemble_of(0.5), found, **SAMPLING).set_index("scorer")
     assert table["auroc"][["box", "frame thumbnail", "crop thumbnail"]].tolist() == [1, 1, 1]
     assert table["frames"].unique().tolist() == [6]
     assert table.loc["box", "difference"] == -0.5
 
 
+def test_a_box_is_cut_out_even_at_the_edge():
+    picture = np.arange(32 * 32 * 3).reshape(32, 32, 3)
+    assert (baselines._cut(picture, np.array([0.25, 0.5, 0.75, 1.2])) == picture[16:, 8:24]).all()
+    assert baselines._cut(picture, np.array([1.0, 1.0, 1.0, 1.0])).shape == (1, 1, 3)
+
+
 def test_a_frame_without_a_box_is_not_judged_by_it():
     everything = pd.concat([TRAIN, JUDGED])
     boxes = boxes_of(everything, everything["target"]).query("video != 'c'")
-    found = baselines.score(PART, Grey(), boxes, Grey())
+    found = baselines.score(PART, Grey(), boxes)
     table = baselines.compare(ensemble_of(0.5), found, **SAMPLING).set_index("scorer")
     assert table["frames"][["box", "frame thumbnail"]].tolist() == [4, 6]
 
@@ -69,7 +75,7 @@ def test_a_frame_without_a_box_is_not_judged_by_it():
 def test_without_boxes_or_with_boxes_of_other_frames_the_row_is_left_out():
     assert "box" not in baselines.score(PART, Grey())
     none = boxes_of(TRAIN, TRAIN["target"]).assign(video="another")
-    assert "box" not in baselines.score(PART, Grey(), none, Grey())
+    assert "box" not in baselines.score(PART, Grey(), none)
 
 
 def test_a_baseline_learns_from_no_judged_patient():

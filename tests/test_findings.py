@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from clipassistnet.evaluation import findings
+from clipassistnet.evaluation import annotation_findings, findings
 
 NAN = float("nan")
 
@@ -100,24 +100,26 @@ def test_events_and_frames_without_an_applier():
 @pytest.mark.parametrize(
     ("figures", "words"),
     [
-        ({"issues": 3}, "only an annotator can say"),
+        ({}, "3 of 200 labels are doubtful. Only an annotator can say"),
         ({"found": 6, "first": 100, "lift": 1.5}, "6 of the first 100 frames have a wrong label"),
     ],
 )
 def test_an_audit_is_judged_by_the_truth_alone(figures, words):
-    assert words in findings.audit(figures)
+    assert words in findings.audit({"issues": 3, "frames": 200, **figures})
 
 
 def test_annotators_and_their_disputes():
-    assert "three labels" in findings.error_rates(pd.Series(dtype=float))
+    assert "three labels" in annotation_findings.error_rates(pd.Series(dtype=float))
     rates = pd.Series({"annotator 0": 0.02, "annotator 1": 0.08})
-    assert findings.error_rates(rates) == "Error rates run from 2.0% to 8.0% (annotator 1)."
+    assert (
+        annotation_findings.error_rates(rates) == "Error rates run from 2.0% to 8.0% (annotator 1)."
+    )
     rows = pd.DataFrame({"cause": ["occluded_tissue"], "frames": [9], "disputed": [4]})
-    assert findings.disputed(rows).endswith("cause occluded tissue: 4 of 9.")
-    assert findings.disputed(rows[:0]) == "No frame with a cause is disputed."
+    assert annotation_findings.disputed(rows).endswith("cause occluded tissue: 4 of 9.")
+    assert annotation_findings.disputed(rows[:0]) == "No frame with a cause is disputed."
     transition = np.array([[0.9, 0.1], [0.05, 0.95]])
-    assert findings.noise(rows[:0], transition) == ""
-    assert "10.0% of the visible frames invisible" in findings.noise(rows, transition)
+    assert annotation_findings.noise(rows[:0], transition) == ""
+    assert "10.0% of the visible frames invisible" in annotation_findings.noise(rows, transition)
 
 
 def test_calibration_partitions_and_extremes():

@@ -16,6 +16,7 @@ import pytest
 import yaml
 from sklearn.metrics import roc_auc_score
 
+from clipassistnet import model
 from clipassistnet.data import annotation, dataset, folds, frame_extraction
 from clipassistnet.data.schema import TABLES
 from clipassistnet.files import BATCH
@@ -46,7 +47,7 @@ def frames_of(video: str, rng: np.random.Generator, shift: float) -> pd.DataFram
     return pd.DataFrame({"video": video, "frame": range(count), "label": label, "score": score})
 
 
-def write_training(folder: Path, training, seed: int) -> None:
+def write_training(folder: Path, training, seed: int, checkpoint: Path) -> None:
     rng = np.random.default_rng(seed)
     parts = {"validation": training.fold, "test": int(training.held_out)}
     shift = 0.05 * training.fold
@@ -55,6 +56,7 @@ def write_training(folder: Path, training, seed: int) -> None:
     pd.concat(tables).to_parquet(folder / "predictions.parquet")
     history = pd.DataFrame({"epoch": [0, 1], "train_loss": 0.5, "validation_auroc": [0.6, 0.7]})
     history.to_csv(folder / "history.csv", index=False)
+    shutil.copy(checkpoint, folder / "model.safetensors")
     record = {"parameters": {}, "inputs": {}, "code": {}}
     (folder / "run.json").write_text(json.dumps(record))
 
@@ -102,8 +104,13 @@ def project(tmp_path_factory):
     folds.write(table, place / "02_video_folds" / "once" / "folds.csv")
     before = os.getcwd()
     os.chdir(project)
+    checkpoint = (
+        project / "model.safetensors"
+    )  # trained end to end: there is no curve over patients
+    model.save(model.build("tf_efficientnet_lite0", "none"), checkpoint)
     for seed, training in enumerate(studies.read("own").trainings):
-        write_training(place / "05_train_fold" / name_key(training._asdict()), training, seed)
+        folder = place / "05_train_fold" / name_key(training._asdict())
+        write_training(folder, training, seed, checkpoint)
     yield project
     os.chdir(before)
 
@@ -205,6 +212,7 @@ def test_what_the_study_has_not_is_not_shown(project, compared, tested):
     baselines = pd.read_csv(compared / "baselines.csv")
     assert baselines["scorer"].tolist() == ["ensemble", "prevalence", "patient", "frame thumbnail"]
     assert not (tested / "arming.csv").exists()
+    assert pd.read_csv(compared / "training_patients.csv").empty
     counts = pd.read_csv(tested / "confusion_at_frozen_threshold.csv").set_index("video")
     assert counts.loc["all", "frames"] == counts.drop(index="all")["frames"].sum()
     assert pd.read_csv(tested / "medians_by_model.csv")["model"].tolist()[-1] == "ensemble"

@@ -29,7 +29,7 @@ PIXEL_STRENGTH, BOX_STRENGTH = 0.01, 1.0
 
 
 class Pictures(Protocol):
-    """A frame cache, or its crops: pictures uint8 RGB (S, S, 3)."""
+    """A frame cache: pictures uint8 RGB (S, S, 3)."""
 
     def get(self, video: str, frame: int) -> np.ndarray: ...
 
@@ -63,7 +63,6 @@ def score(
     parts: Sequence[Part],
     frames: Pictures,
     boxes: pd.DataFrame | None = None,
-    crops: Pictures | None = None,
 ) -> dict[str, pd.DataFrame]:
     """The judged frames (video, frame, score) by baseline.
 
@@ -77,7 +76,6 @@ def score(
         frames: pictures of all frames.
         boxes: video, frame, x0, y0, x1, y1 as shares of the picture. Only frames with a box are
             judged by the box and by the crop.
-        crops: pictures of the boxes.
     """
     judged = pd.concat([part.judged for part in parts])
     everything = pd.concat([*(part.train for part in parts), judged])[KEY].drop_duplicates()
@@ -88,9 +86,9 @@ def score(
         "frame thumbnail": _probe(parts, _thumbnails(everything, frames), PIXEL_STRENGTH),
     }
     boxed = everything.iloc[:0] if boxes is None else everything.merge(boxes)
-    if crops is not None and len(boxed):
+    if len(boxed):
         found["box"] = _probe(parts, _places(boxed), BOX_STRENGTH)
-        found["crop thumbnail"] = _probe(parts, _thumbnails(boxed, crops), PIXEL_STRENGTH)
+        found["crop thumbnail"] = _probe(parts, _thumbnails(boxed, frames), PIXEL_STRENGTH)
     return {name: table for name, table in found.items() if len(table)}
 
 
@@ -165,12 +163,22 @@ def _row(name: str, frames: pd.DataFrame, sampling: Sampling) -> dict[str, Any]:
 
 
 def _thumbnails(table: pd.DataFrame, pictures: Pictures) -> pd.DataFrame:
-    """Pixels (16 x 16 x 3 columns) of each frame, indexed by video and frame."""
-    rows = [
-        cv2.resize(pictures.get(video, frame), (SIDE, SIDE), interpolation=cv2.INTER_AREA).ravel()
-        for video, frame in table[KEY].itertuples(index=False)
-    ]
-    return pd.DataFrame(np.array(rows), index=pd.MultiIndex.from_frame(table[KEY]))
+    """Pixels (16 x 16 x 3 columns) of each frame, or of its box if the table has boxes."""
+    rows = []
+    for row in table.itertuples():
+        picture = pictures.get(row.video, row.frame)
+        if "x0" in table:
+            picture = _cut(picture, np.array([row.x0, row.y0, row.x1, row.y1]))
+        small = cv2.resize(picture, (SIDE, SIDE), interpolation=cv2.INTER_AREA)
+        rows.append(small.ravel())
+    return pd.DataFrame(np.array(rows), index=_index(table))
+
+
+def _cut(picture: np.ndarray, box: np.ndarray) -> np.ndarray:
+    """What of a picture lies in a box (x0, y0, x1, y1 as shares): at least one pixel."""
+    side = np.array([*picture.shape[1::-1], *picture.shape[1::-1]])
+    x0, y0, x1, y1 = np.clip((box * side).round().astype(int), 0, side - [1, 1, 0, 0])
+    return picture[y0 : max(y1, y0 + 1), x0 : max(x1, x0 + 1)]
 
 
 def _places(boxes: pd.DataFrame) -> pd.DataFrame:
@@ -178,7 +186,7 @@ def _places(boxes: pd.DataFrame) -> pd.DataFrame:
     size = boxes[["x1", "y1"]].to_numpy() - boxes[["x0", "y0"]].to_numpy()
     centre = boxes[["x0", "y0"]].to_numpy() + size / 2
     values = PolynomialFeatures(2, include_bias=False).fit_transform(np.hstack([centre, size]))
-    return pd.DataFrame(values, index=pd.MultiIndex.from_frame(boxes[KEY]))
+    return pd.DataFrame(values, index=_index(boxes))
 
 
 def _probe(parts: Sequence[Part], features: pd.DataFrame, strength: float) -> pd.DataFrame:

@@ -158,13 +158,28 @@ def calibration(table: pd.DataFrame, tempered: pd.DataFrame) -> str:
     return f"{found} The folds' temperatures run from {by_fold.min():.2f} to {by_fold.max():.2f}."
 
 
+def training_patients(curve: pd.DataFrame) -> str:
+    """From `patient_curve.curve`: what more training patients brought, on average over draws."""
+    if curve.empty:
+        return (
+            "The main recipe trains its networks end to end, so each point of a curve over the "
+            "number of training patients would take a training: there is none."
+        )
+    means = curve.groupby("patients")["auroc"].mean()
+    few = 5 if 5 in means.index[:-1] else means.index[0]
+    return (
+        f"With {means.index[-1]} training patients the AUROC is {means.iloc[-1]:.2f}; "
+        f"with {few} it is {means[few]:.2f}."
+    )
+
+
 def audit(figures: Mapping[str, Any]) -> str:
     """From `label_audit.report`: whether the doubted labels are wrong, where the truth is known."""
+    doubted = f"{figures['issues']} of {figures['frames']} labels are doubtful."
     if "lift" not in figures:
-        return "The truth is not known here: only an annotator can say which labels are wrong."
-    found, first = figures["found"], figures["first"]
-    start = f"{found} of the first {first} frames have a wrong label"
-    return f"{start}, {figures['lift']:.1f} times as many as by chance."
+        return f"{doubted} Only an annotator can say which of them are wrong."
+    found = f"{figures['found']} of the first {figures['first']} frames have a wrong label"
+    return f"{doubted} {found}, {figures['lift']:.1f} times as many as by chance."
 
 
 def extremes(highest: pd.DataFrame, lowest: pd.DataFrame) -> str:
@@ -185,19 +200,6 @@ def evenness(greedy: float, random: np.ndarray) -> str:
     )
 
 
-def noise(confusion: pd.DataFrame, transition: np.ndarray) -> str:
-    """What the label confusion matrix says: rows truth, columns label; visible, invisible.
-
-    Nothing where it was counted on no frame.
-    """
-    if confusion.empty:
-        return ""
-    return (
-        f"An annotator calls {transition[0, 1]:.1%} of the visible frames invisible, and "
-        f"{transition[1, 0]:.1%} of the invisible frames visible."
-    )
-
-
 def parity(table: pd.DataFrame) -> str:
     """From the table `parity` of notebook 09: how many variants passed."""
     passed = int(table["passed"].sum())
@@ -210,23 +212,6 @@ def speed(rates: pd.Series, device: str) -> str:
     enough = "enough for" if rates.max() >= CAMERA else "too few for"
     frames = f"{rates.max():.0f} frames a second, {enough} a camera of {CAMERA}"
     return f"On this device ({device}) the fastest variant is {fastest}: {frames}."
-
-
-def error_rates(rates: pd.Series) -> str:
-    """The spread of the annotators' error rates; none without triple-annotated frames."""
-    if rates.empty:
-        return "No frame has three labels, so no annotator has an error rate."
-    worst = rates.idxmax()
-    return f"Error rates run from {rates.min():.1%} to {rates.max():.1%} ({worst})."
-
-
-def disputed(table: pd.DataFrame) -> str:
-    """From `annotation.disputed`: the cause that is disputed most often."""
-    if table.empty or not table["disputed"].any():
-        return "No frame with a cause is disputed."
-    first = table.iloc[0]
-    cause = first["cause"].replace("_", " ")
-    return f"Most disputed frames have the cause {cause}: {first['disputed']} of {first['frames']}."
 
 
 def absent(table: pd.DataFrame) -> str:

@@ -88,6 +88,12 @@ def table3(predictions: pd.DataFrame, **sampling: Unpack[Sampling]) -> pd.DataFr
     return pd.DataFrame(rows)
 
 
+def mean_aurocs(table2: pd.DataFrame) -> dict[str, object]:
+    """auroc, {loss: mean over folds}, and best_loss of `table2`."""
+    means = table2[table2["metric"] == "auroc"].set_index("loss")["mean"]
+    return {"auroc": means.to_dict(), "best_loss": means.idxmax()}
+
+
 def metrics_of(model: str, table3: pd.DataFrame) -> dict[str, float]:
     """{metric: estimate} of one model of `table3`."""
     return table3[table3["model"] == model].set_index("metric")["estimate"].to_dict()

@@ -1,7 +1,13 @@
 """Figures of the notebooks: each function draws one and returns it."""
 
 from clipassistnet.evaluation.plots.basic import bars, matrix, show
-from clipassistnet.evaluation.plots.losses import by_loss, differences, finder, learning_curves
+from clipassistnet.evaluation.plots.losses import (
+    by_loss,
+    differences,
+    finder,
+    learning_curves,
+    training_patients,
+)
 from clipassistnet.evaluation.plots.patients import (
     forest,
     frames_per_video,
@@ -44,5 +50,6 @@ __all__ = [
     "show",
     "subset_sizes",
     "theme",
+    "training_patients",
     "weigh",
 ]

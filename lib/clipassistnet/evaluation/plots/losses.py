@@ -66,6 +66,23 @@ def learning_curves(histories: pd.DataFrame) -> Figure:
     return figure
 
 
+def training_patients(curve: pd.DataFrame) -> Figure:
+    """AUROC by the number of training patients: a dot for each draw, a line through the means.
+
+    `curve`: patients, auroc, a row a draw (`patient_curve.curve`).
+    """
+    figure, axes = plt.subplots(figsize=(7, 3.4))
+    axes.plot(curve["patients"], curve["auroc"], "o", color=OTHERS, label="one draw of patients")
+    means = curve.groupby("patients")["auroc"].mean()
+    axes.plot(means.index, means, color=VISIBLE, marker="o", linewidth=2.5, label="mean")
+    axes.axhline(0.5, color="black", linewidth=0.8)
+    axes.set(xscale="log", xticks=means.index, xticklabels=means.index)
+    axes.minorticks_off()
+    axes.set(xlabel=f"training patients (of {means.index[-1]})", ylabel="AUROC on judged patients")
+    legend_beside(axes)
+    return figure
+
+
 def by_loss(table: pd.DataFrame, metric: str) -> Figure:
     """A metric's value of each fold for each loss; grey lines join the values of one fold.
 
