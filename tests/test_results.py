@@ -65,7 +65,8 @@ def record(tmp_path) -> Path:
             "ensemble,auroc,0.88,0.80,0.95\nensemble,specificity_at_95,0.6,0.3,0.9\n",
             "by_patient": "judged,frames,auroc,low,high,specificity_at_95\n"
             "all frames,316,0.88,0.8,0.95,0.6\nP1,316,0.88,,,0.6\n",
-            "per_video_medians": "quantity,ours,paper\nmedian sensitivity,0.9,0.95\nof the paper alone,-,1\n",
+            "per_video_medians": "quantity,ours,paper\n"
+            "median sensitivity,0.9,0.95\nof the paper alone,-,1\n",
             "confusion_at_frozen_threshold": "video,tn,fp,fn,tp\nall,100.0,22.0,10.0,184.0\n",
         },
         parameters={"recipe": "features"},

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from clipassistnet import files
 from clipassistnet.evaluation.published import PAPER
-from clipassistnet.publish import engine_tables, markdown, result_tables, tool_tables
+from clipassistnet.publish import engine_tables, file_tables, markdown, result_tables
 from clipassistnet.publish.headline import headline
 from clipassistnet.publish.key_figures import conclusion
 from clipassistnet.publish.record_cards import cards
@@ -50,12 +50,15 @@ def pages(folder: Path) -> dict[Path, str]:
         Path("README.md"): {"headline": headline(recorded, PAGE.as_posix())},
         Path("JETSON.md"): {
             "engines": engine_tables.of_records(recorded),
-            "cpu": tool_tables.as_it_is(folder / "figures" / "statistics" / "benchmark_cpu.csv"),
+            "cpu": file_tables.as_it_is(folder / "figures" / "statistics" / "benchmark_cpu.csv"),
         },
         Path("docs/simulator.md"): {
-            "simulator": tool_tables.simulator(folder / "figures" / "simulator")
+            "simulator": file_tables.simulator(folder / "figures" / "simulator")
         },
-        Path("docs/statistics.md"): tool_tables.statistics(folder / "figures" / "statistics"),
+        Path("docs/statistics.md"): file_tables.statistics(folder / "figures" / "statistics"),
+        Path("docs/studies.md"): {
+            "studies": file_tables.study_list(folder / "notebooks" / "studies")
+        },
         Path("docs/model_cards.md"): {"networks": cards(recorded)},
     }
     texts = {PAGE: page(recorded)}

@@ -1,12 +1,30 @@
-"""The tracked tables of figures/ in Markdown: what the programs of tools/ have measured."""
+"""Tables from the tracked files of figures/ and notebooks/studies/, in Markdown."""
 
 import re
 from pathlib import Path
+
+import yaml
 
 from clipassistnet.data import csv_rows
 from clipassistnet.publish import markdown
 from clipassistnet.publish.finished_runs import Rows
 from clipassistnet.publish.layouts import word
+
+
+def study_list(folder: Path) -> str:
+    """The studies that come with the project, as their files describe themselves."""
+    rows = []
+    for path in sorted(folder.glob("*.yaml")):
+        study = yaml.safe_load(path.read_text(encoding="utf-8"))
+        simulated = study.get("simulate")
+        count = (
+            sum(simulated.get(name, 0) for name in ("videos", "test_videos")) if simulated else 0
+        )
+        data = f"SIMULATED, {count} videos" if simulated else "real"
+        names = dict.fromkeys(["paper", *(study.get("recipes") or {})])  # each study has `paper`
+        recipes = ", ".join(f"`{name}`" for name in names)
+        rows.append([f"`{path.stem}`", data, study.get("description", ""), recipes])
+    return markdown.table(["study", "data", "purpose", "recipes"], rows)
 
 
 def simulator(folder: Path) -> str:
