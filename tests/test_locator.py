@@ -213,12 +213,12 @@ def test_no_training_frame_is_found_by_a_locator_that_has_seen_its_subset(
     monkeypatch.setattr(crops, "find_boxes", find_boxes)
     given = {"seed": 0, "folder": tmp_path}
     twice = pd.concat([train, train])  # a row for each of a frame's labels
-    found = crops.cross_fitted_boxes(cache, cache.truth, twice, **given)
+    found = crops.cross_fitted_boxes(cache, cache.truth, train, twice, **given)
     assert shown == [{"v03"}, {"v01", "v02"}]
     assert looked == [{"v01", "v02"}, {"v03"}]
     assert len(found) == len(train)
     one = train[train["subset"] == "0"]
-    assert crops.cross_fitted_boxes(cache, cache.truth, one, **given) is None
+    assert crops.cross_fitted_boxes(cache, cache.truth, one, one, **given) is None
 
 
 def test_a_box_moves_with_its_picture():

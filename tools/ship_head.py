@@ -73,7 +73,8 @@ def main() -> None:
     table = pd.read_csv(_run_of(study / "02_video_folds") / "folds.csv", dtype=str)
     table["frames"] = table["frames"].astype(int)
     train = folds.training_frames(table, labels)
-    cropped, network = _crops(study, first, data, folds.training_frames(table, labels, "all"))
+    shown = folds.training_frames(table, labels, "all")
+    cropped, network = _crops(study, first, data, shown, train)
     settings = _settings(first)
     classifier = heads.begin(settings, cropped)
     seen = [cropped] if cropped.again is None else [cropped, cropped.again]
@@ -109,16 +110,16 @@ def _networks(study: Path, recipe: str) -> list[Path]:
     return [path.parent / "model.safetensors" for path in runs]
 
 
-def _crops(study: Path, first, data, shown) -> tuple[crops.CroppedFrames, locator.Locator]:
+def _crops(study: Path, first, data, shown, train) -> tuple[crops.CroppedFrames, locator.Locator]:
     """Crops of the training frames, and the locator that was trained on all of them."""
     spec = first.spec
     cache = frame_cache.FrameCache(study / "frames" / str(spec["cropped"]))
     truth, given = crops.boxes(data), {"seed": 0, "folder": study / "features"}
     network = crops.fit_locator(cache, truth, shown, **given)
-    again = crops.cross_fitted_boxes(cache, truth, shown, **given)
+    again = crops.cross_fitted_boxes(cache, truth, shown, train, **given)
     size = {"size": spec["image_size"], "margin": spec["crop_margin"], "again": again}
     nobody = shown.iloc[:0]
-    return crops.crop_frames(cache, network, truth, shown, nobody, **size), network
+    return crops.crop_frames(cache, network, truth, train, nobody, **size), network
 
 
 def _settings(first) -> training.Settings:

@@ -117,20 +117,29 @@ def fit_locator(
 
 
 def cross_fitted_boxes(
-    cache: FrameCache, boxes: pd.DataFrame, train: pd.DataFrame, *, seed: int, folder: Path
+    cache: FrameCache,
+    boxes: pd.DataFrame,
+    shown: pd.DataFrame,
+    train: pd.DataFrame,
+    *,
+    seed: int,
+    folder: Path,
 ) -> pd.DataFrame | None:
-    """Boxes of the training frames as a locator finds them in patients that it has not seen.
+    """Boxes of the frames of `train` as a locator finds them in patients that it has not seen.
 
-    The frames of each subset of `train` (video, frame, subset) are judged by a locator that the
-    other subsets trained. A head that learns from such boxes too knows how a locator errs.
+    Both tables have video, frame and subset. Of each subset the frames of `train` are searched by a
+    locator that was trained on the frames of the other subsets in `shown`. A head that learns from
+    such boxes too knows how a locator errs.
     Returns a table as `find_boxes`; None where there is only one subset.
     """
-    subsets = sorted(train["subset"].unique())
+    subsets = sorted(shown["subset"].unique())
     found = []
     for subset in subsets if len(subsets) > 1 else []:
-        inside = train["subset"] == subset
-        network = fit_locator(cache, boxes, train[~inside], seed=seed, folder=folder)
-        found.append(find_boxes(network, cache, train.loc[inside, KEY].drop_duplicates()))
+        others = shown[shown["subset"] != subset]
+        network = fit_locator(cache, boxes, others, seed=seed, folder=folder)
+        rows = train.loc[train["subset"] == subset, KEY].drop_duplicates()
+        if len(rows):
+            found.append(find_boxes(network, cache, rows))
     return pd.concat(found, ignore_index=True) if found else None
 
 
@@ -156,7 +165,8 @@ def crop_frames(
         raise ValueError(f"crops: videos {both} are among the training and the judged frames")
     train = train[KEY].drop_duplicates().merge(boxes, on=KEY, how="left")
     boxed, bare = train[train["x0"].notna()], train[train["x0"].isna()]
-    found = find_boxes(network, cache, pd.concat([bare, judged])[KEY])
+    searched = pd.concat([bare, judged])[KEY]
+    found = find_boxes(network, cache, searched) if len(searched) else searched
     others = None if again is None else CroppedFrames(cache, again, size, margin)
     return CroppedFrames(cache, pd.concat([boxed, found]), size, margin, others)
 
