@@ -62,7 +62,7 @@ def _draw_thumbnails(figure, place, source: VideoSource, judged: JudgedVideo, co
     for column, (index, (picture, _)) in enumerate(zip(chosen, pictures, strict=True)):
         axes = figure.add_subplot(columns[column])
         axes.imshow(picture[:: max(1, picture.shape[0] // 180), :: max(1, picture.shape[0] // 180)])
-        axes.set_title(f"{judged.frames['time'].iloc[index]:.1f} s", fontsize=8)
+        axes.set_title(f"{judged.frames['time'].iloc[index]:.1f} s", fontsize=10)
         axes.axis("off")
 
 
@@ -77,7 +77,7 @@ def _draw_score(axes: Axes, judged: JudgedVideo, origin: str) -> None:
     ends = setting.threshold - setting.hysteresis
     axes.axhline(ends, color="tab:blue", linestyle="--", label=f"alarm ends below {ends:.3g}")
     axes.set(ylim=(-0.02, 1.02), ylabel="p(invisible)")
-    axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2, fontsize=8, frameon=False)
+    axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2, fontsize=10, frameon=False)
 
 
 def _draw_strip(axes: Axes, name: str, runs: list[tuple[float, float, str, str]]) -> None:
@@ -90,7 +90,9 @@ def _draw_strip(axes: Axes, name: str, runs: list[tuple[float, float, str, str]]
         named,
         loc="center left",
         bbox_to_anchor=(1, 0.5),
-        fontsize=6,
+        fontsize=10,
+        ncols=2,
+        columnspacing=0.8,
         labelspacing=0.2,
         frameon=False,
     )

@@ -6,6 +6,7 @@ end each point would take a whole training, and there is no curve.
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -35,8 +36,8 @@ def curve(
     """AUROC on the judged patients by the number of training patients.
 
     One row a draw: patients, draw, auroc; empty for a network without frozen features. Training
-    frames are cropped as the judged ones are: to boxes that a locator finds in patients that it has
-    not seen.
+    frames are cropped as the judged ones are, to boxes that a locator finds in patients that it has
+    not seen, if several subsets train.
 
     Args:
         checkpoint: a network of the study, beside its locator if it sees crops.
@@ -50,11 +51,13 @@ def curve(
     if "trunk_sha256" not in classifier.spec:
         return pd.DataFrame(columns=["patients", "draw", "auroc"])
     train, _, judged = frames
-    source = _as_judged(classifier, checkpoint, train, judged, cache, boxes, folder, seed)
-    store = FeatureStore(folder, classifier, source)
+    pictures: tuple[Frames, Frames] = (cache, cache)
+    if classifier.spec.get("cropped"):
+        pictures = _crops(classifier.spec, checkpoint, frames, cache, boxes, folder, seed)
+    of_train, of_judged = (FeatureStore(folder, classifier, source) for source in pictures)
     train = train[train["training_label"] != "absent"]
     with_applier = (judged["label"] != "absent").to_numpy()
-    seen, held_out = store.get(train), store.get(judged)[with_applier]
+    seen, held_out = of_train.get(train), of_judged.get(judged)[with_applier]
     target = judged.loc[with_applier, "target"].to_numpy()
     rows = []
     for count, draw, chosen in _draws(train["patient"].unique(), seed):
@@ -67,26 +70,26 @@ def curve(
     return pd.DataFrame(rows, columns=["patients", "draw", "auroc"])
 
 
-def _as_judged(
-    classifier: model.FrameClassifier,
+def _crops(
+    spec: dict[str, Any],
     checkpoint: Path,
-    train: pd.DataFrame,
-    judged: pd.DataFrame,
+    frames: Sequence[pd.DataFrame],
     cache: FrameCache,
-    boxes: pd.DataFrame | None,
+    boxes: pd.DataFrame,
     folder: Path,
     seed: int,
-) -> Frames:
-    """The cache itself, or crops of all frames at boxes found in patients new to the locator."""
-    spec = classifier.spec
-    if not spec.get("cropped"):
-        return cache
+) -> tuple[Frames, Frames]:
+    """Crops of the training and of the judged frames, the very ones of the training itself.
+
+    Their features are therefore in `folder` already. Where one subset alone trains, the training
+    frames are cropped to their own boxes.
+    """
+    train, *others = frames
     again = crops.cross_fitted_boxes(cache, boxes, train, seed=seed, folder=folder)
     finder = locator.load(checkpoint.with_name(locator.FILE))
-    if again is None:  # one subset alone trains: its own locator has to do
-        again = crops.find_boxes(finder, cache, train[crops.KEY].drop_duplicates())
-    found = pd.concat([again, crops.find_boxes(finder, cache, judged)])
-    return crops.CroppedFrames(cache, found, spec["image_size"], spec.get("crop_margin", 1.0))
+    size = {"size": spec["image_size"], "margin": spec.get("crop_margin", 1.0)}
+    judged = crops.crop_frames(cache, finder, boxes, train, pd.concat(others), again=again, **size)
+    return judged.again or judged, judged
 
 
 def _draws(patients: np.ndarray, seed: int):
