@@ -35,29 +35,28 @@ def curve(
 ) -> pd.DataFrame:
     """AUROC on the judged patients by the number of training patients.
 
-    One row a draw: patients, draw, auroc; empty for a network without frozen features. Training
-    frames are cropped as the judged ones are, to boxes that a locator finds in patients that it has
-    not seen, if several subsets train.
+    One row a draw: patients, draw, auroc; empty for a network without frozen features.
 
     Args:
         checkpoint: a network of the study, beside its locator if it sees crops.
         frames: training, validation and judged frames of that network (`folds.split`, "all").
         cache: of the frames, from which crops are cut.
         boxes: from `crops.boxes`; only a network of crops needs them.
-        folder: in which features and locators are kept.
-        seed: of the training, and of the draws.
+        folder: in which features are kept.
+        seed: of the draws.
     """
     classifier = model.load(checkpoint)
     if "trunk_sha256" not in classifier.spec:
         return pd.DataFrame(columns=["patients", "draw", "auroc"])
-    train, _, judged = frames
-    pictures: tuple[Frames, Frames] = (cache, cache)
-    if classifier.spec.get("cropped"):
-        pictures = _crops(classifier.spec, checkpoint, frames, cache, boxes, folder, seed)
-    of_train, of_judged = (FeatureStore(folder, classifier, source) for source in pictures)
+    train, validation, judged = frames
     train = train[train["training_label"] != "absent"]
+    source: Frames = cache
+    if classifier.spec.get("cropped"):
+        others = pd.concat([validation, judged])
+        source = _crops(classifier.spec, checkpoint, train, others, cache, boxes)
+    store = FeatureStore(folder, classifier, source)
     with_applier = (judged["label"] != "absent").to_numpy()
-    seen, held_out = of_train.get(train), of_judged.get(judged)[with_applier]
+    seen, held_out = store.get(train), store.get(judged)[with_applier]
     target = judged.loc[with_applier, "target"].to_numpy()
     rows = []
     for count, draw, chosen in _draws(train["patient"].unique(), seed):
@@ -73,23 +72,15 @@ def curve(
 def _crops(
     spec: dict[str, Any],
     checkpoint: Path,
-    frames: Sequence[pd.DataFrame],
+    train: pd.DataFrame,
+    others: pd.DataFrame,
     cache: FrameCache,
-    boxes: pd.DataFrame,
-    folder: Path,
-    seed: int,
-) -> tuple[Frames, Frames]:
-    """Crops of the training and of the judged frames, the very ones of the training itself.
-
-    Their features are therefore in `folder` already. Where one subset alone trains, the training
-    frames are cropped to their own boxes.
-    """
-    train, *others = frames
-    again = crops.cross_fitted_boxes(cache, boxes, train, seed=seed, folder=folder)
+    boxes: pd.DataFrame | None,
+) -> Frames:
+    """The crops of the training itself, so that their features are kept already."""
     finder = locator.load(checkpoint.with_name(locator.FILE))
     size = {"size": spec["image_size"], "margin": spec.get("crop_margin", 1.0)}
-    judged = crops.crop_frames(cache, finder, boxes, train, pd.concat(others), again=again, **size)
-    return judged.again or judged, judged
+    return crops.crop_frames(cache, finder, boxes, train, others, **size)
 
 
 def _draws(patients: np.ndarray, seed: int):
