@@ -58,7 +58,7 @@ def test_notebooks_that_compare_recipes_are_given_their_names(project):
     path = "06_loss_comparison"
     assert studies.read(name).resolve(path, {})["recipes"] == ["paper", "long"]
     assert studies.read("smoke").resolve(path, {})["recipes"] == ["paper", "features"]
-    assert studies.read("demo").resolve(path, {})["recipes"] == ["paper"]
+    assert studies.read("demo").resolve(path, {})["recipes"] == ["paper", "features"]
 
 
 def test_an_unknown_recipe_is_named(project):
