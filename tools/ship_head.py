@@ -114,12 +114,9 @@ def _crops(study: Path, first, data, shown, train) -> tuple[crops.CroppedFrames,
     """Crops of the training frames, and the locator that was trained on all of them."""
     spec = first.spec
     cache = frame_cache.FrameCache(study / "frames" / str(spec["cropped"]))
-    truth, given = crops.boxes(data), {"seed": 0, "folder": study / "features"}
-    network = crops.fit_locator(cache, truth, shown, **given)
-    again = crops.cross_fitted_boxes(cache, truth, shown, train, **given)
-    size = {"size": spec["image_size"], "margin": spec["crop_margin"], "again": again}
-    nobody = shown.iloc[:0]
-    return crops.crop_frames(cache, network, truth, train, nobody, **size), network
+    frames = crops.boxes(data), shown, train, shown.iloc[:0]  # nobody is judged
+    given = {"size": spec["image_size"], "margin": spec["crop_margin"], "cross_fitted": True}
+    return crops.fit_and_crop(cache, *frames, **given, seed=0, folder=study / "features")
 
 
 def _settings(first) -> training.Settings:

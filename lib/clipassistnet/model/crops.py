@@ -171,6 +171,34 @@ def crop_frames(
     return CroppedFrames(cache, pd.concat([boxed, found]), size, margin, others)
 
 
+def fit_and_crop(
+    cache: FrameCache,
+    boxes: pd.DataFrame,
+    shown: pd.DataFrame,
+    train: pd.DataFrame,
+    judged: pd.DataFrame,
+    *,
+    size: int,
+    margin: float,
+    cross_fitted: bool,
+    seed: int,
+    folder: Path,
+) -> tuple[CroppedFrames, Locator]:
+    """Train a locator on the frames `shown`; the crops of `train` and `judged`, and the locator.
+
+    Arguments and errors as of `fit_locator` and `crop_frames`; with `cross_fitted` the crops of
+    `train` at the boxes of `cross_fitted_boxes` are there as well.
+    """
+    network = fit_locator(cache, boxes, shown, seed=seed, folder=folder)
+    again = None
+    if cross_fitted:
+        again = cross_fitted_boxes(cache, boxes, shown, train, seed=seed, folder=folder)
+    cropped = crop_frames(
+        cache, network, boxes, train, judged, size=size, margin=margin, again=again
+    )
+    return cropped, network
+
+
 def find_crops(
     cache: FrameCache, network: Locator, table: pd.DataFrame, *, size: int, margin: float = 1.0
 ) -> CroppedFrames:
