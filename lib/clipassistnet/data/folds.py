@@ -241,7 +241,8 @@ def _patients(videos: pd.DataFrame, k: int) -> pd.DataFrame:
     patients = videos.groupby("patient").agg(frames=("frames", "sum"), first=("video", "min"))
     if k < 2 or len(patients) < k:
         expected = f"expected at least {max(k, 2)}, besides those of test videos"
-        raise FoldError(f"{len(patients)} patients for {k} folds: {FEW} ({expected})")
+        count = "1 patient" if len(patients) == 1 else f"{len(patients)} patients"
+        raise FoldError(f"{count} for {k} folds: {FEW} ({expected})")
     return patients
 
 

@@ -15,7 +15,8 @@ def verdict(baselines: pd.DataFrame, simulated: bool) -> str:
     where a baseline is as good. A missing lower bound counts as too low.
     """
     ensemble = baselines[baselines["scorer"] == ENSEMBLE].iloc[0]
-    patients = f"{ensemble['patients']} {'SIMULATED ' if simulated else ''}patients"
+    noun = "patient" if ensemble["patients"] == 1 else "patients"
+    patients = f"{ensemble['patients']} {'SIMULATED ' if simulated else ''}{noun}"
     if reasons := _reasons(baselines, ensemble):
         found = f"on {patients} the ensemble's AUROC is {interval(ensemble)}"
         return f"This network has not learnt to see the tips: {found}; {'; '.join(reasons)}."
