@@ -70,7 +70,7 @@ def _camera(rng: np.random.Generator) -> Camera:
         focal=rng.uniform(0.8, 1.0),
         field=field,
         border=border,
-        balance=(red, 1.0, rng.uniform(0.93, 1.26)),
+        balance=(red, 1.0, rng.uniform(0.97, 1.29)),
         brightness=rng.uniform(0.075, 0.125),
         gamma=rng.uniform(1.32, 1.58),
         noise=rng.uniform(0.6, 1.8),
