@@ -83,6 +83,7 @@ def main() -> None:
     heads.fit_on_all(settings, classifier, train, stores, penalty)
     folder = Path(shipped.checkpoint(options.study)).parent
     simulated = (data.videos["source"] == "simulated").all()
+    folder.mkdir(parents=True, exist_ok=True)
     facts = _facts(options, tested, train, simulated)
     model.save(classifier, folder / shipped.CHECKPOINT, penalty=penalty, **facts)
     locator.save(network, folder / locator.FILE)
@@ -168,7 +169,7 @@ def _card(options, classifier, tested: Path, train, facts: dict, simulated: bool
         labels=len(train),
         licence=options.licence,
         backbone_licence=row.licence,
-        note=row.note.capitalize(),
+        note=row.note[:1].upper() + row.note[1:],
         auroc=_interval(table3, "auroc"),
         specificity=_interval(table3, "specificity_at_95"),
         alarm=", ".join(f"{name} {value:.3g}" for name, value in facts[ALARM].items()),
