@@ -151,7 +151,7 @@ def test_the_end_is_a_summary_beside_the_paper(project):
     table3 = pd.read_csv(project / "papermill_runs/smoke/08_ensemble_test/once/table3.csv")
     [auroc] = table3.query("model == 'ensemble' and metric == 'auroc'")["estimate"]
     assert f">{auroc:.4g}<" in report
-    assert report.count('<h2 id="n0') == 9
+    assert report.count('<section id="n0') == 9
 
 
 def test_again_there_is_nothing_to_do(project):
