@@ -110,7 +110,9 @@ def lock(path: PathLike, *, wait: bool = False) -> Iterator[None]:
             except filelock.Timeout:
                 if not wait:
                     raise
-                print(f"{path}: waiting for the process that holds this lock", flush=True)
+                # The name alone: an executed notebook that names a folder could not be recorded.
+                name = os.path.basename(path)
+                print(f"{name}: waiting for the process that holds this lock", flush=True)
                 held.acquire(timeout=-1)
     except filelock.Timeout:
         raise LockError(errno.EWOULDBLOCK, "another process holds this lock", str(path)) from None
