@@ -1,6 +1,7 @@
 """Ensembles of classifiers of crops, from checkpoints and locators to a saved engine."""
 
 import json
+import shutil
 
 import numpy as np
 import pandas as pd
@@ -8,6 +9,7 @@ import pytest
 import torch
 
 from clipassistnet import deploy, model, training
+from clipassistnet.deploy import openvino_engine
 from clipassistnet.live import networks as live_engine
 from clipassistnet.model import crop_ensemble, crops, locator
 from tiny_ensembles import SIZE, blobs, member
@@ -60,10 +62,14 @@ class Cache:
     def get(self, video, frame):
         return self.pictures[frame]
 
+    def digest(self, video=None, frames=None):
+        return "frames"
 
-def found_boxes(path, cache):
+
+def found_boxes(path, cache, folder):
     """Boxes of one network's locator, as notebook 05 finds them."""
-    return crops.find_boxes(locator.load(path.replace("model", "locator")), cache, cache.table)
+    network = locator.load(path.replace("model", "locator"))
+    return crops.find_boxes(network, cache, cache.table, folder)
 
 
 def judged_by_the_study(path, cache, boxes):
@@ -74,15 +80,30 @@ def judged_by_the_study(path, cache, boxes):
     return training.predict(network, cache.table, cut)
 
 
-def test_on_a_device_it_scores_as_the_study_judged(paths, ensemble, frames):
+def test_on_a_device_it_scores_as_the_study_judged(paths, ensemble, frames, tmp_path):
     cache = Cache(frames)
-    first, second = (found_boxes(path, cache) for path in paths)
+    first, second = (found_boxes(path, cache, tmp_path) for path in paths)
     both = first.copy()
     both[locator.CORNERS] = (first[locator.CORNERS] + second[locator.CORNERS]) / 2
     one, two = (judged_by_the_study(path, cache, both) for path in paths)
     assert min(np.ptp(one), np.ptp(two), np.abs(one - two).max()) > 0.01
     predictor = deploy.load("torch", ensemble, EDGE)
     np.testing.assert_allclose(predictor.predict(frames), 0.75 * one + 0.25 * two, atol=1e-5)
+
+
+def test_networks_that_share_a_locator_run_it_once(paths, frames, tmp_path):
+    (tmp_path / "three").mkdir()
+    for name in ("model.safetensors", locator.FILE):
+        shutil.copy(paths[0].replace("model.safetensors", name), tmp_path / "three")
+    copy = str(tmp_path / "three" / "model.safetensors")
+    shared = crop_ensemble.load([paths[0], copy])
+    assert len(shared.locator.heads) == 1
+    assert len(shared.models) == 2
+    scores = [
+        deploy.load("torch", each, EDGE).predict(frames)
+        for each in (shared, crop_ensemble.load(paths[:1]))
+    ]
+    np.testing.assert_allclose(*scores, atol=1e-6)
 
 
 def test_an_engine_is_built_part_by_part_proven_saved_and_opened(ensemble, frames, tmp_path):
@@ -168,3 +189,16 @@ def test_an_engine_with_a_crop_for_each_network_is_refused():
     spec = {"located": {"input": {"locator0": {}, "classifier0": {}}, "shares": [1.0]}}
     with pytest.raises(model.ModelError, match="an engine of an older version"):
         crop_ensemble.assemble(spec, {}.get)
+
+
+def test_a_locator_stays_in_float32(ensemble, frames, monkeypatch):
+    asked = {}
+    real = openvino_engine.build
+
+    def build(part, size, precision, calibration, folder):
+        asked[folder.name] = precision
+        real(part, size, precision, calibration, folder)
+
+    monkeypatch.setattr(openvino_engine, "build", build)
+    deploy.load("openvino", ensemble, EDGE, precision="int8", calibration=frames)
+    assert asked == {"locator": "float32", "classifier": "int8"}

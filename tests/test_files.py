@@ -5,6 +5,7 @@ import fcntl
 import hashlib
 import subprocess
 import sys
+import threading
 
 import pytest
 
@@ -100,3 +101,38 @@ def test_a_lock_that_cannot_be_taken_is_not_called_held(tmp_path, monkeypatch):
 
 def missing_flock(*_):
     raise OSError(errno.ENOSYS, "Function not implemented")
+
+
+def test_processes_share_the_files_that_are_to_be_made(tmp_path):
+    """What another process is making is left to the end; nothing is made twice."""
+    paths = [tmp_path / name for name in "abc"]
+    made, others_made = [], threading.Event()
+
+    def make(path):
+        made.append(path.name.split(".")[1])
+        path.write_text("made here")
+        if len(made) == 2:
+            others_made.set()
+
+    with files.lock(tmp_path / "a.lock"):
+        other = threading.Thread(
+            target=lambda: files.make_missing(dict.fromkeys(paths, make)), daemon=True
+        )
+        other.start()
+        assert others_made.wait(30)
+        paths[0].write_text("made elsewhere")
+    other.join(30)
+    assert made == ["b", "c"]
+    assert paths[0].read_text() == "made elsewhere"
+
+
+def test_a_file_that_cannot_be_made_is_not_left_half(tmp_path):
+    def fail(path):
+        path.write_text("half")
+        raise ValueError("no disk")
+
+    with pytest.raises(ValueError, match="no disk"):
+        files.make_missing({tmp_path / "a": fail})
+    assert not [path for path in tmp_path.iterdir() if path.suffix != ".lock"]
+    files.make_missing({tmp_path / "a": lambda path: path.write_text("whole")})
+    assert (tmp_path / "a").read_text() == "whole"

@@ -9,6 +9,7 @@ import torch
 from sklearn.linear_model import LogisticRegression
 
 from clipassistnet import model, training
+from clipassistnet.model import losses
 from clipassistnet.training import heads
 from clipassistnet.training.feature_store import FeatureStore
 
@@ -36,7 +37,8 @@ class Pictures:
 
 def table(videos: str, frames: int) -> pd.DataFrame:
     rows = [(video, frame, frame % 2) for video in videos for frame in range(frames)]
-    return pd.DataFrame(rows, columns=["video", "frame", "target"])
+    made = pd.DataFrame(rows, columns=["video", "frame", "target"])
+    return made.assign(patient=made["video"])
 
 
 def settings(**changes) -> training.Settings:
@@ -84,7 +86,10 @@ def test_the_head_is_the_logistic_regression_of_scikit_learn():
     head, penalty = torch.nn.Linear(5, 2), 0.1
     torch.nn.init.zeros_(head.weight)
     torch.nn.init.zeros_(head.bias)
-    heads._minimise(head, x, lambda z: torch.nn.functional.cross_entropy(z, y), penalty)
+    labels = y, torch.zeros_like(y)
+    heads._minimise(
+        head, x, lambda z, t, _: torch.nn.functional.cross_entropy(z, t), labels, penalty
+    )
     # Two opposite rows of weights w / 2: the penalty is that of scikit-learn with this C.
     wanted = LogisticRegression(C=2 / (60 * penalty), tol=1e-8).fit(x.numpy(), y.numpy())
     with torch.no_grad():
@@ -108,7 +113,7 @@ def test_what_is_saved_is_what_is_evaluated(loss, tmp_path):
         tmp_path / "features",
     )
     assert found.history["validation_auroc"].max() == 1.0
-    assert found.best_epoch == found.history["validation_auroc"].idxmax()
+    assert found.best_epoch == found.history["inner_auroc"].idxmax()
     assert list(found.history["penalty"]) == list(heads.PENALTIES)
     saved = model.load(tmp_path / "model.safetensors")
     scores = training.predict(saved, validation, Pictures())
@@ -150,3 +155,35 @@ def test_a_weaker_penalty_fits_the_training_frames_better(tmp_path):
         settings(), table("abc", 10), table("de", 8), Pictures(), None, tmp_path, tmp_path
     )
     assert found.history["train_loss"].is_monotonic_decreasing
+
+
+def test_validation_frames_choose_nothing(tmp_path):
+    train, validation = table("abc", 10), table("de", 8)
+    flipped = validation.assign(target=1 - validation["target"])
+    folder = tmp_path / "features"
+    one, other = (
+        training.fit(settings(), train, part, Pictures(), None, tmp_path / name, folder)
+        for name, part in (("one", validation), ("other", flipped))
+    )
+    assert one.best_epoch == other.best_epoch
+    assert torch.equal(one.model.network.head.weight, other.model.network.head.weight)
+    assert other.history["validation_auroc"].max() == 0.0
+
+
+def test_the_inner_auroc_is_that_of_patients_left_out(classifier, monkeypatch):
+    """Features that name the patient fit the training frames and say nothing of other patients."""
+    train = table("abcd", 6)
+    train["target"] = train["patient"].isin(["a", "b"]).astype(int)
+    seen = [np.eye(4, dtype=np.float32)[np.repeat(np.arange(4), 6)]]
+    network = torch.nn.Module()
+    network.head, network.mean, network.scale = torch.nn.Linear(4, 2), torch.zeros(4), torch.ones(4)
+    monkeypatch.setattr(heads, "PENALTIES", (0.01,))
+    loss = losses.build("bce", train)
+    assert heads._inner_aurocs(network, train, seen, loss, heads._labels(train)) == [0.0]
+
+
+def test_one_training_patient_is_enough(tmp_path):
+    found = training.fit(
+        settings(), table("a", 12), table("de", 8), Pictures(), None, tmp_path, tmp_path / "f"
+    )
+    assert found.history["inner_auroc"].notna().all()

@@ -23,9 +23,12 @@ def test_a_network_that_has_peaked_and_early_stopping_that_cannot_act():
 
 
 def test_a_head_has_penalties_and_no_epochs():
-    rows = history(0.6, 0.8, 0.7, penalty=[10.0, 1.0, 0.1])
-    assert learning_curves.training_finding(rows, 10) == "The best of 3 penalties is 1."
-    rows = history(0.6, 0.7, 0.8, penalty=[10.0, 1.0, 0.1])
+    rows = history(0.9, 0.8, 0.7, penalty=[10.0, 1.0, 0.1], inner_auroc=[0.6, 0.75, 0.7])
+    assert learning_curves.training_finding(rows, 10) == (
+        "The best of 3 penalties is 1: cross-validation over the training patients gives the "
+        "AUROC 0.750."
+    )
+    rows = history(0.6, 0.7, 0.8, penalty=[10.0, 1.0, 0.1], inner_auroc=[0.6, 0.7, 0.8])
     assert "It is the weakest that was tried." in learning_curves.training_finding(rows, 10)
 
 

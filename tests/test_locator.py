@@ -13,7 +13,7 @@ from clipassistnet import deploy, model, transforms
 from clipassistnet.data import dataset, video_source
 from clipassistnet.data.dataset import DatasetError
 from clipassistnet.evaluation.discrimination import auroc
-from clipassistnet.model import crops, locator, locator_training
+from clipassistnet.model import crops, cross_fitting, locator, locator_training
 
 SHARE = st.floats(0, 0.6)
 SIDE = st.floats(0.1, 0.4)
@@ -76,7 +76,10 @@ def test_a_box_of_no_size_is_a_small_crop(box):
 
 @pytest.fixture(scope="module")
 def trained():
-    return locator_training.fit(*scenes(24, seed=0), seed=0, epochs=14, views=2)
+    network, (frames, boxes) = locator.new(0), scenes(24, seed=0)
+    shown = locator_training.shown_maps(network, frames, boxes, seeds=range(24), views=2)
+    locator_training.fit(network, *shown, seed=0, epochs=14)
+    return network
 
 
 def test_it_finds_in_new_frames_what_it_was_shown(trained):
@@ -99,8 +102,14 @@ def test_only_the_head_is_trained(trained):
 
 @pytest.mark.parametrize("box", [[np.nan] * 4, [0.5, 0.2, 0.4, 0.6], [0.1, np.nan, 0.4, 0.6]])
 def test_training_refuses_boxes_that_are_none(box):
+    network, frame = locator.new(0), np.zeros((1, 32, 32, 3), np.uint8)
+
+    def train():
+        shown = locator_training.shown_maps(network, frame, np.array([box]), seeds=[0], views=0)
+        locator_training.fit(network, *shown, seed=0, epochs=1)
+
     with pytest.raises(ValueError, match="box"):
-        locator_training.fit(np.zeros((1, 32, 32, 3), np.uint8), np.array([box]), seed=0)
+        train()
 
 
 def test_it_converts(trained):
@@ -165,60 +174,99 @@ class Scenes:
     def get(self, video, frame):
         return self.pictures[video, frame]
 
-    def digest(self, video=None):
-        return "scenes"
+    def digest(self, video=None, frames=None):
+        return f"scenes {video} {frames}"
+
+
+SUBSETS = {"v01": "0", "v02": "1", "v03": "1", "v04": "2"}
+GIVEN = {"size": 16, "margin": 1.0, "seed": 0}
+
+
+@pytest.fixture
+def shared(trained, monkeypatch):
+    """Parts of a training, and which videos each locator that is trained has seen."""
+    cache, learnt = Scenes(list(SUBSETS), 6), []
+
+    def fit(network, maps, boxes, *, seed, epochs):
+        learnt.append(len(maps))
+        network.load_state_dict(trained.state_dict())
+
+    monkeypatch.setattr(locator_training, "fit", fit)
+    frames = cache.table.assign(subset=cache.table["video"].map(SUBSETS))
+    train, validation, judged = (frames[frames["subset"] == s] for s in "120")
+    return cache, (train, validation, judged), learnt
+
+
+def searched(monkeypatch):
+    """Pairs of (network, videos) that `find_boxes` is asked for."""
+    asked = []
+    real = crops.find_boxes
+
+    def find_boxes(network, cache, table, folder):
+        asked.append(set(table["video"]))
+        return real(network, cache, table, folder)
+
+    monkeypatch.setattr(crops, "find_boxes", find_boxes)
+    return asked
 
 
 def test_training_frames_are_cropped_by_their_boxes_and_judged_ones_by_found_ones(
-    trained, monkeypatch, tmp_path
+    shared, tmp_path, monkeypatch
 ):
-    cache = Scenes(["v01", "v02"], 8)
-    seen = []
-    monkeypatch.setattr(locator_training, "fit", lambda *shown, seed: seen.append(shown) or trained)
-    train, judged = (cache.table[cache.table["video"] == v] for v in ("v01", "v02"))
-    network = crops.fit_locator(cache, cache.truth, train, seed=0, folder=tmp_path)
-    again = crops.fit_locator(cache, cache.truth, train, seed=0, folder=tmp_path)
-    assert len(seen) == 1  # kept
-    assert torch.equal(again.head[-1].weight, network.head[-1].weight)
-    crops.fit_locator(cache, cache.truth, train, seed=1, folder=tmp_path)
-    assert len(seen) == 2
-    cropped = crops.crop_frames(cache, network, cache.truth, train, judged, size=16)
-    assert len(cropped.boxes) == 16
+    cache, parts, learnt = shared
+    asked = searched(monkeypatch)
+    boxed = parts[0].merge(cache.truth[crops.KEY], on=crops.KEY)
+    twice = pd.concat([boxed, boxed])  # a row for each of a frame's labels
+    made = cross_fitting.crop(
+        cache, cache.truth, parts, twice, cross_fitted=False, folder=tmp_path, **GIVEN
+    )
     truth = {(v, f): box for v, f, *box in cache.truth.itertuples(index=False)}
-    equal = {key: np.allclose(cropped.boxes[key], box) for key, box in truth.items()}
-    assert all(same == (video == "v01") for (video, _), same in equal.items())
-    pictures, boxes = seen[0]
-    assert len(pictures) == len(boxes) == 8  # of the training video alone, with and without a box
-    with pytest.raises(ValueError, match="v01"):
-        crops.crop_frames(cache, network, cache.truth, train, train, size=16)
+    equal = {key: np.allclose(box, truth.get(key, 9)) for key, box in made.frames.boxes.items()}
+    assert {video for (video, _), same in equal.items() if same} == {"v02", "v03"}
+    assert len(equal) == len(boxed) + len(parts[1]) + len(parts[2])
+    assert made.frames.again is None
+    assert len(learnt) == 2  # without the fold that validates; of all but the judged patients
+    assert asked == [{"v04"}, {"v01"}]
+    assert len(made.boxes) == len(equal)
+    for table in (parts[:2] + parts[1:2], parts[:1] + parts[:1] + parts[2:]):
+        with pytest.raises(ValueError, match=r"crops: videos .* are among the"):
+            cross_fitting.crop(
+                cache, cache.truth, table, twice, cross_fitted=True, folder=tmp_path, **GIVEN
+            )
 
 
-def test_no_training_frame_is_found_by_a_locator_that_has_seen_its_subset(
-    trained, monkeypatch, tmp_path
-):
-    cache = Scenes(["v01", "v02", "v03"], 4)
-    subsets = {"v01": "0", "v02": "0", "v03": "1"}
-    train = cache.table.assign(subset=cache.table["video"].map(subsets))
-    shown, looked = [], []
+def test_no_frame_is_found_by_a_locator_that_has_seen_its_patient(shared, tmp_path, monkeypatch):
+    cache, parts, learnt = shared
+    seen = {}
+    real = cross_fitting._fit
 
-    def fit_locator(cache, boxes, rows, **_):
-        shown.append(set(rows["video"]))
-        return trained
+    def fit(cache, boxes, known, without, seed, folder):
+        paths = real(cache, boxes, known, without, seed, folder)
+        maps = cross_fitting._maps(cache, boxes, known, 1, seed, folder)
+        seen.update({each: {v for v in maps if SUBSETS[v] != each} for each in without})
+        return paths
 
-    def find_boxes(network, cache, rows):
-        looked.append(set(rows["video"]))
-        return rows.assign(**dict.fromkeys(locator.CORNERS, 0.25))
-
-    monkeypatch.setattr(crops, "fit_locator", fit_locator)
-    monkeypatch.setattr(crops, "find_boxes", find_boxes)
-    given = {"seed": 0, "folder": tmp_path}
-    twice = pd.concat([train, train])  # a row for each of a frame's labels
-    found = crops.cross_fitted_boxes(cache, cache.truth, train, twice, **given)
-    assert shown == [{"v03"}, {"v01", "v02"}]
-    assert looked == [{"v01", "v02"}, {"v03"}]
-    assert len(found) == len(train)
-    one = train[train["subset"] == "0"]
-    assert crops.cross_fitted_boxes(cache, cache.truth, one, one, **given) is None
+    monkeypatch.setattr(cross_fitting, "_fit", fit)
+    asked = searched(monkeypatch)
+    made = cross_fitting.crop(
+        cache, cache.truth, parts, parts[0], cross_fitted=True, folder=tmp_path, **GIVEN
+    )
+    assert seen == {"1": {"v04"}, "2": {"v02", "v03"}, None: {"v02", "v03", "v04"}}
+    assert asked == [{"v02", "v03"}, {"v04"}, {"v01"}]
+    assert set(made.frames.again.boxes) == set(
+        zip(parts[0]["video"], parts[0]["frame"], strict=True)
+    )
+    before = len(learnt)
+    again = cross_fitting.crop(
+        cache, cache.truth, parts, parts[0], cross_fitted=True, folder=tmp_path, **GIVEN
+    )
+    assert len(learnt) == before  # kept
+    assert again.frames.digest() == made.frames.digest()
+    other = GIVEN | {"seed": 1}
+    cross_fitting.crop(
+        cache, cache.truth, parts, parts[0], cross_fitted=False, folder=tmp_path, **other
+    )
+    assert len(learnt) > before
 
 
 def test_a_box_moves_with_its_picture():

@@ -42,7 +42,7 @@ def found(monkeypatch, tmp_path) -> pd.DataFrame:
     monkeypatch.setattr(patient_curve.model, "load", lambda path: Network(trunk_sha256="x"))
     monkeypatch.setattr(patient_curve, "FeatureStore", Store)
     parts = frames(12), frames(1), frames(6)
-    return patient_curve.curve(tmp_path / "model.safetensors", parts, None, None, tmp_path, 0)
+    return patient_curve.curve(tmp_path / "model.safetensors", parts, None, tmp_path, 0)
 
 
 def test_each_number_of_patients_is_drawn_several_times(found):
@@ -55,7 +55,7 @@ def test_each_number_of_patients_is_drawn_several_times(found):
 def test_a_network_trained_end_to_end_has_no_curve(monkeypatch, tmp_path):
     monkeypatch.setattr(patient_curve.model, "load", lambda path: Network())
     parts = frames(3), frames(1), frames(2)
-    none = patient_curve.curve(tmp_path / "model.safetensors", parts, None, None, tmp_path, 0)
+    none = patient_curve.curve(tmp_path / "model.safetensors", parts, None, tmp_path, 0)
     assert none.empty
     assert "trains its networks end to end" in findings.training_patients(none)
 

@@ -19,7 +19,7 @@ from clipassistnet import files, model, training
 from clipassistnet.data import dataset, folds, frame_cache
 from clipassistnet.live import shipped
 from clipassistnet.live.stored_facts import ALARM, ALARM_FROM, TRAINING_DATA
-from clipassistnet.model import backbones, crops, locator
+from clipassistnet.model import backbones, crops, cross_fitting, locator
 from clipassistnet.training import heads
 from clipassistnet.training.feature_store import FeatureStore
 
@@ -74,7 +74,8 @@ def main() -> None:
     table["frames"] = table["frames"].astype(int)
     train = folds.training_frames(table, labels)
     shown = folds.training_frames(table, labels, "all")
-    cropped, network = _crops(study, first, data, shown, train)
+    cross_fitted = _parameters(trained[0].parent).get("cross_fitted_crops", False)
+    cropped, network = _crops(study, first, data, shown, train, cross_fitted)
     settings = _settings(first)
     classifier = heads.begin(settings, cropped)
     seen = [cropped] if cropped.again is None else [cropped, cropped.again]
@@ -111,13 +112,25 @@ def _networks(study: Path, recipe: str) -> list[Path]:
     return [path.parent / "model.safetensors" for path in runs]
 
 
-def _crops(study: Path, first, data, shown, train) -> tuple[crops.CroppedFrames, locator.Locator]:
+def _crops(
+    study: Path, first, data, shown, train, cross_fitted: bool
+) -> tuple[crops.CroppedFrames, locator.Locator]:
     """Crops of the training frames, and the locator that was trained on all of them."""
     spec = first.spec
     cache = frame_cache.FrameCache(study / "frames" / str(spec["cropped"]))
-    frames = crops.boxes(data), shown, train, shown.iloc[:0]  # nobody is judged
-    given = {"size": spec["image_size"], "margin": spec["crop_margin"], "cross_fitted": True}
-    return crops.fit_and_crop(cache, *frames, **given, seed=0, folder=study / "features")
+    parts = shown, shown.iloc[:0], shown.iloc[:0]  # nobody is judged
+    given = {"size": spec["image_size"], "margin": spec["crop_margin"]}
+    made = cross_fitting.crop(
+        cache,
+        crops.boxes(data),
+        parts,
+        train,
+        **given,
+        cross_fitted=cross_fitted,
+        seed=0,
+        folder=study / "features",
+    )
+    return made.frames, made.locator
 
 
 def _settings(first) -> training.Settings:

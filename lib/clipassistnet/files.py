@@ -11,9 +11,9 @@ import hashlib
 import os
 import shutil
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Union
+from typing import Callable, Union
 
 ENGINE_SIDECAR = "engine.json"  # of a saved engine; deploy writes it, live looks for it
 BATCH = "CLIPASSISTNET_RUN"  # environment variable of a batch run: the folder that it writes to
@@ -47,6 +47,26 @@ def whole(path: PathLike) -> Iterator[Path]:
     finally:
         with contextlib.suppress(FileNotFoundError):
             part.unlink()
+
+
+def make_missing(makers: Mapping[Path, Callable[[Path], None]]) -> None:
+    """Make each of these files that is missing, whole or not at all; processes share the work.
+
+    A maker writes the path that it is given. A file that another process is making is left to the
+    end, and then waited for. Errors as of `lock`.
+    """
+    for wait in (False, True):
+        for path, make in makers.items():
+            if path.exists():
+                continue
+            try:
+                with lock(path.with_suffix(".lock"), wait=wait):
+                    if not path.exists():
+                        with whole(path) as part:
+                            make(part)
+            except LockError as error:
+                if error.errno != errno.EWOULDBLOCK:
+                    raise
 
 
 def write(path: PathLike, content: str | bytes) -> None:

@@ -81,8 +81,8 @@ def explain(inner_folds: int) -> str:
             "their scores) that neither trained on it nor were stopped or chosen by it."
         )
     return (
-        "OPTIMISTIC: each fold is judged by the one network that did not train on it, but whose "
-        "checkpoint was chosen by it."
+        "Each fold is judged by the one network that did not train on it. OPTIMISTIC for networks "
+        "that are trained end to end: the fold chose their epoch."
     )
 
 

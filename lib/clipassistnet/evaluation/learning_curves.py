@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 def learning_curves(history: pd.DataFrame) -> Figure:
     """Losses and AUROC by epoch; of a head on features, by the penalty on its weights."""
     x = "penalty" if "penalty" in history else "epoch"
-    columns = ["train_loss", "validation_loss", "validation_auroc", "learning_rate"]
+    columns = ["train_loss", "validation_loss", "validation_auroc", "inner_auroc", "learning_rate"]
     shown = [column for column in columns if column in history]
     axes = history.plot(
         x=x, y=shown, subplots=True, layout=(1, -1), figsize=(3 * len(shown), 2.6), marker="."
@@ -31,10 +31,15 @@ def training_finding(history: pd.DataFrame, patience: int) -> str:
         history: of `training.fit`: a row an epoch, or a row a penalty with the column `penalty`.
         patience: epochs without a better AUROC after which training stops early.
     """
-    count, best = len(history), int(history["validation_auroc"].to_numpy().argmax())
+    count = len(history)
+    chosen_by = history["inner_auroc" if "penalty" in history else "validation_auroc"]
+    best = int(chosen_by.to_numpy().argmax())
     if "penalty" in history:
         penalties = history["penalty"]
-        found = f"The best of {count} penalties is {penalties.iloc[best]:.2g}."
+        found = (
+            f"The best of {count} penalties is {penalties.iloc[best]:.2g}: cross-validation over "
+            f"the training patients gives the AUROC {chosen_by.iloc[best]:.3f}."
+        )
         edges = {penalties.idxmax(): "strongest", penalties.idxmin(): "weakest"}
         edge = edges.get(history.index[best])
         return f"{found} It is the {edge} that was tried." if edge else found

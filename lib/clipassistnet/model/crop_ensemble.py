@@ -109,10 +109,10 @@ def load(
         classifier.require_question(network.spec["predicts"], predicts, str(path))
     if not all(network.spec.get("cropped") for network in networks):
         return EnsembleModule(networks, weights, predicts=predicts).eval()  # refuses a mixture
-    beside = [os.path.join(os.path.dirname(path), locator.FILE) for path in paths]
-    return CropEnsemble(
-        networks, [locator.load(path) for path in beside], weights, predicts=predicts
-    ).eval()
+    beside = [locator.load(os.path.join(os.path.dirname(path), locator.FILE)) for path in paths]
+    # Networks that are judged on the same patients share one locator: it runs once.
+    locators = list({locator.digest(each): each for each in beside}.values())
+    return CropEnsemble(networks, locators, weights, predicts=predicts).eval()
 
 
 def parts(ensemble: Ensemble) -> dict[str, nn.Module]:

@@ -1,13 +1,12 @@
 """Crops of the clip applier instead of whole frames, for training and evaluation.
 
-A classifier of crops is trained on crops around the true boxes of its training frames, and judged
-on crops around the boxes that a locator finds. The locator is trained on the same training frames:
-it never sees a judged patient.
+cross_fitting.py trains the locators that find the clip applier, and says who finds it in whom.
 """
 
 import hashlib
 import json
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -17,12 +16,13 @@ from clipassistnet import files
 from clipassistnet.data import video_source
 from clipassistnet.data.dataset import Dataset, DatasetError
 from clipassistnet.data.frame_cache import FrameCache
-from clipassistnet.model import locator, locator_training
+from clipassistnet.model import locator
 from clipassistnet.model.classifier import FrameClassifier
 from clipassistnet.model.locator import CORNERS, Locator
 
 KEY = ["video", "frame"]
 TOOL = "Clipper"
+BOXES = "boxes.parquet"  # beside the checkpoint of a classifier of crops: those of all its frames
 
 
 class CroppedFrames:
@@ -81,147 +81,52 @@ def boxes(data: Dataset) -> pd.DataFrame:
 
 
 def find_boxes(
-    network: Locator, cache: FrameCache, table: pd.DataFrame, batch_size: int = 64
+    network: Locator, cache: FrameCache, table: pd.DataFrame, folder: Path
 ) -> pd.DataFrame:
-    """Boxes that a locator finds in the frames of a table (video, frame).
+    """Boxes that a locator finds in the frames of a table (video, frame; each frame once).
 
+    They are kept in `folder`, a file for these frames of a video. Processes share the work.
     Returns video, frame, x0, y0, x1, y1 as shares of the frame, and presence, p(applier there).
     """
-    found = []
-    for start in range(0, len(table), batch_size):
-        rows = table.iloc[start : start + batch_size][KEY]
-        corners, presence = network.find(_pictures(cache, rows))
-        found.append(rows.assign(**dict(zip(CORNERS, corners.T, strict=True)), presence=presence))
-    return pd.concat(found, ignore_index=True)
-
-
-def fit_locator(
-    cache: FrameCache, boxes: pd.DataFrame, train: pd.DataFrame, *, seed: int, folder: Path
-) -> Locator:
-    """A locator trained on the frames of `train` (video, frame), or the one that was trained on
-    the very same frames and boxes before: it is kept in `folder`.
-
-    `boxes` as from `boxes`. As many frames without a box as with one take part, drawn by `seed`.
-    """
-    train = train[KEY].drop_duplicates().sort_values(KEY).merge(boxes, on=KEY, how="left")
-    boxed, bare = train[train["x0"].notna()], train[train["x0"].isna()]
-    negatives = bare.sample(min(len(bare), len(boxed)), random_state=seed)
-    shown = pd.concat([boxed, negatives])
-    content = f"{cache.digest()} {seed} {shown.to_csv(index=False)}"
-    path = folder / f"locator-{hashlib.sha256(content.encode()).hexdigest()[:32]}.safetensors"
-    with files.lock(path.with_suffix(".lock"), wait=True):
-        if not path.exists():
-            corners = shown[CORNERS].to_numpy()
-            locator.save(locator_training.fit(_pictures(cache, shown), corners, seed=seed), path)
-    return locator.load(path)
-
-
-def cross_fitted_boxes(
-    cache: FrameCache,
-    boxes: pd.DataFrame,
-    shown: pd.DataFrame,
-    train: pd.DataFrame,
-    *,
-    seed: int,
-    folder: Path,
-) -> pd.DataFrame | None:
-    """Boxes of the frames of `train` as a locator finds them in patients that it has not seen.
-
-    Both tables have video, frame and subset. Of each subset the frames of `train` are searched by a
-    locator that was trained on the frames of the other subsets in `shown`. A head that learns from
-    such boxes too knows how a locator errs.
-    Returns a table as `find_boxes`; None where there is only one subset.
-    """
-    subsets = sorted(shown["subset"].unique())
-    found = []
-    for subset in subsets if len(subsets) > 1 else []:
-        others = shown[shown["subset"] != subset]
-        network = fit_locator(cache, boxes, others, seed=seed, folder=folder)
-        rows = train.loc[train["subset"] == subset, KEY].drop_duplicates()
-        if len(rows):
-            found.append(find_boxes(network, cache, rows))
-    return pd.concat(found, ignore_index=True) if found else None
-
-
-def crop_frames(
-    cache: FrameCache,
-    network: Locator,
-    boxes: pd.DataFrame,
-    train: pd.DataFrame,
-    judged: pd.DataFrame,
-    *,
-    size: int,
-    margin: float = 1.0,
-    again: pd.DataFrame | None = None,
-) -> CroppedFrames:
-    """Crops (size, size, 3) of all frames of `train` and `judged` (video, frame).
-
-    `boxes` as from `boxes`. A training frame is cropped to its true box where it has one, every
-    other frame to the box that the locator `network` finds; boxes are enlarged by `margin`.
-    `again` from `cross_fitted_boxes`. Raises ValueError where a video is in both tables.
-    """
-    both = sorted(set(train["video"]) & set(judged["video"]))
-    if both:
-        raise ValueError(f"crops: videos {both} are among the training and the judged frames")
-    train = train[KEY].drop_duplicates().merge(boxes, on=KEY, how="left")
-    boxed, bare = train[train["x0"].notna()], train[train["x0"].isna()]
-    searched = pd.concat([bare, judged])[KEY]
-    found = find_boxes(network, cache, searched) if len(searched) else searched
-    others = None if again is None else CroppedFrames(cache, again, size, margin)
-    return CroppedFrames(cache, pd.concat([boxed, found]), size, margin, others)
-
-
-def fit_and_crop(
-    cache: FrameCache,
-    boxes: pd.DataFrame,
-    shown: pd.DataFrame,
-    train: pd.DataFrame,
-    judged: pd.DataFrame,
-    *,
-    size: int,
-    margin: float,
-    cross_fitted: bool,
-    seed: int,
-    folder: Path,
-) -> tuple[CroppedFrames, Locator]:
-    """Train a locator on the frames `shown`; the crops of `train` and `judged`, and the locator.
-
-    Arguments and errors as of `fit_locator` and `crop_frames`; with `cross_fitted` the crops of
-    `train` at the boxes of `cross_fitted_boxes` are there as well.
-    """
-    network = fit_locator(cache, boxes, shown, seed=seed, folder=folder)
-    again = None
-    if cross_fitted:
-        again = cross_fitted_boxes(cache, boxes, shown, train, seed=seed, folder=folder)
-    cropped = crop_frames(
-        cache, network, boxes, train, judged, size=size, margin=margin, again=again
+    digest, paths = locator.digest(network), {}
+    rows = {str(video): part[KEY] for video, part in table.groupby("video")}
+    for video, part in rows.items():
+        content = f"{digest} {cache.digest(video, part['frame'].astype(int).tolist())}"
+        paths[video] = folder / f"boxes-{hashlib.sha256(content.encode()).hexdigest()[:32]}.parquet"
+    files.make_missing(
+        {path: partial(_find, network, cache, rows[video]) for video, path in paths.items()}
     )
-    return cropped, network
+    if not paths:
+        return pd.DataFrame(columns=[*KEY, *CORNERS, "presence"])
+    return pd.concat([pd.read_parquet(path) for path in paths.values()], ignore_index=True)
 
 
-def find_crops(
-    cache: FrameCache, network: Locator, table: pd.DataFrame, *, size: int, margin: float = 1.0
-) -> CroppedFrames:
-    """Crops (size, size, 3) of the frames of a table at the boxes that the locator finds."""
-    return CroppedFrames(cache, find_boxes(network, cache, table), size, margin)
+def _find(
+    network: Locator, cache: FrameCache, rows: pd.DataFrame, path: Path, batch_size: int = 64
+) -> None:
+    found = []
+    for start in range(0, len(rows), batch_size):
+        part = rows.iloc[start : start + batch_size]
+        corners, presence = network.find(pictures(cache, part))
+        found.append(part.assign(**dict(zip(CORNERS, corners.T, strict=True)), presence=presence))
+    pd.concat(found, ignore_index=True).to_parquet(path, index=False)
 
 
 def as_judged(
-    cache: FrameCache, classifier: FrameClassifier, checkpoint: Path, table: pd.DataFrame
-) -> np.ndarray:
-    """What a classifier judges of the frames of a table: pictures uint8 RGB (N, S, S, 3).
+    cache: FrameCache, classifier: FrameClassifier, checkpoint: Path
+) -> "FrameCache | CroppedFrames":
+    """The pictures of a classifier's training: whole frames of the cache, or its crops of them.
 
-    Whole frames of the cache, or crops by the locator beside the classifier's `checkpoint`.
+    The boxes of the crops lie beside the `checkpoint` of the classifier, in the file `BOXES`.
     """
     spec = classifier.spec
-    source: FrameCache | CroppedFrames = cache
-    if spec.get("cropped"):
-        finder = locator.load(checkpoint.with_name(locator.FILE))
-        margin = spec.get("crop_margin", 1.0)
-        source = find_crops(cache, finder, table, size=spec["image_size"], margin=margin)
-    return _pictures(source, table)
+    if not spec.get("cropped"):
+        return cache
+    table = pd.read_parquet(checkpoint.with_name(BOXES))
+    return CroppedFrames(cache, table, spec["image_size"], spec.get("crop_margin", 1.0))
 
 
-def _pictures(cache: FrameCache | CroppedFrames, table: pd.DataFrame) -> np.ndarray:
+def pictures(cache: "FrameCache | CroppedFrames", table: pd.DataFrame) -> np.ndarray:
+    """Pictures uint8 RGB (N, S, S, 3) of the frames of a table (video, frame), in its order."""
     keys = zip(table["video"], table["frame"].astype(int), strict=True)
     return np.stack([cache.get(video, frame) for video, frame in keys])

@@ -13,7 +13,7 @@ from clipassistnet.data import video_source
 from clipassistnet.data.cross_validation import Training
 from clipassistnet.data.dataset import Dataset
 from clipassistnet.data.frame_cache import FrameCache
-from clipassistnet.model import classifier, crops, locator, saliency
+from clipassistnet.model import classifier, crops, saliency
 
 RADIUS = 0.05  # of the disc around a tip, as a share of the frame's side
 
@@ -41,7 +41,7 @@ def explain(
 
     Args:
         table: video, frame, score, held_out, fold; the last two name the network.
-        checkpoints: model.safetensors of the networks, beside their locators if they see crops.
+        checkpoints: model.safetensors of the networks, beside their boxes if they see crops.
         cache: of the frames, from which crops are cut.
         tips: from `tips_of`; may be empty.
     """
@@ -50,7 +50,7 @@ def explain(
     method = ""
     for key, rows in table.reset_index(drop=True).groupby(["held_out", "fold"]):
         network = classifier.load(paths[key])
-        pictures = crops.as_judged(cache, network, paths[key], rows)
+        pictures = crops.pictures(crops.as_judged(cache, network, paths[key]), rows)
         spec = network.spec
         inputs = transforms.preprocess(pictures, spec["image_size"], spec["mean"], spec["std"])
         predicted = (rows["score"] >= 0.5).astype(int).tolist()
@@ -59,7 +59,7 @@ def explain(
         found["pictures"] += [*pictures]
         found["region"] += [*maps.region]
         found["pixels"] += [*maps.pixels]
-        found["on_tips"] += [*_tips_as_judged(cache, spec, paths[key], rows, tips)]
+        found["on_tips"] += [*_tips_as_judged(cache, network, paths[key], rows, tips)]
         found["row"] += rows.index.tolist()
     order = np.argsort(found.pop("row"))
     return JudgedMaps(
@@ -120,14 +120,15 @@ class _Discs:
 
 
 def _tips_as_judged(
-    cache: FrameCache, spec: dict, checkpoint: Path, table: pd.DataFrame, tips: pd.DataFrame
+    cache: FrameCache,
+    network: classifier.FrameClassifier,
+    checkpoint: Path,
+    table: pd.DataFrame,
+    tips: pd.DataFrame,
 ) -> np.ndarray:
     """Whether each pixel of the judged pictures lies on a tip: bool (N, S, S)."""
-    side = spec["image_size"]
-    source: Any = _Discs(tips, cache.size)
-    if spec.get("cropped"):
-        boxes = crops.find_boxes(locator.load(checkpoint.with_name(locator.FILE)), cache, table)
-        source = crops.CroppedFrames(source, boxes, side, spec.get("crop_margin", 1.0))
+    discs: Any = _Discs(tips, cache.size)
+    source, side = crops.as_judged(discs, network, checkpoint), network.spec["image_size"]
     keys = zip(table["video"], table["frame"].astype(int), strict=True)
     pictures = [cv2.resize(source.get(*key), (side, side)) for key in keys]
     return np.stack(pictures)[..., 0] > 200  # beyond the frame a crop is grey, at most 124

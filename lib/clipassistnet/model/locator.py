@@ -9,6 +9,7 @@ Runs on Python 3.8 with torch, timm, numpy and OpenCV.
 from __future__ import annotations
 
 import copy
+import hashlib
 import json
 from typing import Any
 
@@ -145,6 +146,20 @@ def crop(frame: np.ndarray, box: np.ndarray, size: int, margin: float = 1.0) -> 
     enlarged = min(part.shape[:2]) < size
     interpolation = cv2.INTER_LINEAR if enlarged else cv2.INTER_AREA
     return cv2.resize(np.ascontiguousarray(part), (size, size), interpolation=interpolation)
+
+
+def new(seed: int) -> Locator:
+    """A locator whose head, not trained yet, is drawn by a seed."""
+    torch.manual_seed(seed)
+    return Locator()
+
+
+def digest(locator: Locator) -> str:
+    """SHA-256 of what decides the boxes: the spec, and the names and values of its tensors."""
+    sha = hashlib.sha256(json.dumps(locator.spec).encode())
+    for name, tensor in sorted(locator.state_dict().items()):
+        sha.update(name.encode() + tensor.detach().cpu().contiguous().numpy().tobytes())
+    return sha.hexdigest()
 
 
 def save(locator: Locator, path: files.PathLike) -> None:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from itertools import islice
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -43,46 +42,48 @@ def loss(maps: Tensor, boxes: Tensor) -> Tensor:
     return focal + 10 * error
 
 
-def fit(
-    frames: np.ndarray, boxes: np.ndarray, *, seed: int, epochs: int = 5, views: int = 3
-) -> Locator:
-    """Train a locator's head on frames uint8 RGB (N, S, S, 3) and boxes (N, 4), shares of a frame.
+def shown_maps(
+    locator: Locator, frames: np.ndarray, boxes: np.ndarray, *, seeds: Sequence[int], views: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """What a locator's head is trained on: the frozen trunk's maps of frames, and their boxes.
 
-    A row of NaN is a frame without an applier. Each frame is shown as it is and in so many other
-    `views` (transforms.views), and the trunk's maps of all of them are computed once.
-    Raises ValueError where no frame has a box, or a box has no area.
+    Each frame is shown as it is and in so many other `views` (transforms.views).
+
+    Args:
+        locator: any of this trunk.
+        frames, boxes: uint8 RGB (N, S, S, 3), and (N, 4) as shares of a frame; NaN without one.
+        seeds: one a frame; they decide the views.
+        views: at least 0.
+
+    Returns:
+        Maps float16 (N * (1 + views), 112, h, w), and boxes float32 (N * (1 + views), 4).
+
+    Raises:
+        ValueError: a box has no area.
     """
     boxed = ~np.isnan(boxes).all(axis=1)
-    if not boxed.any():
-        raise ValueError(f"locator: none of {len(frames)} training frames has a box")
     if not (boxes[boxed][:, 2:] > boxes[boxed][:, :2]).all() or np.isnan(boxes[boxed]).any():
         raise ValueError("locator: boxes with x0 < x1 and y0 < y1 expected")
-    torch.manual_seed(seed)
-    locator = Locator()
-    maps, targets = [locator.features(frames)], [boxes]
+    maps, targets = [locator.features(frames).half().numpy()], [boxes]
     for number in range(views):
-        shown = _views(frames, boxes, (seed, number))
-        while batch := list(islice(shown, 64)):  # in parts: all views of a study fill the memory
-            maps.append(locator.features(np.stack([picture for picture, _ in batch])))
-            targets.append(np.stack([box for _, box in batch]))
-    train_head(locator, torch.cat(maps), np.concatenate(targets), seed=seed, epochs=epochs)
-    return locator
+        view = transforms.views()
+        shown = [
+            transforms.augment_boxed(view, frame, box, (number, seed))
+            for frame, box, seed in zip(frames, boxes, seeds)
+        ]
+        maps.append(locator.features(np.stack([picture for picture, _ in shown])).half().numpy())
+        targets.append(np.stack([box for _, box in shown]))
+    return np.concatenate(maps), np.concatenate(targets).astype(np.float32)
 
 
-def _views(
-    frames: np.ndarray, boxes: np.ndarray, seed: tuple[int, int]
-) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Another view of each frame, and its box in it."""
-    view = transforms.views()
-    for row, (frame, box) in enumerate(zip(frames, boxes)):
-        yield transforms.augment_boxed(view, frame, box, (*seed, row))
+def fit(locator: Locator, maps: np.ndarray, boxes: np.ndarray, *, seed: int, epochs: int) -> None:
+    """Train the head of a locator in place on its trunk's maps and their boxes (`shown_maps`).
 
-
-def train_head(
-    locator: Locator, maps: Tensor, boxes: np.ndarray, *, seed: int, epochs: int
-) -> None:
-    """Train the head in place on the trunk's maps (N, 112, h, w), as `fit` does."""
-    targets = torch.tensor(boxes, dtype=torch.float32)
+    Raises ValueError where no frame has a box.
+    """
+    if np.isnan(boxes).all():
+        raise ValueError(f"locator: none of {len(maps)} training pictures has a box")
+    shown, targets = torch.from_numpy(maps), torch.from_numpy(boxes)
     order, batches = np.random.default_rng(seed), -(-len(maps) // 16)
     optimizer = torch.optim.AdamW(locator.head.parameters())
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 3e-3, total_steps=epochs * batches)
@@ -90,7 +91,7 @@ def train_head(
     for _ in range(epochs):
         for rows in np.array_split(order.permutation(len(maps)), batches):
             optimizer.zero_grad()
-            loss(locator.head(F.dropout2d(maps[rows], 0.1)), targets[rows]).backward()
+            loss(locator.head(F.dropout2d(shown[rows].float(), 0.1)), targets[rows]).backward()
             optimizer.step()
             schedule.step()
     locator.eval()

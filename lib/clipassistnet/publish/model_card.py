@@ -188,7 +188,7 @@ def _limits(
 ) -> Part:
     sentences = [
         "Each frame is judged on its own; no surgeon has verified the feedback in use.",
-        "Validation figures are optimistic: each checkpoint was chosen by them.",
+        "Validation figures of networks trained end to end are optimistic: they chose the epoch.",
     ]
     if simulated:
         sentences.insert(

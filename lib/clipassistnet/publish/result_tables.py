@@ -145,7 +145,7 @@ def _note(study: RecordedStudy, layout: Layout, rows: Rows) -> str:
     if layout.table in ("table2", "recipes"):
         note = "Pooled over the folds." if "pooled" in rows[0] else "Mean over the folds."
         if not study.nested:
-            note += " Optimistic: these frames chose the checkpoints."
+            note += " Optimistic for networks trained end to end: these frames chose their epoch."
         return note
     return layout.note
 

@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Iterator
+from functools import partial
 from itertools import islice
 from pathlib import Path
 
@@ -19,7 +20,7 @@ class FeatureStore:
     """Features of the frames of a cache, one file a video and what its features depend on.
 
     What they depend on: the pictures (for crops the boxes as well), the frozen trunk, the blocks,
-    and the grid. A file that another process computes is waited for.
+    and the grid. Processes that need the same files share the work.
 
     Args:
         folder: of the files; made where it is missing.
@@ -38,22 +39,28 @@ class FeatureStore:
         A frame may stand in several rows, one for each of its labels.
         """
         rows = table.reset_index(drop=True)
-        parts: dict[int, np.ndarray] = {}
-        for video, part in rows.groupby("video"):
-            frames, rows_of = np.unique(part["frame"].astype(int), return_inverse=True)
-            found = self._of_video(str(video), frames.tolist())
-            parts.update(zip(part.index, found[rows_of], strict=True))
-        return np.stack([parts[row] for row in rows.index])
+        parts = {str(video): part for video, part in rows.groupby("video")}
+        frames = {video: np.unique(part["frame"].astype(int)) for video, part in parts.items()}
+        paths = {video: self._path(video, wanted.tolist()) for video, wanted in frames.items()}
+        files.make_missing(
+            {path: partial(self._make, video, frames[video]) for video, path in paths.items()}
+        )
+        found: np.ndarray | None = None
+        for video, part in parts.items():
+            stored = np.load(paths[video])
+            if found is None:
+                found = np.empty((len(rows), stored.shape[1]), stored.dtype)
+            found[part.index] = stored[np.searchsorted(frames[video], part["frame"].astype(int))]
+        if found is None:
+            raise ValueError("features: a table of at least one frame expected")
+        return found
 
-    def _of_video(self, video: str, frames: list[int]) -> np.ndarray:
+    def _path(self, video: str, frames: list[int]) -> Path:
         content = json.dumps([self.cache.digest(video, frames), self._network])
-        path = self.folder / f"{hashlib.sha256(content.encode()).hexdigest()[:32]}.npy"
-        with files.lock(path.with_suffix(".lock"), wait=True):
-            if not path.exists():
-                found = self._computed(self.cache.get(video, frame) for frame in frames)
-                with files.whole(path) as part:
-                    np.save(part, found)
-        return np.load(path)
+        return self.folder / f"{hashlib.sha256(content.encode()).hexdigest()[:32]}.npy"
+
+    def _make(self, video: str, frames: np.ndarray, path: Path) -> None:
+        np.save(path, self._computed(self.cache.get(video, int(frame)) for frame in frames))
 
     def _computed(self, pictures: Iterator[np.ndarray], batch_size: int = 16) -> np.ndarray:
         spec, network = self.classifier.spec, self.classifier.network

@@ -1,24 +1,26 @@
 """Training a linear head on stored features: seconds, with any of the losses."""
 
-import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import torch
 from sklearn.metrics import roc_auc_score
+from sklearn.model_selection import GroupKFold
 from torch import Tensor
 from torch.nn import functional as F
 
 from clipassistnet import model
 from clipassistnet.model import losses
+from clipassistnet.model.features import FeatureNetwork
 from clipassistnet.training.batches import Frames
 from clipassistnet.training.feature_store import FeatureStore
 from clipassistnet.training.settings import Settings
 
 # Of the squared weights of the head, on the scale of a mean loss; from strong to weak.
-PENALTIES = tuple(np.logspace(1, -4, 16).tolist())
+PENALTIES = tuple(np.logspace(0.5, -3, 8).tolist())
+INNER_FOLDS = 5  # of training patients, to choose the penalty
 
 
 def begin(settings: Settings, cache: Frames) -> model.FrameClassifier:
@@ -48,39 +50,59 @@ def fit(
     transition: np.ndarray | None,
     path: Path,
 ) -> pd.DataFrame:
-    """Train the head with each penalty and save the classifier of the best validation AUROC.
+    """Train the head with each penalty, and save it with that of the best inner AUROC.
 
-    Each of the stores has the training frames; the first has those of validation too.
-    Returns a row a penalty: penalty, train_loss, validation_loss (unweighted), validation_auroc,
-    seconds. Of equal AUROCs the stronger penalty counts.
+    The inner AUROC is that of cross-validation over the training patients. So the validation frames
+    choose nothing. Each of the stores has the training frames; the first has those of validation
+    too; the last has the training frames as a judged frame is seen. Of equal AUROCs the stronger
+    penalty counts.
+    Returns a row a penalty: epoch (its number), penalty, inner_auroc, train_loss, validation_loss
+    (unweighted), validation_auroc.
     """
-    network = classifier.network
-    features = _standardise(network, np.concatenate([store.get(train) for store in stores]))
-    held_out = (torch.from_numpy(stores[0].get(validation)) - network.mean) * network.scale
+    seen = [store.get(train) for store in stores]
     loss = losses.build(settings.loss, train, transition)
-    targets = _repeated(train.get("teacher_score", train["target"].astype(int)), len(stores))
-    videos = _repeated(losses.video_index(train["video"]), len(stores))
-    wanted = torch.tensor(validation["target"].to_numpy())
+    labels, network = _labels(train), classifier.network
+    inner = _inner_aurocs(network, train, seen, loss, labels)
+    features = _standardise(network, np.concatenate(seen))
+    held_out = (torch.from_numpy(stores[0].get(validation)) - network.mean) * network.scale
+    targets = torch.tensor(validation["target"].to_numpy())
     rows: list[dict[str, float]] = []
-    torch.nn.init.zeros_(network.head.weight)
-    torch.nn.init.zeros_(network.head.bias)
-    for number, penalty in enumerate(PENALTIES):
-        start = time.perf_counter()
-        value = _minimise(network.head, features, lambda z: loss(z, targets, videos), penalty)
+    for number, (penalty, value) in enumerate(_path(network.head, features, loss, labels)):
         with torch.no_grad():
             logits = network.head(held_out)
         row = {
             "epoch": number,
             "penalty": penalty,
+            "inner_auroc": inner[number],
             "train_loss": value,
-            "validation_loss": float(F.cross_entropy(logits, wanted)),
-            "validation_auroc": roc_auc_score(wanted, logits.softmax(dim=1)[:, 1]),
-            "seconds": time.perf_counter() - start,
+            "validation_loss": float(F.cross_entropy(logits, targets)),
+            "validation_auroc": roc_auc_score(targets, logits.softmax(dim=1)[:, 1]),
         }
-        if all(row["validation_auroc"] > past["validation_auroc"] for past in rows):
+        if all(row["inner_auroc"] > past["inner_auroc"] for past in rows):
             model.save(classifier, path, **row)
         rows.append(row)
     return pd.DataFrame(rows)
+
+
+def _inner_aurocs(
+    network: FeatureNetwork,
+    train: pd.DataFrame,
+    seen: Sequence[np.ndarray],
+    loss: losses.Loss,
+    labels: tuple[Tensor, Tensor],
+) -> list[float]:
+    """For each penalty the AUROC on training patients that the head has not seen, pooled."""
+    patients = train["patient"] if train["patient"].nunique() > 1 else train["frame"]
+    folds = GroupKFold(min(INNER_FOLDS, patients.nunique()))
+    scores = np.zeros((len(PENALTIES), len(train)))
+    for learnt, left in folds.split(train, groups=patients):
+        features = _standardise(network, np.concatenate([each[learnt] for each in seen]))
+        judged = (torch.from_numpy(seen[-1][left]) - network.mean) * network.scale
+        path = _path(network.head, features, loss, tuple(each[learnt] for each in labels))
+        for number, _ in enumerate(path):
+            with torch.no_grad():
+                scores[number, left] = network.head(judged).diff(dim=1)[:, 0]
+    return [roc_auc_score(train["target"], score) for score in scores]
 
 
 def fit_on_all(
@@ -97,11 +119,9 @@ def fit_on_all(
     network = classifier.network
     features = _standardise(network, np.concatenate([store.get(train) for store in stores]))
     loss = losses.build(settings.loss, train)
-    targets = _repeated(train["target"].astype(int), len(stores))
-    videos = _repeated(losses.video_index(train["video"]), len(stores))
     torch.nn.init.zeros_(network.head.weight)
     torch.nn.init.zeros_(network.head.bias)
-    _minimise(network.head, features, lambda z: loss(z, targets, videos), penalty)
+    _minimise(network.head, features, loss, _labels(train), penalty)
 
 
 def _standardise(network, seen: np.ndarray) -> Tensor:
@@ -112,22 +132,46 @@ def _standardise(network, seen: np.ndarray) -> Tensor:
     return (flat - network.mean) * network.scale
 
 
-def _repeated(column: pd.Series, times: int) -> Tensor:
-    return torch.tensor(column.to_numpy()).repeat(times)
+def _labels(train: pd.DataFrame) -> tuple[Tensor, Tensor]:
+    """Targets, and numbers of the videos, of training frames."""
+    targets = train.get("teacher_score", train["target"].astype(int))
+    videos = losses.video_index(train["video"])
+    return torch.tensor(targets.to_numpy()), torch.tensor(videos.to_numpy())
 
 
-def _minimise(head: torch.nn.Linear, features: Tensor, loss, penalty: float) -> float:
-    """Minimise the loss plus the penalty in place, from where the head is; the loss alone."""
+def _path(
+    head: torch.nn.Linear, features: Tensor, loss: losses.Loss, labels: tuple[Tensor, Tensor]
+) -> Iterator[tuple[float, float]]:
+    """Train a head from zero with each penalty in turn; after each, the penalty and the loss."""
+    torch.nn.init.zeros_(head.weight)
+    torch.nn.init.zeros_(head.bias)
+    for penalty in PENALTIES:
+        yield penalty, _minimise(head, features, loss, labels, penalty)
+
+
+def _minimise(
+    head: torch.nn.Linear,
+    features: Tensor,
+    loss: losses.Loss,
+    labels: tuple[Tensor, Tensor],
+    penalty: float,
+) -> float:
+    """Minimise the loss plus the penalty in place, from where the head is; the loss alone.
+
+    `features` may hold the frames of `labels` several times, one after the other.
+    """
+    times = len(features) // len(labels[0])
+    targets, videos = (each.repeat(times) for each in labels)
     optimizer = torch.optim.LBFGS(
         head.parameters(), max_iter=100, tolerance_change=1e-7, line_search_fn="strong_wolfe"
     )
 
     def objective() -> Tensor:
         optimizer.zero_grad()
-        value = loss(head(features)) + penalty * head.weight.square().sum() / 2
+        value = loss(head(features), targets, videos) + penalty * head.weight.square().sum() / 2
         value.backward()
         return value
 
     optimizer.step(objective)
     with torch.no_grad():
-        return float(loss(head(features)))
+        return float(loss(head(features), targets, videos))

@@ -6,7 +6,6 @@ end each point would take a whole training, and there is no curve.
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -17,8 +16,7 @@ from sklearn.preprocessing import StandardScaler
 
 from clipassistnet import model
 from clipassistnet.data.frame_cache import FrameCache
-from clipassistnet.model import crops, locator
-from clipassistnet.training.batches import Frames
+from clipassistnet.model import crops
 from clipassistnet.training.feature_store import FeatureStore
 
 REPEATS = 5  # draws of patients for each number
@@ -29,7 +27,6 @@ def curve(
     checkpoint: Path,
     frames: Sequence[pd.DataFrame],
     cache: FrameCache,
-    boxes: pd.DataFrame | None,
     folder: Path,
     seed: int,
 ) -> pd.DataFrame:
@@ -38,23 +35,18 @@ def curve(
     One row a draw: patients, draw, auroc; empty for a network without frozen features.
 
     Args:
-        checkpoint: a network of the study, beside its locator if it sees crops.
+        checkpoint: a network of the study, beside its boxes if it sees crops.
         frames: training, validation and judged frames of that network (`folds.split`, "all").
         cache: of the frames, from which crops are cut.
-        boxes: from `crops.boxes`; only a network of crops needs them.
         folder: in which features are kept.
         seed: of the draws.
     """
     classifier = model.load(checkpoint)
     if "trunk_sha256" not in classifier.spec:
         return pd.DataFrame(columns=["patients", "draw", "auroc"])
-    train, validation, judged = frames
+    train, _, judged = frames
     train = train[train["training_label"] != "absent"]
-    source: Frames = cache
-    if classifier.spec.get("cropped"):
-        others = pd.concat([validation, judged])
-        source = _crops(classifier.spec, checkpoint, train, others, cache, boxes)
-    store = FeatureStore(folder, classifier, source)
+    store = FeatureStore(folder, classifier, crops.as_judged(cache, classifier, checkpoint))
     with_applier = (judged["label"] != "absent").to_numpy()
     seen, held_out = store.get(train), store.get(judged)[with_applier]
     target = judged.loc[with_applier, "target"].to_numpy()
@@ -67,20 +59,6 @@ def curve(
             score = roc_auc_score(target, head.predict(held_out))
             rows.append({"patients": count, "draw": draw, "auroc": score})
     return pd.DataFrame(rows, columns=["patients", "draw", "auroc"])
-
-
-def _crops(
-    spec: dict[str, Any],
-    checkpoint: Path,
-    train: pd.DataFrame,
-    others: pd.DataFrame,
-    cache: FrameCache,
-    boxes: pd.DataFrame | None,
-) -> Frames:
-    """The crops of the training itself, so that their features are kept already."""
-    finder = locator.load(checkpoint.with_name(locator.FILE))
-    size = {"size": spec["image_size"], "margin": spec.get("crop_margin", 1.0)}
-    return crops.crop_frames(cache, finder, boxes, train, others, **size)
 
 
 def _draws(patients: np.ndarray, seed: int):

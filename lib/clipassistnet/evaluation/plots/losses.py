@@ -40,8 +40,8 @@ def finder(curve: pd.DataFrame, pick: float, paper: float | None) -> Figure:
 def learning_curves(histories: pd.DataFrame) -> Figure:
     """Validation AUROC of every training, a panel for each loss and recipe, a line for each fold.
 
-    `histories`: loss, recipe, held_out, fold, epoch, validation_auroc, and penalty for heads on
-    features, which have no epochs. A dot marks the checkpoint that is kept.
+    `histories`: loss, recipe, held_out, fold, epoch, validation_auroc; for heads on features, which
+    have no epochs, penalty and inner_auroc as well. A dot marks the checkpoint that is kept.
     """
     panels = list(histories.groupby(["recipe", "loss"], sort=False))
     columns = min(4, len(panels))
@@ -54,7 +54,8 @@ def learning_curves(histories: pd.DataFrame) -> Figure:
         x = "penalty" if "penalty" in own and own["penalty"].notna().any() else "epoch"
         for _, history in own.groupby(["held_out", "fold"]):
             axes.plot(history[x], history["validation_auroc"], color=OTHERS, linewidth=1)
-            best = history.loc[history["validation_auroc"].idxmax()]
+            chosen_by = "inner_auroc" if x == "penalty" else "validation_auroc"
+            best = history.loc[history[chosen_by].idxmax()]
             axes.plot(best[x], best["validation_auroc"], "o", color=INVISIBLE, markersize=5)
         count = own.groupby(["held_out", "fold"]).ngroups
         axes.set_title(f"{recipe}, {LOSS_NAMES.get(loss, loss)} (n = {count})")
