@@ -9,6 +9,7 @@ from clipassistnet.evaluation.plots.losses import (
     training_patients,
 )
 from clipassistnet.evaluation.plots.patients import (
+    embedding,
     forest,
     frames_per_video,
     invisible_shares,
@@ -34,6 +35,7 @@ __all__ = [
     "confusion",
     "decision_curve",
     "differences",
+    "embedding",
     "finder",
     "forest",
     "frame_grid",

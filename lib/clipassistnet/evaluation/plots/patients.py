@@ -129,3 +129,25 @@ def forest(table: pd.DataFrame, xlabel: str) -> Figure:
     axes.set(yticks=shown.index, yticklabels=names)
     axes.set(xlabel=xlabel, ylim=(-0.7, len(shown) - 0.3))
     return figure
+
+
+def embedding(table: pd.DataFrame) -> Figure:
+    """A map of frames, coloured by label and by patient.
+
+    `table`: x, y, label, patient, a row a frame (`embedding.embed`). The patients' names are left
+    out, as in `frames_per_video`.
+    """
+    figure, panels = plt.subplots(1, 2, figsize=(10, 4.4), sharex=True, sharey=True)
+    for label, own in table.groupby("label"):
+        colour = INVISIBLE if label == "invisible" else VISIBLE
+        panels[0].plot(own["x"], own["y"], ".", color=colour, label=f"tip {label}")
+    patients = sorted(table["patient"].unique())
+    colours = sns.color_palette("husl", len(patients))
+    for patient, colour in zip(patients, colours, strict=True):
+        own = table[table["patient"] == patient]
+        panels[1].plot(own["x"], own["y"], ".", color=colour)
+    panels[0].legend(loc="upper center", bbox_to_anchor=(0.5, -0.02), ncols=2, frameon=False)
+    titles = f"by label (n = {len(table)} frames)", f"by patient (n = {len(patients)})"
+    for axes, title in zip(panels, titles, strict=True):
+        axes.set(title=title, xticks=[], yticks=[])
+    return figure
