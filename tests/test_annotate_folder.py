@@ -3,17 +3,18 @@
 import json
 import shutil
 
+import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
 
 from clipassistnet.__main__ import main
-from clipassistnet.annotate import opening, sampling, tables, videos
+from clipassistnet.annotate import applier_scores, opening, sampling, tables, videos
 from clipassistnet.annotate.opening import Choice, open_pass
 from clipassistnet.annotate.pass_state import Mark, PassError
 from clipassistnet.data import annotation, dataset
 from conftest import ROOT
-from tiny_videos import FPS, FRAMES, encode
+from tiny_videos import FPS, FRAMES, encode, index_of
 
 CHOICE = Choice(per_second=5)
 
@@ -266,3 +267,44 @@ def test_the_command_exports_for_cvat(folder, project, tmp_path, capsys):
     arguments = ["annotate", str(folder), "--annotator", "anna", "--cvat", str(tmp_path / "out")]
     assert main(arguments) == 0
     assert capsys.readouterr().out.strip() == str(tmp_path / "out" / "operation_1.anna.xml")
+
+
+class Finder:
+    """A locator that sees an applier in the pictures from index 30 on."""
+
+    searched = 0
+
+    def find(self, pictures):
+        Finder.searched += len(pictures)
+        seen = np.array([float(index_of(picture) >= 30) for picture in pictures])
+        return np.zeros((len(pictures), 4)), seen
+
+
+def test_a_network_finds_where_to_label(folder, tmp_path, monkeypatch, capsys):
+    table, _ = videos.update(folder)
+    monkeypatch.setattr(applier_scores.locator, "load", lambda path: Finder())
+    monkeypatch.setattr(applier_scores, "resize", lambda picture, side: picture)
+    monkeypatch.setattr(applier_scores, "PER_SECOND", FPS / 10)
+    network = tmp_path / "m2cai"
+    path = applier_scores.write(folder, table, network)
+    assert path.name == "applier_scores_m2cai.csv"
+    found = pd.read_csv(path)
+    own = found[found["video"] == "operation_1"]
+    assert own["frame"].tolist() == list(range(0, FRAMES, 10))
+    assert own["score"].tolist() == [float(frame >= 30) for frame in range(0, FRAMES, 10)]
+    assert "a clip applier in" in capsys.readouterr().out
+    before = Finder.searched
+    assert applier_scores.write(folder, table, network) == path
+    assert Finder.searched == before  # kept
+    monkeypatch.setattr(sampling, "AROUND", 0.0)
+    frames = sampling.frames_of(folder, table, per_second=FPS, scores=str(path))
+    kept = {frame for video, frame in frames if video == "operation_1"}
+    assert kept == set(range(30, FRAMES, 10))
+    how = json.loads((folder / "annotation" / "sampling.json").read_text())
+    assert "score-guided" in how["operation_1"]["how"]
+    assert "applier_scores_m2cai.csv" in how["operation_1"]["how"]
+
+
+def test_scores_of_a_file_and_of_the_network_exclude_each_other(folder):
+    with pytest.raises(SystemExit):
+        main(["annotate", str(folder), "--annotator", "anna", "--find-applier", "--scores", "x"])

@@ -24,12 +24,15 @@ def main(arguments: list[str]) -> int:
     check_name(options.annotator)
     if options.cvat:
         return _export(options.folder, options.annotator, options.cvat)
+    scores = _absolute(options.scores)
+    if options.find_applier:
+        scores = _find_applier(options)
     choice = Choice(
         task=options.task,
         per_second=options.per_second,
         chronological=options.chronological,
         clipper=options.clipper,
-        scores=_absolute(options.scores),
+        scores=scores,
         pictures_per_second=options.pictures_per_second,
         audit_file=_absolute(options.audit_file),
     )
@@ -59,7 +62,14 @@ def _parser():
     )
     parser.add_argument("--chronological", action="store_true", help="not shuffled")
     parser.add_argument("--clipper", choices=("metal", "polymer"), default="", help="its kind")
-    parser.add_argument("--scores", default="", metavar="FILE", help="label where these see one")
+    guides = parser.add_mutually_exclusive_group()
+    guides.add_argument("--scores", default="", metavar="FILE", help="label where these see one")
+    guides.add_argument(
+        "--find-applier",
+        action="store_true",
+        help="label only around pictures in which the network that comes with the project sees a "
+        "clip applier",
+    )
     parser.add_argument(
         "--pictures-per-second", type=float, default=0.0, metavar="N", help="rate of pictures"
     )
@@ -70,6 +80,20 @@ def _parser():
     parser.add_argument("--no-browser", action="store_true", help="print the address alone")
     parser.add_argument("--allow-root", action="store_true", help="as root, such as in a container")
     return parser
+
+
+def _find_applier(options) -> str:
+    """The scores of the network that comes with the project; what is missing is computed now."""
+    from clipassistnet.annotate import applier_scores, videos
+    from clipassistnet.live import shipped
+
+    table, _ = videos.update(
+        options.folder,
+        clipper=options.clipper,
+        pictures_per_second=options.pictures_per_second,
+    )
+    network = Path(shipped.checkpoint(shipped.DEFAULT)).parent
+    return str(applier_scores.write(options.folder.resolve(), table, network))
 
 
 def _export(folder: Path, annotator: str, out: Path) -> int:
