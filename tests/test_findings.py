@@ -29,8 +29,8 @@ def test_the_ensemble_on_its_patients():
 def test_differences_name_who_is_better_and_worse():
     table = compared(("bce", 0.1, 0.02, 0.18), ("b", -0.1, -0.2, -0.01), ("c", 0.0, -0.1, 0.1))
     found = findings.differences(table, "model", "the ensemble")
-    assert "better than the ensemble: BCE (+0.10, +0.02 to +0.18)" in found
-    assert "worse than the ensemble: b (-0.10, -0.20 to -0.01)" in found
+    assert "Higher AUROC than the ensemble: BCE (+0.10, +0.02 to +0.18)" in found
+    assert "Lower AUROC than the ensemble: b (-0.10, -0.20 to -0.01)" in found
     assert "The interval includes zero for 1 of 3 differences" in found
 
 
@@ -94,7 +94,10 @@ def test_events_and_frames_without_an_applier():
     table = pd.DataFrame({"measure": measures, "estimate": [0.9, 2.0, 0.1]}).assign(alarm="live")
     assert "finds 90% of the events, with 2.0 false alarms" in findings.events(table, "live")
     assert findings.absent(table[:0]) == "No frame without a clip applier was judged."
-    assert findings.absent(table).startswith("90% of the frames without")
+    table["figure"] = "called visible, threshold frozen"
+    assert findings.absent(table) == (
+        "90% of the frames without a clip applier are called visible, at the threshold from frozen."
+    )
 
 
 @pytest.mark.parametrize(
@@ -115,7 +118,9 @@ def test_annotators_and_their_disputes():
         annotation_findings.error_rates(rates) == "Error rates run from 2.0% to 8.0% (annotator 1)."
     )
     rows = pd.DataFrame({"cause": ["occluded_tissue"], "frames": [9], "disputed": [4]})
-    assert annotation_findings.disputed(rows).endswith("cause occluded tissue: 4 of 9.")
+    assert annotation_findings.disputed(rows).endswith(
+        "is occluded tissue: 4 of its 9 frames are disputed."
+    )
     assert annotation_findings.disputed(rows[:0]) == "No frame with a cause is disputed."
     transition = np.array([[0.9, 0.1], [0.05, 0.95]])
     assert annotation_findings.noise(rows[:0], transition) == ""
@@ -127,7 +132,7 @@ def test_calibration_partitions_and_extremes():
     table = pd.DataFrame(error | {"high": NAN, "scorer": ["raw", "with temperature"]})
     tempered = pd.DataFrame({"fold": [0, 0, 1], "temperature": [2.0, 2.0, 3.0]})
     found = findings.calibration(table, tempered)
-    assert "by 0.20 (raw), by 0.10 (with temperature)" in found
+    assert "by 0.20 (raw) and by 0.10 (with temperature)" in found
     assert "from 2.00 to 3.00" in found
     even = findings.evenness(3, np.array([1, 5, 9, 11]))
     assert "3 frames more than the smallest" in even

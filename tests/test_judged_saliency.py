@@ -70,7 +70,7 @@ def test_a_finding_does_not_claim_what_the_interval_does_not_show():
     assert "The network looks at the tips." in findings.saliency(looks, resamples=50)
     assert "difference +20.0%" in findings.saliency(looks, resamples=50)
     unsure = rows.assign(own=[0.3, 0.3, 0.0, 0.0, 0.2, 0.2, 0.0, 0.0])
-    assert "It is not shown" in findings.saliency(unsure, resamples=50)
+    assert "This does not show" in findings.saliency(unsure, resamples=50)
     assert "no interval" in findings.saliency(looks[:4], resamples=50)
 
 

@@ -31,4 +31,5 @@ def disputed(table: pd.DataFrame) -> str:
         return "No frame with a cause is disputed."
     first = table.iloc[0]
     cause = first["cause"].replace("_", " ")
-    return f"Most disputed frames have the cause {cause}: {first['disputed']} of {first['frames']}."
+    counted = f"{first['disputed']} of its {first['frames']} frames are disputed"
+    return f"The cause with the most disputed frames is {cause}: {counted}."

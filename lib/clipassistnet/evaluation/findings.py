@@ -57,18 +57,17 @@ def differences(comparison: pd.DataFrame, column: str, reference: str) -> str:
     if rows["low"].isna().all():
         return f"{NO_INTERVAL} No difference from {reference} can be judged."
     parts, shown_columns = [], [column, "difference", "low", "high"]
-    for words, chosen in (("better", rows["low"] > 0), ("worse", rows["high"] < 0)):
+    for words, chosen in (("Higher", rows["low"] > 0), ("Lower", rows["high"] < 0)):
         listed = [
             f"{LOSS_NAMES.get(name, name)} ({difference:+.2f}, {low:+.2f} to {high:+.2f})"
             for name, difference, low, high in rows.loc[chosen, shown_columns].to_numpy()
         ]
-        parts += [f"{words} than {reference}: {', '.join(listed)}"] if listed else []
-    shown = f"By AUROC these are {'; '.join(parts)}." if parts else ""
+        parts += [f"{words} AUROC than {reference}: {', '.join(listed)}."] if listed else []
     rest = int((~((rows["low"] > 0) | (rows["high"] < 0))).sum())
     if rest:
         counted = f"{rest} of {len(rows)} differences from {reference}"
-        shown += f" The interval includes zero for {counted}."
-    return shown.strip()
+        parts.append(f"The interval includes zero for {counted}.")
+    return " ".join(parts)
 
 
 def by_patient(table: pd.DataFrame) -> str:
@@ -82,8 +81,9 @@ def by_patient(table: pd.DataFrame) -> str:
         found += " Scores lie at different levels in different patients: one threshold suits few."
     if len(single) > 1:
         lowest, highest = single["auroc"].idxmin(), single["auroc"].idxmax()
-        found += f" It runs from {single['auroc'].min():.2f} ({lowest}) to "
-        found += f"{single['auroc'].max():.2f} ({highest})."
+        found += " The AUROC of single patients runs"
+        found += f" from {single['auroc'].min():.2f} ({lowest})"
+        found += f" to {single['auroc'].max():.2f} ({highest})."
     return found
 
 
@@ -153,7 +153,7 @@ def calibration(table: pd.DataFrame, tempered: pd.DataFrame) -> str:
         f"{with_limits(*row[['estimate', 'low', 'high']])} ({name})"
         for name, row in rows.iterrows()
     ]
-    found = f"On average scores miss the share of invisible frames by {', by '.join(texts)}."
+    found = f"On average scores miss the share of invisible frames by {' and by '.join(texts)}."
     by_fold = tempered.groupby("fold")["temperature"].first()
     return f"{found} The folds' temperatures run from {by_fold.min():.2f} to {by_fold.max():.2f}."
 
@@ -162,8 +162,8 @@ def training_patients(curve: pd.DataFrame) -> str:
     """From `patient_curve.curve`: what more training patients brought, on average over draws."""
     if curve.empty:
         return (
-            "The main recipe trains its networks end to end, so each point of a curve over the "
-            "number of training patients would take a training: there is none."
+            "There is no curve: the main recipe trains its networks end to end, so each number of "
+            "training patients would need trainings of its own."
         )
     means = curve.groupby("patients")["auroc"].mean()
     few = 5 if 5 in means.index[:-1] else means.index[0]
@@ -196,14 +196,15 @@ def evenness(greedy: float, random: np.ndarray) -> str:
     even = float((random <= greedy).mean())
     return (
         f"The largest fold has {greedy:.0f} frames more than the smallest. In {len(random)} random "
-        f"partitions the median is {np.median(random):.0f}; {even:.0%} of them are as even."
+        f"partitions the median difference is {np.median(random):.0f} frames, and {even:.0%} of "
+        "them are as even."
     )
 
 
 def parity(table: pd.DataFrame) -> str:
     """From the table `parity` of notebook 09: how many variants passed."""
     passed = int(table["passed"].sum())
-    return f"{passed} of {len(table)} variants compute the same scores as PyTorch."
+    return f"{passed} of {len(table)} variants agree with float32 PyTorch, itself among them."
 
 
 def speed(rates: pd.Series, device: str) -> str:
@@ -215,10 +216,15 @@ def speed(rates: pd.Series, device: str) -> str:
 
 
 def absent(table: pd.DataFrame) -> str:
-    """From `thresholds.absent_table`: how often frames without a clip applier seem visible."""
+    """From `thresholds.absent_table`: how often frames without a clip applier are called visible.
+
+    At the first of its thresholds.
+    """
     if table.empty:
         return "No frame without a clip applier was judged."
-    return f"{table['estimate'].iloc[0]:.0%} of the frames without a clip applier seem visible."
+    first = table.iloc[0]
+    figure = first["figure"].replace(", threshold", ", at the threshold from")
+    return f"{first['estimate']:.0%} of the frames without a clip applier are {figure}."
 
 
 def saliency(shares: pd.DataFrame, **sampling: Unpack[Draws]) -> str:
@@ -235,5 +241,5 @@ def saliency(shares: pd.DataFrame, **sampling: Unpack[Draws]) -> str:
         f"lies on the tips, and {shares['shuffled'].mean():.1%} on the tips of other frames "
         f"(difference {found.estimate:+.1%}, {limits})."
     )
-    looks = "The network looks" if found.low > 0 else "It is not shown that the network looks"
+    looks = "The network looks" if found.low > 0 else "This does not show that the network looks"
     return f"{text} {looks} at the tips."
