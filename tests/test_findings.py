@@ -105,6 +105,7 @@ def test_events_and_frames_without_an_applier():
     [
         ({}, "3 of 200 labels are doubtful. Only an annotator can say"),
         ({"found": 6, "first": 100, "lift": 1.5}, "6 of the first 100 frames have a wrong label"),
+        ({"found": 0, "first": 100, "lift": np.nan}, "By the known truth, no label is wrong."),
     ],
 )
 def test_an_audit_is_judged_by_the_truth_alone(figures, words):

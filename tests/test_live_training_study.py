@@ -58,6 +58,17 @@ def test_an_alarm_that_the_study_chose_goes_first(study):
     found = frozen_alarm([network(study, "0")])
     assert found.settings == {"threshold": 0.4, "hysteresis": 0.05, "minimum_duration": 0.8}
     assert found.path == str(path)
+    assert found.origin == "frozen by study demo"
+
+
+def test_the_alarm_of_a_nested_study_was_chosen_on_judged_patients(study):
+    test = study / "08_ensemble_test" / "once"
+    alarm_choice.write_setting(events.Setting(0.4, 0.05, 0.8), test / "alarm.json")
+    record = json.loads((test / "run.json").read_text())
+    record["parameters"]["inner_folds"] = 2
+    (test / "run.json").write_text(json.dumps(record))
+    found = frozen_alarm([network(study, "0")])
+    assert found.origin == "chosen by study demo on the patients it judged"
 
 
 def test_no_alarm_is_taken_of_another_recipe_or_for_networks_of_several_subsets(study):

@@ -65,3 +65,9 @@ def test_the_curve_is_drawn_and_said(found):
     assert words.startswith("With 12 training patients the AUROC is ")
     assert "with 5 it is" in words
     assert plots.training_patients(found).axes[0].get_xlabel().startswith("training patients")
+
+
+def test_one_number_of_patients_is_not_compared_with_itself(found):
+    words = findings.training_patients(found[found["patients"] == 12])
+    assert words.count("it is") == 0
+    assert words.startswith("With 12 training patients the AUROC is ")

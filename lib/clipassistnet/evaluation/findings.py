@@ -166,6 +166,8 @@ def training_patients(curve: pd.DataFrame) -> str:
             "training patients would need trainings of its own."
         )
     means = curve.groupby("patients")["auroc"].mean()
+    if len(means) == 1:
+        return f"With {means.index[0]} training patients the AUROC is {means.iloc[0]:.2f}."
     few = 5 if 5 in means.index[:-1] else means.index[0]
     return (
         f"With {means.index[-1]} training patients the AUROC is {means.iloc[-1]:.2f}; "
@@ -178,6 +180,8 @@ def audit(figures: Mapping[str, Any]) -> str:
     doubted = f"{figures['issues']} of {figures['frames']} labels are doubtful."
     if "lift" not in figures:
         return f"{doubted} Only an annotator can say which of them are wrong."
+    if np.isnan(figures["lift"]):
+        return f"{doubted} By the known truth, no label is wrong."
     found = f"{figures['found']} of the first {figures['first']} frames have a wrong label"
     return f"{doubted} {found}, {figures['lift']:.1f} times as many as by chance."
 

@@ -115,7 +115,11 @@ def _alarm_of(folder: Path, held_out: str | None) -> FrozenAlarm | None:
             settings = {"threshold": float(wanted[0]["threshold"])}
     except (KeyError, IndexError) as error:
         raise ValueError(f"{path}: no threshold of held_out={held_out} ({error!r})") from error
-    return FrozenAlarm(settings, f"frozen by study {folder.parents[1].name}", str(path))
+    origin = f"frozen by study {folder.parents[1].name}"
+    if path is chosen and _parameters(folder).get("inner_folds"):
+        # Nested: every patient was judged, so none was left to choose an alarm beforehand.
+        origin = f"chosen by study {folder.parents[1].name} on the patients it judged"
+    return FrozenAlarm(settings, origin, str(path))
 
 
 def read_alarm(path: Path | str) -> dict[str, float]:
