@@ -6,6 +6,7 @@ the key event to the frame of the screen after the one in which the picture was 
 """
 
 import argparse
+import datetime
 import json
 import os
 import statistics
@@ -18,12 +19,15 @@ from pathlib import Path
 import av
 import cv2
 import numpy as np
+import pandas as pd
 import psutil
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 import lab_browser
+from clipassistnet import files
 
 FPS, GROUP = 25, 250
+MEASURED: list[dict[str, str]] = []  # what was printed, for --out
 REVIEW = """
 import numpy as np, pandas as pd
 from pathlib import Path
@@ -181,6 +185,7 @@ def review(browser, folder: Path, address: str) -> dict[str, float]:
 def show(figures: dict[str, float]) -> None:
     for name, value in figures.items():
         print(f"{name:55} {value:8.1f}", flush=True)
+        MEASURED.append({"what": name, "measured": f"{value:.1f}"})
 
 
 def in_order(page, keys: Keys) -> dict[str, float]:
@@ -226,12 +231,17 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=60, help="length of the video")
     parser.add_argument("--video", type=Path, help="measure on this file, in place of a made one")
     parser.add_argument("--only", choices=("annotator", "review"), help="measure this alone")
+    parser.add_argument("--out", type=Path, help="CSV file for the figures")
     given = parser.parse_args()
     if reason := lab_browser.missing():
         sys.exit(reason)
-    print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}", flush=True)
+    machine = f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f} before"
+    print(machine, flush=True)
+    MEASURED.append({"what": f"{datetime.date.today()}, {machine}", "measured": ""})
     with tempfile.TemporaryDirectory() as folder:
         measure(Path(folder), given.minutes, given.video, given.only)
+    if given.out:
+        files.write(given.out, pd.DataFrame(MEASURED).to_csv(index=False))
 
 
 if __name__ == "__main__":

@@ -60,6 +60,9 @@ def pages(folder: Path) -> dict[Path, str]:
             "studies": file_tables.study_list(folder / "notebooks" / "studies")
         },
         Path("docs/model_cards.md"): {"networks": cards(recorded)},
+        Path("docs/annotating.md"): {
+            "latency": file_tables.as_it_is(folder / "figures" / "annotator" / "latency.csv")
+        },
     }
     texts = {PAGE: page(recorded)}
     for path, bodies in blocks.items():
