@@ -19,7 +19,7 @@ from clipassistnet.training.feature_store import FeatureStore
 from clipassistnet.training.settings import Settings
 
 # Of the squared weights of the head, on the scale of a mean loss; from strong to weak.
-PENALTIES = tuple(np.logspace(0.5, -3, 8).tolist())
+PENALTIES = tuple(np.logspace(2, -3, 11).tolist())
 INNER_FOLDS = 5  # of training patients, to choose the penalty
 
 
