@@ -308,3 +308,10 @@ def test_a_network_finds_where_to_label(folder, tmp_path, monkeypatch, capsys):
 def test_scores_of_a_file_and_of_the_network_exclude_each_other(folder):
     with pytest.raises(SystemExit):
         main(["annotate", str(folder), "--annotator", "anna", "--find-applier", "--scores", "x"])
+
+
+def test_a_folder_without_films_has_nothing_to_search(folder, tmp_path, monkeypatch):
+    table, _ = videos.update(folder)
+    monkeypatch.setattr(applier_scores.locator, "load", lambda path: Finder())
+    path = applier_scores.write(folder, table.assign(frames=None), tmp_path / "m2cai")
+    assert pd.read_csv(path).empty

@@ -6,11 +6,7 @@ import pytest
 
 from clipassistnet.evaluation import plots
 from clipassistnet.training import embedding
-
-
-class Network:
-    def __init__(self, **spec):
-        self.spec = {"cropped": 0, **spec}
+from frozen_network import Network
 
 
 class Store:

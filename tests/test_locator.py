@@ -269,6 +269,15 @@ def test_no_frame_is_found_by_a_locator_that_has_seen_its_patient(shared, tmp_pa
     assert len(learnt) > before
 
 
+def test_a_locator_needs_boxes_of_other_subsets(shared, tmp_path):
+    cache, parts, _ = shared
+    boxes = cache.truth[cache.truth["video"] == "v04"]  # of the fold that validates alone
+    with pytest.raises(ValueError, match="no training frame without subset 2 has a box"):
+        cross_fitting.crop(
+            cache, boxes, parts, parts[0], cross_fitted=False, folder=tmp_path, **GIVEN
+        )
+
+
 def test_a_box_moves_with_its_picture():
     view = transforms.views()
     overlaps = []

@@ -6,13 +6,7 @@ import pytest
 
 from clipassistnet.evaluation import findings, plots
 from clipassistnet.training import patient_curve
-
-
-class Network:
-    """Stands for a classifier on frozen features of whole frames."""
-
-    def __init__(self, **spec):
-        self.spec = {"cropped": 0, **spec}
+from frozen_network import Network
 
 
 class Store:

@@ -37,7 +37,9 @@ def write(folder: Path, table: pd.DataFrame, network: Path) -> Path:
     path = folder / sampling.FOLDER / f"applier_scores_{network.name}.csv"
     path.parent.mkdir(exist_ok=True)
     columns = {"video": str, "frame": int, "score": float}
-    known = pd.read_csv(path, dtype=columns) if path.exists() else pd.DataFrame(columns=[*columns])
+    if not path.exists():
+        files.write(path, pd.DataFrame(columns=[*columns]).to_csv(index=False))
+    known = pd.read_csv(path, dtype=columns, keep_default_na=False)  # a video may be called NA
     films = table[table["frames"].notna()]
     for number, row in enumerate(films.to_dict("records"), 1):
         if row["video"] in set(known["video"]):

@@ -73,22 +73,27 @@ def crop(
     searched = pd.concat([wanted[KEY].drop_duplicates(), parts[1][KEY]]).merge(known, on=KEY)
     without = [*sorted(searched["subset"].unique()), None]  # None: of all but the judged patients
     paths = _fit(cache, boxes, known, without, seed, folder)
-    found = {
-        subset: crops.find_boxes(
-            locator.load(paths[subset]), cache, searched[searched["subset"] == subset], folder
-        )
-        for subset in without[:-1]
-    }
     network = locator.load(paths[None])
+    inner = _search(cache, searched, paths, folder)
     judged = crops.find_boxes(network, cache, parts[2].drop_duplicates(KEY), folder)
-    inner = pd.concat(found.values()) if found else judged.iloc[:0]
     learnt = inner.merge(train[KEY].drop_duplicates(), on=KEY)
     own = boxes.merge(train[KEY].drop_duplicates(), on=KEY)
     validated = inner.merge(parts[1][KEY], on=KEY)
-    used = [own, learnt.merge(bare[KEY], on=KEY), validated, judged]
+    used = own, learnt.merge(bare[KEY], on=KEY), validated, judged
     shown = pd.concat([part for part in used if len(part)], ignore_index=True)
     again = CroppedFrames(cache, learnt, size, margin) if cross_fitted else None
     return Crops(CroppedFrames(cache, shown, size, margin, again), shown, network)
+
+
+def _search(
+    cache: FrameCache, frames: pd.DataFrame, paths: dict[str | None, Path], folder: Path
+) -> pd.DataFrame:
+    """Boxes of frames (with subset), each found by the locator that was trained without it."""
+    found = [
+        crops.find_boxes(locator.load(paths[str(subset)]), cache, rows, folder)
+        for subset, rows in frames.groupby("subset")
+    ]
+    return pd.concat(found) if found else frames.reindex(columns=[*KEY, *CORNERS, "presence"])
 
 
 def _apart(parts: tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]) -> None:
@@ -119,6 +124,9 @@ def _fit(
     paths, makers = {}, {}
     for subset in without:
         shown = [path for video, path in maps.items() if subsets[video] != subset]
+        if not shown:
+            left_out = "" if subset is None else f" without subset {subset}"
+            raise ValueError(f"locator: no training frame{left_out} has a box of a {crops.TOOL}")
         content = json.dumps([[path.name for path in shown], seed, EPOCHS])
         name = f"locator-{hashlib.sha256(content.encode()).hexdigest()[:32]}.safetensors"
         paths[subset] = folder / name
