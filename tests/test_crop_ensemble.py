@@ -1,7 +1,6 @@
 """Ensembles of classifiers of crops, from checkpoints and locators to a saved engine."""
 
 import json
-import shutil
 
 import numpy as np
 import pandas as pd
@@ -23,11 +22,11 @@ def pair(folder, *, cropped=EDGE):
     network = member()
     network.spec.update(cropped=cropped, crop_margin=MARGIN)
     model.save(network, folder / "model.safetensors")
-    torch.manual_seed(0)  # all locators have the same frozen trunk
+    torch.manual_seed(0)  # both have the same locator
     found = locator.Locator("none", image_size=64, width=8)
-    torch.manual_seed(len(folder.name) + ord(folder.name[0]))
     # Else it looks at one place in all frames.
-    torch.nn.init.normal_(found.head[-1].weight, std=3.0)
+    for head in (found.head, found.closer_head):
+        torch.nn.init.normal_(head[-1].weight, std=3.0)
     locator.save(found, folder / locator.FILE)
     return str(folder / "model.safetensors")
 
@@ -82,28 +81,12 @@ def judged_by_the_study(path, cache, boxes):
 
 def test_on_a_device_it_scores_as_the_study_judged(paths, ensemble, frames, tmp_path):
     cache = Cache(frames)
-    first, second = (found_boxes(path, cache, tmp_path) for path in paths)
-    both = first.copy()
-    both[locator.CORNERS] = (first[locator.CORNERS] + second[locator.CORNERS]) / 2
-    one, two = (judged_by_the_study(path, cache, both) for path in paths)
+    boxes = found_boxes(paths[0], cache, tmp_path)
+    assert boxes[locator.CORNERS].std().min() > 0.01  # it does not look at one place in all frames
+    one, two = (judged_by_the_study(path, cache, boxes) for path in paths)
     assert min(np.ptp(one), np.ptp(two), np.abs(one - two).max()) > 0.01
     predictor = deploy.load("torch", ensemble, EDGE)
     np.testing.assert_allclose(predictor.predict(frames), 0.75 * one + 0.25 * two, atol=1e-5)
-
-
-def test_networks_that_share_a_locator_run_it_once(paths, frames, tmp_path):
-    (tmp_path / "three").mkdir()
-    for name in ("model.safetensors", locator.FILE):
-        shutil.copy(paths[0].replace("model.safetensors", name), tmp_path / "three")
-    copy = str(tmp_path / "three" / "model.safetensors")
-    shared = crop_ensemble.load([paths[0], copy])
-    assert len(shared.locator.heads) == 1
-    assert len(shared.models) == 2
-    scores = [
-        deploy.load("torch", each, EDGE).predict(frames)
-        for each in (shared, crop_ensemble.load(paths[:1]))
-    ]
-    np.testing.assert_allclose(*scores, atol=1e-6)
 
 
 def test_an_engine_is_built_part_by_part_proven_saved_and_opened(ensemble, frames, tmp_path):
@@ -136,7 +119,8 @@ def test_its_operations_convert(ensemble):
 def test_each_part_is_calibrated_by_its_own_input(ensemble, frames):
     shown = crop_ensemble.part_inputs(ensemble, frames[:3])
     sizes = {name: tuple(images.shape) for name, images in shown.items()}
-    expected = {"locator": (3, 3, 64, 64), "classifier": (3, 3, SIZE, SIZE)}
+    finds = dict.fromkeys(("locator", "closer"), (3, 3, 64, 64))
+    expected = {**finds, "classifier": (3, 3, SIZE, SIZE)}
     assert sizes == expected
 
 
@@ -164,29 +148,36 @@ def test_the_sidecar_is_plain_json(ensemble):
     assert located["input"]["locator"]["image_size"] == 64
 
 
+@pytest.mark.parametrize("look", ["first", "closer"])
 @pytest.mark.parametrize("broken", [np.nan, np.inf])
-def test_a_locator_that_overflows_gives_no_score(broken):
+def test_a_locator_that_overflows_gives_no_score(broken, look):
     """Infinite edges would be cut at the picture's, and some other part of it judged."""
     shown = {"image_size": 32, "mean": (0.5,) * 3, "std": (0.5,) * 3}
-    maps = np.zeros((1, 1, 5, 4, 4), np.float32)
-    maps[0, 0, 3] = broken
-    parts = {"locator": lambda images: maps, "classifier": lambda images: np.float32([0.1])}
+    maps = np.zeros((1, 5, 4, 4), np.float32)
+    maps[0, 3] = broken
+    fine = np.zeros((1, 5, 4, 4), np.float32)
+    parts = {
+        "locator": lambda images: maps if look == "first" else fine,
+        "closer": lambda images: fine if look == "first" else maps,
+        "classifier": lambda images: np.float32([0.1]),
+    }
     spec = {"located": {"input": dict.fromkeys(parts, shown), "margin": 1.0}}
     run = crop_ensemble.assemble(spec, parts.get)
     with pytest.raises(ValueError, match="the locator gave numbers that are not finite"):
         run(np.zeros((1, 64, 64, 3), np.uint8))
 
 
-def test_locators_of_other_trunks_are_refused(paths):
-    one = locator.load(paths[0].replace("model", "locator"))
-    torch.manual_seed(9)
-    other = locator.Locator("none", image_size=64, width=8)
-    with pytest.raises(model.ModelError, match="locator 1: its trunk or input is not that of"):
-        crop_ensemble.LocatorEnsemble([one, other])
+def test_networks_with_different_locators_are_refused(paths, tmp_path):
+    path = pair(tmp_path / "three")
+    other = locator.load(path.replace("model", "locator"))
+    torch.nn.init.zeros_(other.closer_head[-1].bias)
+    locator.save(other, path.replace("model", "locator"))
+    with pytest.raises(model.ModelError, match=r"three/model\.safetensors have different"):
+        crop_ensemble.load([paths[0], path])
 
 
-def test_an_engine_with_a_crop_for_each_network_is_refused():
-    spec = {"located": {"input": {"locator0": {}, "classifier0": {}}, "shares": [1.0]}}
+def test_an_engine_that_looks_once_is_refused():
+    spec = {"located": {"input": {"locator": {}, "classifier": {}}, "margin": 1.0}}
     with pytest.raises(model.ModelError, match="an engine of an older version"):
         crop_ensemble.assemble(spec, {}.get)
 
@@ -201,4 +192,4 @@ def test_a_locator_stays_in_float32(ensemble, frames, monkeypatch):
 
     monkeypatch.setattr(openvino_engine, "build", build)
     deploy.load("openvino", ensemble, EDGE, precision="int8", calibration=frames)
-    assert asked == {"locator": "float32", "classifier": "int8"}
+    assert asked == {"locator": "float32", "closer": "float32", "classifier": "int8"}

@@ -78,8 +78,12 @@ def test_a_box_of_no_size_is_a_small_crop(box):
 def trained():
     network, (frames, boxes) = locator.new(0), scenes(24, seed=0)
     shown = locator_training.shown_maps(network, frames, boxes, seeds=range(24), views=2)
-    locator_training.fit(network, *shown, seed=0, epochs=14)
-    return network
+    locator_training.fit(network.head, *shown, seed=0, epochs=14)
+    boxed = ~np.isnan(boxes).any(axis=1)
+    given = {"seeds": range(boxed.sum()), "windows": 4}
+    shown = locator_training.shown_windows(network, frames[boxed], boxes[boxed], **given)
+    locator_training.fit(network.closer_head, *shown, seed=0, epochs=14)
+    return network.eval()
 
 
 def test_it_finds_in_new_frames_what_it_was_shown(trained):
@@ -87,15 +91,53 @@ def test_it_finds_in_new_frames_what_it_was_shown(trained):
     boxes, presence = trained.find(frames)
     shown = ~np.isnan(truth).any(axis=1)
     assert auroc(shown.astype(int), presence) > 0.9
+    assert np.array_equal(trained.presence(frames), presence)
     centre = np.array([0.3, 0.3, 0.7, 0.7])
     error, guess = (np.abs(found - truth)[shown].mean() for found in (boxes, centre))
     assert error < guess / 2
 
 
-def test_only_the_head_is_trained(trained):
+def test_a_closer_look_finds_more_exactly(trained, monkeypatch):
+    frames, truth = scenes(24, seed=200)
+    shown = ~np.isnan(truth).any(axis=1)
+    closer = trained.find(frames)[0]
+    monkeypatch.setattr(locator, "CLOSER_LOOKS", 0)
+    first = trained.find(frames)[0]
+    errors = [np.abs(found - truth)[shown].mean() for found in (first, closer)]
+    assert errors[1] < 0.8 * errors[0]
+
+
+@given(x=SHARE, y=SHARE, width=SIDE, height=SIDE, dx=st.floats(-0.1, 0.1), dy=st.floats(-0.1, 0.1))
+@settings(max_examples=50)
+def test_what_is_seen_in_a_window_lies_at_its_place_in_the_frame(x, y, width, height, dx, dy):
+    frame = np.zeros((48, 80, 3), np.uint8)
+    box = np.array([x, y, x + width, y + height])
+    guess = np.clip([x + dx * width, y + dy * height, x + width, y + height], 0, 1)
+    seen = locator.in_window(frame, guess, box)
+    assert np.allclose(locator.from_window(frame, guess, seen), box, atol=1e-9)
+    # What a window shows is what `crop` cuts: its middle half is the guess, to a pixel.
+    middle = locator.from_window(frame, guess, np.array([0.25, 0.25, 0.75, 0.75]))
+    assert (np.abs(middle - guess) <= 1 / np.array([80, 48, 80, 48])).all()
+
+
+def test_windows_show_the_applier_where_their_boxes_say(trained, monkeypatch):
+    frames, boxes = scenes(8, seed=3)
+    boxed = ~np.isnan(boxes).any(axis=1)
+    pictures = []
+    monkeypatch.setattr(trained, "features", lambda p: pictures.append(p) or torch.zeros(len(p), 1))
+    _, targets = locator_training.shown_windows(
+        trained, frames[boxed], boxes[boxed], seeds=range(6), windows=1
+    )
+    for window, (x0, y0, x1, y1) in zip(pictures[0], targets * 256, strict=True):
+        inside = window[int(y0) + 4 : int(y1) - 4, int(x0) + 4 : int(x1) - 4]
+        assert inside.mean() > 150  # the bright box, but for a margin
+        assert window.mean() < inside.mean()
+
+
+def test_only_the_heads_are_trained(trained):
     torch.manual_seed(0)
     fresh = locator.Locator()
-    for part, moved in (("trunk", False), ("head", True)):
+    for part, moved in (("trunk", False), ("head", True), ("closer_head", True)):
         before, after = (getattr(x, part).state_dict().values() for x in (fresh, trained))
         assert any(not torch.equal(a, b) for a, b in zip(before, after, strict=True)) == moved
 
@@ -106,7 +148,7 @@ def test_training_refuses_boxes_that_are_none(box):
 
     def train():
         shown = locator_training.shown_maps(network, frame, np.array([box]), seeds=[0], views=0)
-        locator_training.fit(network, *shown, seed=0, epochs=1)
+        locator_training.fit(network.head, *shown, seed=0, epochs=1)
 
     with pytest.raises(ValueError, match="box"):
         train()
@@ -187,9 +229,9 @@ def shared(trained, monkeypatch):
     """Parts of a training, and which videos each locator that is trained has seen."""
     cache, learnt = Scenes(list(SUBSETS), 6), []
 
-    def fit(network, maps, boxes, *, seed, epochs):
+    def fit(head, maps, boxes, *, seed, epochs):
         learnt.append(len(maps))
-        network.load_state_dict(trained.state_dict())
+        head.load_state_dict(trained.head.state_dict())
 
     monkeypatch.setattr(locator_training, "fit", fit)
     frames = cache.table.assign(subset=cache.table["video"].map(SUBSETS))
@@ -225,7 +267,8 @@ def test_training_frames_are_cropped_by_their_boxes_and_judged_ones_by_found_one
     assert {video for (video, _), same in equal.items() if same} == {"v02", "v03"}
     assert len(equal) == len(boxed) + len(parts[1]) + len(parts[2])
     assert made.frames.again is None
-    assert len(learnt) == 2  # without the fold that validates; of all but the judged patients
+    # Two heads each: without the fold that validates; of all but the judged patients.
+    assert len(learnt) == 4
     assert asked == [{"v04"}, {"v01"}]
     assert len(made.boxes) == len(equal)
     for table in (parts[:2] + parts[1:2], parts[:1] + parts[:1] + parts[2:]):
@@ -242,7 +285,7 @@ def test_no_frame_is_found_by_a_locator_that_has_seen_its_patient(shared, tmp_pa
 
     def fit(cache, boxes, known, without, seed, folder):
         paths = real(cache, boxes, known, without, seed, folder)
-        maps = cross_fitting._maps(cache, boxes, known, 1, seed, folder)
+        maps = cross_fitting._maps(cache, boxes, known, seed, folder)
         seen.update({each: {v for v in maps if SUBSETS[v] != each} for each in without})
         return paths
 
@@ -267,6 +310,18 @@ def test_no_frame_is_found_by_a_locator_that_has_seen_its_patient(shared, tmp_pa
         cache, cache.truth, parts, parts[0], cross_fitted=False, folder=tmp_path, **other
     )
     assert len(learnt) > before
+
+
+def test_a_locator_sees_no_more_frames_than_it_needs(shared, tmp_path, monkeypatch):
+    cache, parts, learnt = shared
+    monkeypatch.setattr(cross_fitting, "MOST_FRAMES", 8)  # two of each video
+    cross_fitting.crop(
+        cache, cache.truth, parts, parts[0], cross_fitted=False, folder=tmp_path, **GIVEN
+    )
+    # Eight windows of two frames of each video: of one, two and three videos. Whole frames are
+    # shown in four views, with at most as many frames without an applier.
+    assert {16, 32, 48} <= set(learnt)
+    assert max(learnt) == 48
 
 
 def test_a_locator_needs_boxes_of_other_subsets(shared, tmp_path):

@@ -61,7 +61,7 @@ def write(folder: Path, table: pd.DataFrame, network: Path) -> Path:
 def _search(finder: locator.Locator, source: VideoSource) -> pd.DataFrame:
     frames = np.arange(0, source.length or 0, max(1, round(source.fps / PER_SECOND))).tolist()
     pictures = (resize(picture, SIDE) for picture, _ in source.pictures(frames))
-    scores = [score for batch in _batches(pictures) for score in finder.find(batch)[1].tolist()]
+    scores = [score for batch in _batches(pictures) for score in finder.presence(batch).tolist()]
     return pd.DataFrame({"frame": frames, "score": scores})
 
 

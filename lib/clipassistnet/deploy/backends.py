@@ -124,7 +124,8 @@ def _of_part(name: str, precision: str) -> str:
     It is small, and a box that lies a little elsewhere is another picture: with its locator in
     int8, the ensemble of the study m2cai decided 18 of 316 frames otherwise.
     """
-    return "float32" if name == crop_ensemble.LOCATOR else precision
+    finds = name in (crop_ensemble.LOCATOR, crop_ensemble.CLOSER)
+    return "float32" if finds else precision
 
 
 def check(backend: str, precision: str) -> None:

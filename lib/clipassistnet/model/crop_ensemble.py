@@ -1,12 +1,14 @@
-"""The ensemble of classifiers of crops with its locators; how any ensemble is taken apart.
+"""The ensemble of classifiers of crops with its locator; how any ensemble is taken apart.
 
-The locators find the clip applier, each frame is cropped once, to the mean of their boxes, and all
-classifiers judge that crop. Runs on Python 3.8 with torch, timm, numpy and OpenCV.
+The locator finds the clip applier in the frame, then looks more closely. Each frame is cropped
+once, to the box found, and all classifiers judge that crop. Runs on Python 3.8 with torch, timm,
+numpy and OpenCV.
 """
 
 from __future__ import annotations
 
 import os
+from functools import partial
 from typing import Any, Callable, Sequence, Union
 
 import numpy as np
@@ -19,40 +21,28 @@ from clipassistnet.model.ensemble import EnsembleModule
 from clipassistnet.model.weights import ModelError
 from clipassistnet.transforms import preprocess, resize
 
-LOCATOR, CLASSIFIER = "locator", "classifier"  # names of the two parts
+LOCATOR, CLOSER, CLASSIFIER = "locator", "closer", "classifier"  # names of the parts
 _INPUT = ("image_size", "mean", "std")
 
 
-class LocatorEnsemble(nn.Module):
-    """Several locators as one module: their common frozen trunk, and the head of each.
+class Look(nn.Module):
+    """One of a locator's looks as a module: its frozen trunk, and the head for this look."""
 
-    Raises ModelError where their trunks or inputs differ.
-    """
-
-    def __init__(self, locators: Sequence[locator.Locator]):
+    def __init__(self, plain: locator.Locator, head: nn.Module):
         super().__init__()
-        plain = [each.plain() for each in locators]
-        first = plain[0].trunk.state_dict()
-        for number, other in enumerate(plain[1:], 1):
-            state = other.trunk.state_dict()
-            same = all(torch.equal(tensor, state[name]) for name, tensor in first.items())
-            if not same or other.spec != plain[0].spec:
-                raise ModelError(f"locator {number}: its trunk or input is not that of locator 0")
-        self.trunk, self.spec = plain[0].trunk, plain[0].spec
-        self.heads = nn.ModuleList([each.head for each in plain])
+        self.trunk, self.head, self.spec = plain.trunk, head, plain.spec
 
     def forward(self, images: Tensor) -> Tensor:
-        """Maps (N, L, 5, S / 16, S / 16) of L locators for preprocessed frames (N, 3, S, S)."""
-        maps = self.trunk(images)
-        return torch.stack([head(maps) for head in self.heads], dim=1)
+        """Maps (N, 5, S / 16, S / 16) for preprocessed pictures (N, 3, S, S)."""
+        return self.head(self.trunk(images))
 
 
 class CropEnsemble(nn.Module):
-    """Locators and classifiers of crops; the score is the weighted mean of the classifiers'.
+    """A locator and classifiers of crops; the score is the weighted mean of the classifiers'.
 
-    It computes nothing itself: `assemble` runs its two parts, on any backend. `spec` is that of an
-    EnsembleModule, with these differences: image_size is the edge of the frames that the locators
-    search, mean and std are None (frames are given as they are), and "located" holds "input"
+    It computes nothing itself: `assemble` runs its three parts, on any backend. `spec` is that of
+    an EnsembleModule, with these differences: image_size is the edge of the frames that the locator
+    searches, mean and std are None (frames are given as they are), and "located" holds "input"
     (image_size, mean and std of each part by its name) and "margin" (of the crops). Saved engines
     store this spec.
 
@@ -65,7 +55,7 @@ class CropEnsemble(nn.Module):
     def __init__(
         self,
         models: Sequence[classifier.FrameClassifier],
-        locators: Sequence[locator.Locator],
+        network: locator.Locator,
         weights: Sequence[float] | None = None,
         *,
         predicts: str = TIP_INVISIBLE,
@@ -78,7 +68,8 @@ class CropEnsemble(nn.Module):
                 f"ensemble: edge of the frames and margin of the crops are {sorted(crops)}, "
                 "expected one pair for all (True is an older checkpoint: train it again)"
             )
-        self.locator = LocatorEnsemble(locators)
+        plain = network.plain()
+        self.locator, self.closer = Look(plain, plain.head), Look(plain, plain.closer_head)
         inputs = {name: {k: part.spec[k] for k in _INPUT} for name, part in self.parts().items()}
         edge, margin = crops.pop()
         self.spec = {**self.classifier.spec, "image_size": edge, "mean": None, "std": None}
@@ -90,8 +81,8 @@ class CropEnsemble(nn.Module):
         return self.classifier.models
 
     def parts(self) -> dict[str, nn.Module]:
-        """The two networks that are converted on their own, by name."""
-        return {LOCATOR: self.locator, CLASSIFIER: self.classifier}
+        """The networks that are converted on their own, by name."""
+        return {LOCATOR: self.locator, CLOSER: self.closer, CLASSIFIER: self.classifier}
 
 
 Ensemble = Union[EnsembleModule, CropEnsemble]
@@ -100,7 +91,7 @@ Ensemble = Union[EnsembleModule, CropEnsemble]
 def load(
     paths: Sequence[str], weights: Sequence[float] | None = None, *, predicts: str = TIP_INVISIBLE
 ) -> Ensemble:
-    """The ensemble of these checkpoints, of whole frames or of crops (with locators beside them).
+    """The ensemble of these checkpoints, of whole frames or of crops (with a locator beside each).
 
     Raises ModelError for a checkpoint or locator that is missing, or networks that do not fit.
     """
@@ -110,9 +101,13 @@ def load(
     if not all(network.spec.get("cropped") for network in networks):
         return EnsembleModule(networks, weights, predicts=predicts).eval()  # refuses a mixture
     beside = [locator.load(os.path.join(os.path.dirname(path), locator.FILE)) for path in paths]
-    # Networks that are judged on the same patients share one locator: it runs once.
-    locators = list({locator.digest(each): each for each in beside}.values())
-    return CropEnsemble(networks, locators, weights, predicts=predicts).eval()
+    # Networks that are judged on the same patients share one locator.
+    if len({locator.digest(each) for each in beside}) > 1:
+        raise ModelError(
+            f"ensemble: {' and '.join(paths)} have different locators, expected networks that are "
+            "judged on the same patients"
+        )
+    return CropEnsemble(networks, beside[0], weights, predicts=predicts).eval()
 
 
 def parts(ensemble: Ensemble) -> dict[str, nn.Module]:
@@ -127,35 +122,33 @@ def assemble(spec: dict[str, Any], start: Callable[[str], Callable]) -> Callable
     """The function that scores frames with an ensemble of this `spec`.
 
     `start(name)` starts a part and returns what runs it: from preprocessed frames (n, 3, S, S) to
-    maps (the locator) or scores (n,). For whole frames this is the result. For crops the result
-    takes frames uint8 RGB (n, E, E, 3) with the edge E = spec["image_size"], and raises ValueError
-    where the locator's maps are not finite.
-    Raises ModelError for the spec of an engine from before crops were shared.
+    maps (the looks of the locator) or scores (n,). For whole frames this is the result. For crops
+    the result takes frames uint8 RGB (n, E, E, 3) with the edge E = spec["image_size"], and raises
+    ValueError where the locator's maps are not finite.
+    Raises ModelError for the spec of an engine whose locator does not look closer.
     """
     if not spec.get("located"):
         return start("")
     inputs = spec["located"]["input"]
-    if LOCATOR not in inputs:
-        raise ModelError("an engine of an older version, with a crop for each network: convert it")
+    if CLOSER not in inputs:
+        raise ModelError("an engine of an older version, which looks for the applier once: convert")
     margin, size = spec["located"]["margin"], inputs[CLASSIFIER]["image_size"]
-    find, judge = start(LOCATOR), start(CLASSIFIER)
+    runs = {name: start(name) for name in (LOCATOR, CLOSER, CLASSIFIER)}
 
-    def run(frames: np.ndarray) -> np.ndarray:
-        maps = find(_preprocessed(frames, inputs[LOCATOR]))
+    def find(name: str, pictures: np.ndarray) -> np.ndarray:
+        maps = runs[name](_preprocessed(pictures, inputs[name]))
         if not np.isfinite(maps).all():
             raise ValueError("the locator gave numbers that are not finite")
-        boxes = mean_boxes(torch.from_numpy(maps)).numpy()
+        return locator.decode(torch.from_numpy(maps))[0].numpy()
+
+    def run(frames: np.ndarray) -> np.ndarray:
+        edge = inputs[CLOSER]["image_size"]
+        boxes = locator.look_closer(frames, find(LOCATOR, frames), partial(find, CLOSER), edge)
         pairs = zip(frames, boxes)
         crops = np.stack([locator.crop(frame, box, size, margin) for frame, box in pairs])
-        return judge(_preprocessed(crops, inputs[CLASSIFIER]))
+        return runs[CLASSIFIER](_preprocessed(crops, inputs[CLASSIFIER]))
 
     return run
-
-
-def mean_boxes(maps: Tensor) -> Tensor:
-    """Boxes (N, 4) as shares of the frame: the mean over L locators, of maps (N, L, 5, h, w)."""
-    found = [locator.decode(each)[0] for each in maps.unbind(dim=1)]
-    return torch.stack(found).mean(dim=0)
 
 
 def part_inputs(ensemble: Ensemble, frames: np.ndarray) -> dict[str, torch.Tensor]:

