@@ -2,6 +2,8 @@
 
 import copy
 import dataclasses
+from functools import partial
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -141,8 +143,32 @@ def test_openvino_precision_is_read_from_what_was_compiled():
     model = openvino_engine._traced(nn.Conv2d(3, 2, 3), 8)
     compiled = openvino.Core().compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
     openvino_engine._require_precision(compiled, "float32")
-    with pytest.raises(deploy.BackendError, match="asked for bfloat16, runs in f32"):
+    with pytest.raises(deploy.BackendError, match=r"asked for bfloat16, runs in f32 \(0 of 1"):
         openvino_engine._require_precision(compiled, "bfloat16")
+
+
+class Compiled:
+    """Stands for a compiled network whose convolutions run in these precisions."""
+
+    def __init__(self, *precisions):
+        self.precisions = precisions
+
+    def get_runtime_model(self):
+        return self
+
+    def get_ops(self):
+        kinds = [("Convolution", each) for each in self.precisions] + [("Add", "i8")]
+        return [SimpleNamespace(get_rt_info=partial(self._info, *each)) for each in kinds]
+
+    def _info(self, kind, precision):
+        texts = {"layerType": kind, "runtimePrecision": precision}
+        return {name: SimpleNamespace(astype=lambda _, t=text: t) for name, text in texts.items()}
+
+
+def test_one_layer_in_int8_is_no_int8_network():
+    openvino_engine._require_precision(Compiled("i8", "u8", "f32"), "int8")
+    with pytest.raises(deploy.BackendError, match=r"runs in bf16, i8 \(1 of 3 layers"):
+        openvino_engine._require_precision(Compiled("i8", "bf16", "bf16"), "int8")
 
 
 @pytest.mark.gpu

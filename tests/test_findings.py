@@ -140,7 +140,9 @@ def test_calibration_partitions_and_extremes():
     assert "25% of them are as even" in even
     highest, lowest = pd.DataFrame({"target": [0, 0, 1]}), pd.DataFrame({"target": [1, 0]})
     assert findings.extremes(highest, lowest).startswith("2 of the 3 frames")
-    assert findings.parity(pd.DataFrame({"passed": [True, False]})).startswith("1 of 2 variants")
+    passed = pd.DataFrame({"passed": [True, False, True]})  # PyTorch itself is the first
+    assert findings.parity(passed).startswith("1 of the 2 other variants agree")
+    assert findings.parity(passed[:1]).startswith("This machine has no variant besides")
 
 
 def test_the_fastest_variant_beside_a_camera():

@@ -145,21 +145,21 @@ def test_a_video_of_other_settings_is_rendered_again(folder, tmp_path):
 
 
 def test_bad_parameters_are_named_all_at_once():
-    with pytest.raises(ValueError, match=r"videos is 0.*width is 97.*even.*processes is 0"):
-        Spec(videos=0, width=97, processes=0)
+    named = r"videos is 0.*width is 97.*even.*stills is True.*none, train, all.*processes is 0"
+    with pytest.raises(ValueError, match=named):
+        Spec(videos=0, width=97, stills=True, processes=0)
 
 
 def test_the_command_has_an_option_for_every_setting(folder, tmp_path):
     copy = shutil.copytree(folder, tmp_path / "copy")
     (copy / "videos.csv").unlink()
     settings = {**asdict(SPEC), "processes": 2}
-    del settings["stills"]
     options = [f"--{name.replace('_', '-')}={value}" for name, value in settings.items()]
     assert command.main([str(copy), *options]) == 0
     assert tree(copy) == tree(folder)
 
 
-STILLS = replace(SPEC, stills=True)
+STILLS = replace(SPEC, stills="all")
 
 
 @pytest.fixture(scope="module")
@@ -178,6 +178,16 @@ def test_stills_are_a_dataset_folder_of_the_annotated_frames(stills, data):
         assert cv2.imread(path).shape == (72, 128, 3)
     pictures = [path for path in tree(stills) if path.endswith(".jpg")]
     assert len(pictures) == len(found.truth)  # and no other frame
+
+
+def test_training_patients_may_be_stills_and_test_patients_films(stills, data):
+    drawn = {
+        spec.path: (spec.split, spec.stills) for spec in video_specs(replace(SPEC, stills="train"))
+    }
+    assert set(drawn.values()) == {("train", True), ("test", False)}
+    paths = [*data.videos.query("split == 'test'")["path"]]
+    paths += [*dataset.read(stills).videos.query("split == 'train'")["path"]]
+    assert {f"videos/{path}" for path in drawn} == set(paths)
 
 
 def test_stills_do_not_depend_on_the_number_of_processes(stills, tmp_path):

@@ -14,6 +14,7 @@ from clipassistnet.runs import study as studies
 from clipassistnet.runs.folders import RunError, runs_folder
 from clipassistnet.runs.study_file import parameter_problem
 from clipassistnet.simulate import Spec, simulate
+from clipassistnet.simulate.spec import STILLS
 
 
 def main(arguments: list[str]) -> int:
@@ -25,8 +26,8 @@ def main(arguments: list[str]) -> int:
     for field in settings:
         option = f"--{field.name.replace('_', '-')}"
         if field.name == "stills":
-            text = "draw the annotated frames alone, as image files: about 5 times faster"
-            parser.add_argument(option, action="store_true", default=None, help=text)
+            text = "videos of which the annotated frames alone are drawn, about 5 times faster"
+            parser.add_argument(option, choices=STILLS, help=f"{text}; default: {field.default}")
             continue
         kind = type(field.default)
         parser.add_argument(option, type=kind, metavar="N", help=f"default: {field.default}")

@@ -203,15 +203,21 @@ def _is_bias(addition: Any) -> bool:
 
 
 def _require_precision(compiled: Any, precision: str) -> None:
-    """Raise BackendError unless the layers with weights really run in this precision.
+    """Raise BackendError unless most layers with weights really run in this precision.
 
-    OpenVINO takes the setting as a hint, so the compiled network is read.
+    OpenVINO takes the setting as a hint, so the compiled network is read. Some layers stay exact on
+    purpose (`_kept_in_float`).
     """
     operations = [node.get_rt_info() for node in compiled.get_runtime_model().get_ops()]
-    running = {
+    running = [
         info["runtimePrecision"].astype(str)
         for info in operations
         if info["layerType"].astype(str) in ("Convolution", "FullyConnected")
-    }
-    if not running & _RUNNING[precision]:
-        raise BackendError(f"openvino: asked for {precision}, runs in {', '.join(sorted(running))}")
+    ]
+    as_asked = sum(each in _RUNNING[precision] for each in running)
+    if 2 * as_asked <= len(running):
+        found = ", ".join(sorted(set(running)))
+        raise BackendError(
+            f"openvino: asked for {precision}, runs in {found} "
+            f"({as_asked} of {len(running)} layers as asked)"
+        )

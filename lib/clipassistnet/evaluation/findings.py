@@ -206,9 +206,14 @@ def evenness(greedy: float, random: np.ndarray) -> str:
 
 
 def parity(table: pd.DataFrame) -> str:
-    """From the table `parity` of notebook 09: how many variants passed."""
-    passed = int(table["passed"].sum())
-    return f"{passed} of {len(table)} variants agree with float32 PyTorch, itself among them."
+    """From the table `parity` of notebook 09: how many variants passed.
+
+    The first row is the reference itself, float32 PyTorch.
+    """
+    others = table["passed"].iloc[1:]
+    if others.empty:
+        return "This machine has no variant besides float32 PyTorch."
+    return f"{int(others.sum())} of the {len(others)} other variants agree with float32 PyTorch."
 
 
 def speed(rates: pd.Series, device: str) -> str:

@@ -8,6 +8,7 @@ import numpy as np
 
 _LEAST_CLIPPER = 8  # annotated frames with a clip applier that a video has at least
 _LEAST_ABSENT = 2  # annotated frames without one
+STILLS = ("none", "train", "all")  # of no video, of those for training, of all
 
 # The first number after the seed names an independent stream of random numbers.
 COUNTS_STREAM, PATIENT_STREAM, VIDEO_STREAM, ANNOTATOR_STREAM = range(4)
@@ -23,8 +24,8 @@ class Spec:
     """Settings of a simulated dataset folder.
 
     `videos` are for training, `test_videos` for the test set; `clipper_frames` and `absent_frames`
-    are the means of annotated frames (5 FPS) a video; sizes are in pixels. `stills`: only the
-    annotated frames are drawn, as image files; else the whole videos.
+    are the means of annotated frames (5 FPS) a video; sizes are in pixels. `stills`, one of
+    `STILLS`, says of which videos only the annotated frames are drawn, as image files.
 
     Raises:
         ValueError: a setting is out of range; the message lists every such setting.
@@ -36,7 +37,7 @@ class Spec:
     absent_frames: float = 8.0
     width: int = 320
     height: int = 180
-    stills: bool = False
+    stills: str = "none"
     seed: int = 0
     processes: int = 1
 
@@ -48,6 +49,7 @@ class Spec:
             ("absent_frames", self.absent_frames >= _LEAST_ABSENT, f"at least {_LEAST_ABSENT}"),
             ("width", self.width >= 96 and self.width % 2 == 0, "even, at least 96"),
             ("height", self.height >= 64 and self.height % 2 == 0, "even, at least 64"),
+            ("stills", self.stills in STILLS, f"one of {', '.join(STILLS)}"),
             ("seed", self.seed >= 0, "at least 0"),
             ("processes", self.processes >= 1, "at least 1"),
         )
@@ -122,7 +124,7 @@ def video_specs(spec: Spec) -> list[VideoSpec]:
                     absent_frames=int(absent[k]),
                     width=spec.width,
                     height=spec.height,
-                    stills=spec.stills,
+                    stills=spec.stills in (split, "all"),
                     seed=spec.seed,
                     number=number,
                     patient_number=int(patients[k]),
