@@ -52,7 +52,7 @@ def _of_simulator(row: dict[str, str] | None) -> str:
 
 def statistics(folder: Path) -> dict[str, str]:
     """{name: a finding and the table} of figures/statistics."""
-    findings = {"coverage": _coverage, "guarantee": _guarantee, "scale": _scale}
+    findings = {"coverage": _coverage, "guarantee": _guarantee, "seeds": _seeds, "scale": _scale}
     bodies = {}
     for name, finding in findings.items():
         path = folder / f"{name}.csv"
@@ -81,6 +81,25 @@ def _guarantee(rows: Rows) -> str:
     if not broken:
         return "Every scheme keeps its promise."
     return f"Only this scheme breaks its promise: {'; '.join(broken)}."
+
+
+def _seeds(rows: Rows) -> str:
+    sentences = []
+    for recipe in dict.fromkeys(row["recipe"] for row in rows):
+        spread = {
+            varied: [
+                float(r["auroc"]) for r in rows if (r["recipe"], r["varied"]) == (recipe, varied)
+            ]
+            for varied in ("seed", "fold")
+        }
+        ranges = {
+            varied: f"{min(found):.2f} to {max(found):.2f}" for varied, found in spread.items()
+        }
+        sentences.append(
+            f"Recipe `{recipe}`: {ranges['seed']} with {len(spread['seed'])} seeds, and "
+            f"{ranges['fold']} with {len(spread['fold'])} folds."
+        )
+    return " ".join(sentences)
 
 
 def _scale(rows: Rows) -> str:

@@ -23,6 +23,7 @@ SETTINGS = {
     "epochs": "epochs, at most",
     "batch_size": "batch size",
 }
+END_TO_END = ("trainable_stages", "epochs", "batch_size")  # settings that a head has no use for
 FEWEST = 10  # frames of a patient or group from which an AUROC is quoted as a failure
 
 
@@ -66,6 +67,8 @@ def _licence(parameters: dict) -> str:
 
 def _setting(name: str, parameters: dict) -> str:
     value = parameters.get(name)
+    if parameters.get("feature_blocks") and name in END_TO_END:
+        return "- (a linear head)"
     if value in (None, "", [], 0) and name != "trainable_stages":
         return markdown.ABSENT
     if name == "weights":

@@ -44,9 +44,9 @@ def learning_curves(histories: pd.DataFrame) -> Figure:
     have no epochs, penalty and inner_auroc as well. A dot marks the checkpoint that is kept.
     """
     panels = list(histories.groupby(["recipe", "loss"], sort=False))
-    columns = min(4, len(panels))
+    columns = min(3, len(panels))
     rows = -(-len(panels) // columns)
-    size = (max(3.2 * columns, 6), 2.8 * rows)
+    size = (max(3 * columns, 6), 2.8 * rows)
     figure, grid = plt.subplots(rows, columns, figsize=size, squeeze=False, sharey=True)
     for axes in grid.flat[len(panels) :]:
         axes.axis("off")
