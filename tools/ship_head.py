@@ -3,7 +3,7 @@
   python tools/ship_head.py m2cai --licence "CC BY-NC-SA 4.0"
 
 The study (its main recipe is on features of crops) says how well such networks do on patients that
-they have not seen, and gives the strength of the penalty and the alarm. The network itself is then
+they have not seen, and gives the alarm. The network itself is then
 trained on every training patient, so nothing is left to judge it by. It is written to
 lib/clipassistnet/model/heads/<study>/: the head, its locator, and a card with the study's figures.
 """
@@ -12,7 +12,6 @@ import argparse
 import json
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
 from clipassistnet import files, model, training
@@ -80,13 +79,12 @@ def main() -> None:
     classifier = heads.begin(settings, cropped)
     seen = [cropped] if cropped.again is None else [cropped, cropped.again]
     stores = [FeatureStore(study / "features", classifier, each) for each in seen]
-    penalty = float(np.median([model.load(path).metadata["penalty"] for path in trained]))
-    heads.fit_on_all(settings, classifier, train, stores, penalty)
+    heads.fit_on_all(settings, classifier, train, stores)
     folder = Path(shipped.checkpoint(options.study)).parent
     simulated = (data.videos["source"] == "simulated").all()
     folder.mkdir(parents=True, exist_ok=True)
     facts = _facts(options, tested, train, simulated)
-    model.save(classifier, folder / shipped.CHECKPOINT, penalty=penalty, **facts)
+    model.save(classifier, folder / shipped.CHECKPOINT, penalty=heads.PENALTY, **facts)
     locator.save(network, folder / locator.FILE)
     card = _card(options, classifier, tested, train, facts, simulated)
     files.write(folder / shipped.CARD, card)

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 def learning_curves(history: pd.DataFrame) -> Figure:
     """Losses and AUROC by epoch; of a head on features, by the penalty on its weights."""
     x = "penalty" if "penalty" in history else "epoch"
-    columns = ["train_loss", "validation_loss", "validation_auroc", "inner_auroc", "learning_rate"]
+    columns = ["train_loss", "validation_loss", "validation_auroc", "learning_rate"]
     shown = [column for column in columns if column in history]
     axes = history.plot(
         x=x, y=shown, subplots=True, layout=(1, -1), figsize=(3 * len(shown), 2.6), marker="."
@@ -25,24 +25,22 @@ def learning_curves(history: pd.DataFrame) -> Figure:
 
 
 def training_finding(history: pd.DataFrame, patience: int) -> str:
-    """Which epoch (or penalty) was best, and whether the training was too short.
+    """Which epoch was best, and whether the training was too short; of a head, its penalty.
 
     Args:
         history: of `training.fit`: a row an epoch, or a row a penalty with the column `penalty`.
         patience: epochs without a better AUROC after which training stops early.
     """
-    count = len(history)
-    chosen_by = history["inner_auroc" if "penalty" in history else "validation_auroc"]
-    best = int(chosen_by.to_numpy().argmax())
+    count, aurocs = len(history), history["validation_auroc"].to_numpy()
+    best = int(aurocs.argmax())
     if "penalty" in history:
-        penalties = history["penalty"]
-        found = (
-            f"The best of {count} penalties is {penalties.iloc[best]:.2g}: cross-validation over "
-            f"the training patients gives the AUROC {chosen_by.iloc[best]:.3f}."
+        kept = int(history["kept"].to_numpy().argmax())
+        penalty = history["penalty"].iloc[kept]
+        return (
+            f"The head is kept with the penalty {penalty:.2g}, which no frame of this study chose. "
+            f"Its validation AUROC is {aurocs[kept]:.3f}. With the "
+            f"{count} penalties shown it lies between {aurocs.min():.3f} and {aurocs.max():.3f}."
         )
-        edges = {penalties.idxmax(): "strongest", penalties.idxmin(): "weakest"}
-        edge = edges.get(history.index[best])
-        return f"{found} It is the {edge} that was tried." if edge else found
     if history["train_loss"].isna().all():
         return "This network was not trained here: it is a checkpoint as it is."
     found = f"The best epoch is number {best + 1} of {count}."

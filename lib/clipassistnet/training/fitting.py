@@ -43,8 +43,7 @@ def fit(
     """Train one classifier as the paper does and keep its epoch of the best validation AUROC.
 
     With settings.feature_blocks a linear head is trained instead, on features that are kept in the
-    folder `features`. An epoch is then one strength of the penalty on the head's weights, chosen by
-    the training patients alone: the tables need a column `patient`.
+    folder `features`. An epoch is then one strength of the penalty on the head's weights.
 
     An interrupted training goes on after its last whole epoch and reaches the same weights: that
     epoch is in last.ckpt until the end. A last.ckpt of other settings, data or code is ignored.
@@ -106,7 +105,7 @@ def _fit_head(
     path = folder / "model.safetensors"
     history = heads.fit(settings, classifier, train, validation, stores, transition, path)
     files.write(folder / "history.csv", history.to_csv(index=False))
-    return Fit(model.load(path), history, int(history["inner_auroc"].idxmax()))
+    return Fit(model.load(path), history, int(history["kept"].idxmax()))
 
 
 def _untrained(

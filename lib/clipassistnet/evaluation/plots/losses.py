@@ -41,7 +41,7 @@ def learning_curves(histories: pd.DataFrame) -> Figure:
     """Validation AUROC of every training, a panel for each loss and recipe, a line for each fold.
 
     `histories`: loss, recipe, held_out, fold, epoch, validation_auroc; for heads on features, which
-    have no epochs, penalty and inner_auroc as well. A dot marks the checkpoint that is kept.
+    have no epochs, penalty and kept as well. A dot marks the checkpoint that is kept.
     """
     panels = list(histories.groupby(["recipe", "loss"], sort=False))
     columns = min(3, len(panels))
@@ -54,7 +54,7 @@ def learning_curves(histories: pd.DataFrame) -> Figure:
         x = "penalty" if "penalty" in own and own["penalty"].notna().any() else "epoch"
         for _, history in own.groupby(["held_out", "fold"]):
             axes.plot(history[x], history["validation_auroc"], color=OTHERS, linewidth=1)
-            chosen_by = "inner_auroc" if x == "penalty" else "validation_auroc"
+            chosen_by = "kept" if x == "penalty" else "validation_auroc"
             best = history.loc[history[chosen_by].idxmax()]
             axes.plot(best[x], best["validation_auroc"], "o", color=INVISIBLE, markersize=5)
         count = own.groupby(["held_out", "fold"]).ngroups
