@@ -171,6 +171,11 @@ def test_a_file_of_another_network_is_no_locator(trained, tmp_path):
     model.save(model.build("test_resnet", "none"), path)
     with pytest.raises(model.ModelError, match=r"locator\.safetensors: not a locator that"):
         locator.load(path)
+    old = copy.deepcopy(trained)
+    del old.closer_head
+    locator.save(old, path)
+    with pytest.raises(model.ModelError, match=r"locator\.safetensors: a locator of an older vers"):
+        locator.load(path)
     wider = copy.deepcopy(trained)
     wider.spec["width"] += 1
     locator.save(wider, path)

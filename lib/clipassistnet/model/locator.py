@@ -239,6 +239,8 @@ def load(path: files.PathLike) -> Locator:
     state, notes = pretrained.read(str(path))
     if "locator" not in notes:
         raise ModelError(f"{path}: not a locator that clipassistnet.model.locator.save wrote")
+    if not any(name.startswith("closer_head.") for name in state):
+        raise ModelError(f"{path}: a locator of an older version, which looks once: train it again")
     spec = json.loads(notes["locator"])
     locator = Locator("none", spec["image_size"], spec["width"])
     try:
