@@ -206,10 +206,7 @@ def evenness(greedy: float, random: np.ndarray) -> str:
 
 
 def parity(table: pd.DataFrame) -> str:
-    """From the table `parity` of notebook 09: how many variants passed.
-
-    The first row is the reference itself, float32 PyTorch.
-    """
+    """From the table `parity` of notebook 09, with PyTorch first: how many others passed."""
     others = table["passed"].iloc[1:]
     if others.empty:
         return "This machine has no variant besides float32 PyTorch."

@@ -18,7 +18,7 @@ from clipassistnet.training.settings import Settings
 
 # Of the squared weights of the head, on the scale of a mean loss; from strong to weak.
 PENALTIES = tuple(np.logspace(2, -2, 9).tolist())
-# That of the head that is kept: the best, or next to it, on 240 simulated videos. A few patients
+# That of the head that is kept: the best, or next to it, on 192 simulated videos. A few patients
 # cannot choose it: where each network chose its own, seven real ones gave 10 to 0.001.
 PENALTY = 1.0
 
@@ -65,9 +65,9 @@ def fit(
     network = classifier.network
     held_out = (torch.from_numpy(stores[0].get(validation)) - network.mean) * network.scale
     targets = torch.tensor(validation["target"].to_numpy())
-    rows: list[dict[str, float]] = []
+    labels, rows = _labels(train), []
     for number, penalty in enumerate(PENALTIES):
-        value = _minimise(network.head, features, loss, _labels(train), penalty)
+        value = _minimise(network.head, features, loss, labels, penalty)
         with torch.no_grad():
             logits = network.head(held_out)
         row = {

@@ -38,8 +38,12 @@ def bars(
     """Horizontal bars, one per entry of a Series; lines at their mean and at the paper's value."""
     figure, axes = plt.subplots(figsize=(6.5, 0.45 * len(values) + 1.2))
     sns.barplot(x=values.to_numpy(), y=[str(name) for name in values.index], ax=axes, color=VISIBLE)
-    axes.bar_label(cast(BarContainer, axes.containers[0]), fmt="%.3g", label_type="center",
-                   color="white", fontweight="bold")  # fmt: skip
+    bars = cast(BarContainer, axes.containers[0])
+    wide = values.to_numpy() > 0.15 * values.max()  # enough for its value inside
+    texts = np.array([f"{value:.3g}" for value in values], object)
+    inside = {"label_type": "center", "color": "white", "fontweight": "bold"}
+    axes.bar_label(bars, np.where(wide, texts, ""), **inside)
+    axes.bar_label(bars, np.where(wide, "", texts), padding=3)
     if mean is not None:
         axes.axvline(mean, color="black", linestyle="--", label=f"mean {mean:.3g}")
     if paper is not None:

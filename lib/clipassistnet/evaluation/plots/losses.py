@@ -132,4 +132,5 @@ def differences(comparison: pd.DataFrame, column: str, reference: str) -> Figure
     axes.set(yticks=range(len(table)), yticklabels=names)
     axes.set(xlabel=f"AUROC minus {reference} (95 % interval over patients)")
     axes.margins(y=0.3)
+    axes.locator_params(axis="x", nbins=6)  # with more, small differences run into each other
     return figure
