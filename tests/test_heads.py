@@ -9,7 +9,7 @@ import torch
 from sklearn.linear_model import LogisticRegression
 
 from clipassistnet import model, training
-from clipassistnet.training import heads
+from clipassistnet.training import feature_store, heads
 from clipassistnet.training.feature_store import FeatureStore
 
 pytestmark = pytest.mark.skipif(
@@ -134,6 +134,28 @@ def test_a_head_learns_from_other_crops_of_its_training_frames_too(tmp_path):
         for name, cache in (("alone", alone), ("both", both))
     ]
     means = [found.model.network.mean.numpy() for found in made]
+    assert np.abs(means[0] - means[1]).max() > 1e-3
+
+
+def test_a_head_learns_from_copies_in_another_light(classifier, tmp_path):
+    rows, cache = table("ab", 4), Pictures()
+    cache.again = Pictures(brighter=40)
+    made = feature_store.stores(tmp_path, classifier, cache, light_copies=2)
+    found = [store.get(rows) for store in made]
+    assert len(found) == 6  # each of two crops as it is, and twice in another light
+    for number, own in enumerate(found):
+        assert all(np.abs(own - other).max() > 0.1 for other in found[:number])
+    # The same copies each time, from the disk or computed again.
+    again = feature_store.stores(tmp_path / "other", classifier, cache, light_copies=2)
+    np.testing.assert_allclose(again[5].get(rows), found[5], atol=1e-4)
+    assert len(list(tmp_path.glob("*.npy"))) == 6 * 2  # a file a video
+    train, validation = table("abc", 6), table("de", 6)
+    means = [
+        training.fit(
+            settings(light_copies=copies), train, validation, Pictures(), None, tmp_path, tmp_path
+        ).model.network.mean.numpy()
+        for copies in (0, 1)
+    ]
     assert np.abs(means[0] - means[1]).max() > 1e-3
 
 

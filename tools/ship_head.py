@@ -19,8 +19,7 @@ from clipassistnet.data import dataset, folds, frame_cache
 from clipassistnet.live import shipped
 from clipassistnet.live.stored_facts import ALARM, ALARM_FROM, TRAINING_DATA
 from clipassistnet.model import backbones, crops, cross_fitting, locator
-from clipassistnet.training import heads
-from clipassistnet.training.feature_store import FeatureStore
+from clipassistnet.training import feature_store, heads
 
 RUNS = Path("papermill_runs")
 CARD = """# Network `{name}`
@@ -73,12 +72,13 @@ def main() -> None:
     table["frames"] = table["frames"].astype(int)
     train = folds.training_frames(table, labels)
     shown = folds.training_frames(table, labels, "all")
-    cross_fitted = _parameters(trained[0].parent).get("cross_fitted_crops", False)
+    given = _parameters(trained[0].parent)
+    cross_fitted = given.get("cross_fitted_crops", False)
     cropped, network = _crops(study, first, data, shown, train, cross_fitted)
     settings = _settings(first)
     classifier = heads.begin(settings, cropped)
-    seen = [cropped] if cropped.again is None else [cropped, cropped.again]
-    stores = [FeatureStore(study / "features", classifier, each) for each in seen]
+    copies = given.get("light_copies", 0)
+    stores = feature_store.stores(study / "features", classifier, cropped, copies)
     heads.fit_on_all(settings, classifier, train, stores)
     folder = Path(shipped.checkpoint(options.study)).parent
     simulated = (data.videos["source"] == "simulated").all()

@@ -28,9 +28,10 @@ _INPUT = ("image_size", "mean", "std")
 class Look(nn.Module):
     """One of a locator's looks as a module: its frozen trunk, and the head for this look."""
 
-    def __init__(self, plain: locator.Locator, head: nn.Module):
+    def __init__(self, plain: locator.Locator, head: nn.Module, image_size: int):
         super().__init__()
-        self.trunk, self.head, self.spec = plain.trunk, head, plain.spec
+        self.trunk, self.head = plain.trunk, head
+        self.spec = {**plain.spec, "image_size": image_size}
 
     def forward(self, images: Tensor) -> Tensor:
         """Maps (N, 5, S / 16, S / 16) for preprocessed pictures (N, 3, S, S)."""
@@ -69,7 +70,8 @@ class CropEnsemble(nn.Module):
                 "expected one pair for all (True is an older checkpoint: train it again)"
             )
         plain = network.plain()
-        self.locator, self.closer = Look(plain, plain.head), Look(plain, plain.closer_head)
+        self.locator = Look(plain, plain.head, plain.spec["image_size"])
+        self.closer = Look(plain, plain.closer_head, plain.spec["window_size"])
         inputs = {name: {k: part.spec[k] for k in _INPUT} for name, part in self.parts().items()}
         edge, margin = crops.pop()
         self.spec = {**self.classifier.spec, "image_size": edge, "mean": None, "std": None}

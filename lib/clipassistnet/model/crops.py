@@ -22,6 +22,7 @@ from clipassistnet.model.locator import CORNERS, Locator
 
 KEY = ["video", "frame"]
 TOOL = "Clipper"
+CUT = 2  # of `locator.crop`: raised when it cuts otherwise, so that features kept before are stale
 BOXES = "boxes.parquet"  # beside the checkpoint of a classifier of crops: those of all its frames
 
 
@@ -59,7 +60,7 @@ class CroppedFrames:
         """SHA-256 of what the crops depend on: of all, or of these frames of a video."""
         keys = self.boxes if video is None else [(video, frame) for frame in frames or ()]
         boxes = sorted([*key, *self.boxes[key].tolist()] for key in keys)
-        content = json.dumps([self.cache.digest(video), self.size, self.margin, boxes])
+        content = json.dumps([CUT, self.cache.digest(video), self.size, self.margin, boxes])
         return hashlib.sha256(content.encode()).hexdigest()
 
 
@@ -102,7 +103,7 @@ def find_boxes(
 
 
 def _find(
-    network: Locator, cache: FrameCache, rows: pd.DataFrame, path: Path, batch_size: int = 64
+    network: Locator, cache: FrameCache, rows: pd.DataFrame, path: Path, batch_size: int = 8
 ) -> None:
     found = []
     for start in range(0, len(rows), batch_size):

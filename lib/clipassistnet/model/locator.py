@@ -17,6 +17,7 @@ from typing import Any, Callable
 import cv2
 import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -39,19 +40,26 @@ class Locator(nn.Module):
     """From a picture to maps: is the applier here, and how far are the edges of its box?
 
     Uses only operations that torch2trt converts. `decode` turns its maps into boxes. `head` is for
-    whole frames, `closer_head` for windows. `spec`, which the file stores: image_size (pixels),
-    width (channels of the heads), mean, std.
+    whole frames, `closer_head` for windows. `spec`, which the file stores: image_size and
+    window_size (edges in pixels of whole frames and windows), width (channels of the heads), mean,
+    std.
     """
 
-    def __init__(self, weights: str = "imagenet", image_size: int = 256, width: int = 64):
+    def __init__(
+        self,
+        weights: str = "imagenet",
+        image_size: int = 256,
+        window_size: int = 160,
+        width: int = 64,
+    ):
         super().__init__()
         built = classifier.build(LITE0, weights)
         network = built.network
         trunk = [network.conv_stem, network.bn1, *list(network.blocks)[:5]]
         self.trunk = nn.Sequential(*trunk).requires_grad_(False).eval()
         self.head, self.closer_head = _head(width), _head(width)
-        self.spec: dict[str, Any] = {"image_size": image_size, "width": width}
-        self.spec.update({name: built.spec[name] for name in ("mean", "std")})
+        sizes = {"image_size": image_size, "window_size": window_size, "width": width}
+        self.spec: dict[str, Any] = {**sizes, **{k: built.spec[k] for k in ("mean", "std")}}
 
     def forward(self, images: Tensor) -> Tensor:
         """Maps (N, 5, S / 16, S / 16) of preprocessed frames (N, 3, S, S).
@@ -75,19 +83,21 @@ class Locator(nn.Module):
         """A copy in eval mode with the same results, whose convolutions are all nn.Conv2d."""
         return layers.plain(copy.deepcopy(self).eval(), self.spec["image_size"])
 
-    def features(self, frames: np.ndarray, batch_size: int = 32) -> Tensor:
-        """The trunk's maps (N, 112, S / 16, S / 16) of frames uint8 RGB (N, H, W, 3)."""
+    def features(self, frames: np.ndarray, size: int, batch_size: int = 8) -> Tensor:
+        """The trunk's maps (N, 112, S / 16, S / 16) of pictures uint8 RGB (N, H, W, 3).
+
+        The pictures are resized to S = `size`: image_size of the spec, or window_size.
+        """
         maps = []
         with torch.inference_mode():
             for start in range(0, len(frames), batch_size):
                 part = frames[start : start + batch_size]
-                maps.append(self.trunk(self.preprocess(part)).cpu())
+                maps.append(self.trunk(self._preprocess(part, size)).cpu())
         return torch.cat(maps).clone()  # a normal tensor, which training may use
 
-    def preprocess(self, frames: np.ndarray) -> Tensor:
-        """The network's input (N, 3, S, S) for frames uint8 RGB (N, H, W, 3), on its own device."""
-        spec = self.spec
-        images = transforms.preprocess(frames, spec["image_size"], spec["mean"], spec["std"])
+    def _preprocess(self, pictures: np.ndarray, size: int) -> Tensor:
+        images = transforms.preprocess(pictures, size, self.spec["mean"], self.spec["std"])
+        images = images.contiguous(memory_format=torch.channels_last)  # a CPU convolves faster so
         return images.to(next(self.parameters()).device)
 
     def find(self, frames: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -95,21 +105,21 @@ class Locator(nn.Module):
 
         `frames`: uint8 RGB (N, H, W, 3).
         """
-        boxes, presence = self._look(self, frames)
-        size = self.spec["image_size"]
-        boxes = look_closer(frames, boxes, lambda shown: self._look(self.closer, shown)[0], size)
-        return boxes, presence
+        boxes, presence = self._look(self, frames, self.spec["image_size"])
+        size = self.spec["window_size"]
+        look = lambda windows: self._look(self.closer, windows, size)[0]  # noqa: E731
+        return look_closer(frames, boxes, look, size), presence
 
     def presence(self, frames: np.ndarray) -> np.ndarray:
         """p(applier in the frame) (N,) alone, which takes a single look (see `find`)."""
-        return self._look(self, frames)[1]
+        return self._look(self, frames, self.spec["image_size"])[1]
 
     def _look(
-        self, network: Callable[[Tensor], Tensor], pictures: np.ndarray
+        self, network: Callable[[Tensor], Tensor], pictures: np.ndarray, size: int
     ) -> tuple[np.ndarray, np.ndarray]:
         self.eval()
         with torch.inference_mode():
-            boxes, presence = decode(network(self.preprocess(pictures)).cpu())
+            boxes, presence = decode(network(self._preprocess(pictures, size)).cpu())
         return boxes.numpy(), presence.numpy()
 
 
@@ -155,27 +165,25 @@ def crop(frame: np.ndarray, box: np.ndarray, size: int, margin: float = 1.0) -> 
     """What lies in a box (x0, y0, x1, y1 as shares of the frame), resized to (size, size, 3).
 
     The box is enlarged about its centre by the factor `margin`; what then lies outside the frame is
-    grey. The aspect is not kept: the applier fills the crop in any orientation.
+    grey. The aspect is not kept: the applier fills the crop in any orientation. Edges may lie
+    between pixels, so boxes that hardly differ give crops that hardly differ.
     """
-    side = np.array(frame.shape[1::-1])
-    low, high = _edges(side, box, margin)
-    inner, outer = np.clip(low, 0, side - 1), np.clip(high, 1, side)
-    part = frame[inner[1] : outer[1], inner[0] : outer[0]]
-    before, after = inner - low, high - outer
-    if (before > 0).any() or (after > 0).any():
-        edges = before[1], after[1], before[0], after[0]
-        part = cv2.copyMakeBorder(part, *edges, cv2.BORDER_CONSTANT, value=GREY)
-    enlarged = min(part.shape[:2]) < size
-    interpolation = cv2.INTER_LINEAR if enlarged else cv2.INTER_AREA
-    return cv2.resize(np.ascontiguousarray(part), (size, size), interpolation=interpolation)
+    low, high = _edges(frame, box, margin)
+    left, upper = beyond = np.ceil(np.maximum(-low, 0)).astype(int)
+    right, lower = np.ceil(np.maximum(high - frame.shape[1::-1], 0)).astype(int)
+    if max(left, upper, right, lower):
+        edges = upper, lower, left, right
+        frame = cv2.copyMakeBorder(frame, *edges, cv2.BORDER_CONSTANT, value=GREY)
+    inside = (*(low + beyond), *(high + beyond))
+    return np.array(Image.fromarray(frame).resize((size, size), Image.BILINEAR, box=inside))
 
 
-def _edges(side: np.ndarray, box: np.ndarray, margin: float) -> tuple[np.ndarray, np.ndarray]:
+def _edges(frame: np.ndarray, box: np.ndarray, margin: float) -> tuple[np.ndarray, np.ndarray]:
     """First and last edge (2,) in pixels of the crop of a box; it may lie beyond the frame."""
+    side = np.array(frame.shape[1::-1])
     middle = (box[:2] + box[2:]) / 2
     half = margin * np.maximum(box[2:] - box[:2], SMALLEST) / 2
-    low = np.floor((middle - half) * side).astype(int)
-    return low, np.maximum(np.ceil((middle + half) * side).astype(int), low + 1)
+    return (middle - half) * side, (middle + half) * side
 
 
 def look_closer(
@@ -200,16 +208,14 @@ def look_closer(
 
 def from_window(frame: np.ndarray, box: np.ndarray, seen: np.ndarray) -> np.ndarray:
     """A box (4,) that is `seen` in the window around `box`, as shares of the frame."""
-    side = np.array(frame.shape[1::-1])
-    low, high = _edges(side, box, WINDOW)
-    return np.clip(np.tile(low / side, 2) + seen * np.tile((high - low) / side, 2), 0, 1)
+    low, high = (edge / frame.shape[1::-1] for edge in _edges(frame, box, WINDOW))
+    return np.clip(np.tile(low, 2) + seen * np.tile(high - low, 2), 0, 1)
 
 
 def in_window(frame: np.ndarray, box: np.ndarray, seen: np.ndarray) -> np.ndarray:
     """A box (4,) that is `seen` in the frame, as shares of the window around `box`."""
-    side = np.array(frame.shape[1::-1])
-    low, high = _edges(side, box, WINDOW)
-    return np.clip((seen - np.tile(low / side, 2)) / np.tile((high - low) / side, 2), 0, 1)
+    low, high = (edge / frame.shape[1::-1] for edge in _edges(frame, box, WINDOW))
+    return np.clip((seen - np.tile(low, 2)) / np.tile(high - low, 2), 0, 1)
 
 
 def new(seed: int) -> Locator:
@@ -239,10 +245,10 @@ def load(path: files.PathLike) -> Locator:
     state, notes = pretrained.read(str(path))
     if "locator" not in notes:
         raise ModelError(f"{path}: not a locator that clipassistnet.model.locator.save wrote")
-    if not any(name.startswith("closer_head.") for name in state):
-        raise ModelError(f"{path}: a locator of an older version, which looks once: train it again")
     spec = json.loads(notes["locator"])
-    locator = Locator("none", spec["image_size"], spec["width"])
+    if "window_size" not in spec:
+        raise ModelError(f"{path}: a locator of an older version: train it again")
+    locator = Locator("none", spec["image_size"], spec["window_size"], spec["width"])
     try:
         locator.load_state_dict(state)
     except RuntimeError as error:

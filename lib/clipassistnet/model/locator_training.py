@@ -66,14 +66,16 @@ def shown_maps(
         ValueError: a box has no area.
     """
     _require_area(boxes[~np.isnan(boxes).all(axis=1)])
-    maps, targets = [locator.features(frames).half().numpy()], [boxes]
+    size = locator.spec["image_size"]
+    maps, targets = [locator.features(frames, size).half().numpy()], [boxes]
     view = transforms.views()
     for number in range(views):
         shown = [
             transforms.augment_boxed(view, frame, box, (number, seed))
             for frame, box, seed in zip(frames, boxes, seeds)
         ]
-        maps.append(locator.features(np.stack([picture for picture, _ in shown])).half().numpy())
+        pictures = np.stack([picture for picture, _ in shown])
+        maps.append(locator.features(pictures, size).half().numpy())
         targets.append(np.stack([box for _, box in shown]))
     return np.concatenate(maps), np.concatenate(targets).astype(np.float32)
 
@@ -97,7 +99,7 @@ def shown_windows(
         ValueError: a box has no area.
     """
     _require_area(boxes)
-    maps, targets, size = [], [], locator.spec["image_size"]
+    maps, targets, size = [], [], locator.spec["window_size"]
     view = transforms.views()
     for number in range(windows):
         pictures, found = [], []
@@ -108,7 +110,7 @@ def shown_windows(
                 picture, target = transforms.augment_boxed(view, picture, target, (number, seed))
             pictures.append(picture)
             found.append(target)
-        maps.append(locator.features(np.stack(pictures)).half().numpy())
+        maps.append(locator.features(np.stack(pictures), size).half().numpy())
         targets.append(np.stack(found))
     return np.concatenate(maps), np.concatenate(targets).astype(np.float32)
 

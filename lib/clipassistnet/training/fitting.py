@@ -17,8 +17,8 @@ from torch.utils.data import DataLoader, Sampler
 from clipassistnet import files, model
 from clipassistnet.identity import source_code
 from clipassistnet.model import losses, weights
+from clipassistnet.training import feature_store
 from clipassistnet.training.batches import EpochOrder, Frames, FrameTable
-from clipassistnet.training.feature_store import FeatureStore
 from clipassistnet.training.prediction import predict
 from clipassistnet.training.settings import Settings
 
@@ -99,9 +99,7 @@ def _fit_head(
     from clipassistnet.training import heads  # it needs no Lightning
 
     classifier = heads.begin(settings, cache)
-    again = getattr(cache, "again", None)  # other crops of the training frames
-    seen = [cache] if again is None else [cache, again]
-    stores = [FeatureStore(features, classifier, each) for each in seen]
+    stores = feature_store.stores(features, classifier, cache, settings.light_copies)
     path = folder / "model.safetensors"
     history = heads.fit(settings, classifier, train, validation, stores, transition, path)
     files.write(folder / "history.csv", history.to_csv(index=False))
