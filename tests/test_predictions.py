@@ -3,7 +3,26 @@
 import pandas as pd
 import pytest
 
+from clipassistnet.data.cross_validation import Training
 from clipassistnet.evaluation import predictions
+from clipassistnet.model import crops
+
+
+def test_presence_comes_from_the_locator_that_saw_no_judged_patient(tmp_path):
+    frames = pd.DataFrame({"held_out": ["0", "1"], "video": ["a", "b"], "frame": [5, 5]})
+    paths = {}
+    for held_out, rows in (("0", [("a", 0.9), ("b", 0.1)]), ("1", [("a", 0.2), ("b", 0.8)])):
+        run = Training("bce", "features", held_out, 0)
+        paths[run] = tmp_path / held_out / "predictions.parquet"
+        paths[run].parent.mkdir()
+        boxes = pd.DataFrame(rows, columns=["video", "presence"]).assign(frame=5)
+        # Of a training frame there may be a true box as well, which has no presence.
+        boxes = pd.concat([boxes, boxes.assign(presence=float("nan"))])
+        boxes.to_parquet(paths[run].with_name("boxes.parquet"))
+    assert predictions.located(frames, paths)["presence"].tolist() == [0.9, 0.8]
+    assert predictions.BOXES == crops.BOXES
+    whole = {Training("bce", "paper", "0", 0): tmp_path / "predictions.parquet"}
+    assert predictions.located(frames, whole) is frames
 
 
 def test_ensemble_by_hand():

@@ -1,6 +1,6 @@
 """Five ResNet-50 at 224 px on this CPU: each variant against eager PyTorch and against the peak.
 
-    python tools/benchmark_cpu.py [--model CHECKPOINT ...]
+    python tools/benchmark_cpu.py [--model CHECKPOINT ...] [--engine FOLDER ...]
 
 Calls are interleaved in one run: a slow moment of the machine affects all rows. The peak is the
 best rate, in multiplications a second, of plain convolutions alone in the same runtime.
@@ -21,7 +21,14 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from clipassistnet import model
-from clipassistnet.deploy import backends, frame_files, openvino_engine, timing, variants
+from clipassistnet.deploy import (
+    backends,
+    frame_files,
+    openvino_engine,
+    saved_engine,
+    timing,
+    variants,
+)
 from clipassistnet.deploy.device import device_name
 from clipassistnet.deploy.predictor import BackendError
 
@@ -36,6 +43,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("--model", nargs="+", help="model.safetensors files (default: random ones)")
     parser.add_argument("--frames", nargs="+", help="TRAINING frames, for int8 (default: noise)")
+    parser.add_argument("--engine", nargs="+", default=[], help="saved engines, timed beside them")
     parser.add_argument("--repeats", type=int, default=15, help="timed calls of each row")
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     options = parser.parse_args(arguments)
@@ -49,6 +57,10 @@ def main(arguments: list[str] | None = None) -> None:
     predictors, refused = variants.load_variants(ensemble, size, frames)
     calls = {p.name: p.predict for p in predictors if p.device == "cpu"}
     macs = dict.fromkeys(calls, multiplications(ensemble, size))
+    for folder in options.engine:  # of other networks: their multiplications are not counted
+        engine = saved_engine.open_engine(folder)
+        name = f"{engine.name}, {folder}"
+        calls[name], macs[name] = engine.predict, float("nan")
     peaks = {f"peak {name}": peak for name, peak in _peaks().items()}
     calls.update({name: call for name, (call, _) in peaks.items()})
     macs.update({name: count for name, (_, count) in peaks.items()})
@@ -98,7 +110,7 @@ def _peaks() -> dict[str, tuple[Callable, int]]:
 
 
 def report(
-    ensemble: nn.Module, trained: bool, refused: dict, seconds: dict, macs: dict[str, int]
+    ensemble: nn.Module, trained: bool, refused: dict, seconds: dict, macs: dict[str, float]
 ) -> str:
     """The benchmark as text.
 
@@ -123,7 +135,7 @@ def report(
     for name, taken in seconds.items():
         if not name.startswith("peak"):
             p50, p95, p99 = np.percentile(taken, [50, 95, 99])
-            rate, peak = macs[name] / p50 / 1e9, peaks.get(name.split()[1], np.nan)
+            rate, peak = macs[name] / p50 / 1e9, peaks.get(name.replace(",", "").split()[1], np.nan)
             rows[name] = {"p50 ms": 1e3 * p50, "p95 ms": 1e3 * p95, "p99 ms": 1e3 * p99}
             rows[name].update({"FPS": 1 / p50, "times eager": eager / p50, "GMAC/s": rate})
             rows[name]["of peak"] = rate / peak

@@ -10,6 +10,7 @@ from clipassistnet.data.cross_validation import TEST, Training
 from clipassistnet.evaluation.targets import require_each_once
 
 FRAME = ["video", "frame", "label", "patient"]
+BOXES = "boxes.parquet"  # as in model.crops, which this floor does not import
 
 
 def read(paths: Mapping[Training, Path], videos: pd.DataFrame) -> pd.DataFrame:
@@ -103,4 +104,22 @@ def ensemble(members: pd.DataFrame, weights: Sequence[float] = ()) -> pd.DataFra
         if not other.equals(shared[0]):
             raise ValueError(f"models {names[0]} and {name} did not judge the same frames")
     score = np.average([part["score"] for part in parts], axis=0, weights=weights)
-    return shared[0].assign(score=score)
+    return shared[0].assign(score=score, model="ensemble")
+
+
+def located(frames: pd.DataFrame, paths: Mapping[Training, Path]) -> pd.DataFrame:
+    """Held-out frames, with `presence` where their networks judge crops; else as they are.
+
+    `presence` is p(clip applier in the frame) of the locator, which saw no patient that is judged.
+    `paths` are those of `read`. The boxes lie beside the predictions.
+    """
+    tables = [
+        pd.read_parquet(found).assign(held_out=training.held_out)
+        for training, path in paths.items()
+        if (found := path.with_name(BOXES)).exists()
+    ]
+    if not tables:
+        return frames
+    key = ["held_out", "video", "frame"]
+    found = pd.concat(tables).dropna(subset="presence").drop_duplicates(key)
+    return frames.merge(found[[*key, "presence"]], on=key, how="left", validate="1:1")

@@ -24,8 +24,8 @@ from clipassistnet.model.locator import CORNERS, Locator
 
 PICTURES = 1500  # views of frames with a clip applier that a locator should see: few frames, more
 MOST_VIEWS, EPOCHS = 3, 5
-# With a clip applier, that a locator sees, evenly from all videos. On simulated videos it then finds
-# boxes of a mean IoU of 0.82 in new ones.
+# With a clip applier, that a locator sees, evenly from all videos. On simulated videos its boxes
+# then have a mean IoU of 0.82 on new patients.
 MOST_FRAMES = 1000
 FRAMES, WINDOWS = ("maps", "boxes"), ("window_maps", "window_boxes")  # in a file of what is shown
 
