@@ -8,20 +8,17 @@ numpy and OpenCV.
 from __future__ import annotations
 
 import os
-from functools import partial
 from typing import Any, Callable, Sequence, Union
 
-import cv2
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor, nn
 
 from clipassistnet.model import classifier, locator
 from clipassistnet.model.classifier import TIP_INVISIBLE
 from clipassistnet.model.ensemble import EnsembleModule
 from clipassistnet.model.weights import ModelError
-from clipassistnet.transforms import preprocess, resize
+from clipassistnet.transforms import normalise, preprocess, resize
 
 LOCATOR, CLOSER, CLASSIFIER = "locator", "closer", "classifier"  # names of the parts
 _INPUT = ("image_size", "mean", "std")
@@ -139,51 +136,23 @@ def assemble(spec: dict[str, Any], start: Callable[[str], Callable]) -> Callable
     margin, size = spec["located"]["margin"], inputs[CLASSIFIER]["image_size"]
     runs = {name: start(name) for name in (LOCATOR, CLOSER, CLASSIFIER)}
 
-    def find(name: str, pictures: np.ndarray) -> np.ndarray:
-        maps = runs[name](_preprocessed(pictures, inputs[name]))
+    def find(name: str, images: torch.Tensor) -> np.ndarray:
+        maps = runs[name](images)
         if not np.isfinite(maps).all():
             raise ValueError("the locator gave numbers that are not finite")
         return locator.decode(torch.from_numpy(maps))[0].numpy()
 
+    def look(windows: np.ndarray) -> np.ndarray:
+        return find(CLOSER, normalise(windows, inputs[CLOSER]["mean"], inputs[CLOSER]["std"]))
+
     def run(frames: np.ndarray) -> np.ndarray:
-        edge = inputs[CLOSER]["image_size"]
-        boxes = _look_closer(frames, find(LOCATOR, frames), partial(find, CLOSER), edge)
+        first = find(LOCATOR, _preprocessed(frames, inputs[LOCATOR]))
+        boxes = locator.look_closer(frames, first, look, inputs[CLOSER]["image_size"])
         pairs = zip(frames, boxes)
         crops = np.stack([locator.crop(frame, box, size, margin) for frame, box in pairs])
         return runs[CLASSIFIER](_preprocessed(crops, inputs[CLASSIFIER]))
 
     return run
-
-
-def _window(frame: np.ndarray, box: np.ndarray, size: int) -> np.ndarray:
-    """The window around a box, float32 (size, size, 3) in 0..255; grey beyond the frame.
-
-    Not rounded: rounded pixels would turn the last digits of a box into other boxes.
-    """
-    side = np.array(frame.shape[1::-1])
-    middle, half = (box[:2] + box[2:]) / 2, locator.WINDOW * (box[2:] - box[:2]) / 2
-    half = np.maximum(half, locator.WINDOW * locator.SMALLEST / 2)
-    low, high = (middle - half) * side, (middle + half) * side
-    reach = np.ceil(np.maximum((high - low) / size, 1)).astype(int)  # of the filter
-    first, last = np.floor(low).astype(int) - reach, np.ceil(high).astype(int) + reach
-    inner, outer = np.clip(first, 0, side - 1), np.clip(last, 1, side)
-    part = frame[inner[1] : outer[1], inner[0] : outer[0]]
-    edges = (*(inner - first)[::-1], *(last - outer)[::-1])
-    grey = cv2.BORDER_CONSTANT
-    part = cv2.copyMakeBorder(
-        part, edges[0], edges[2], edges[1], edges[3], grey, value=locator.GREY
-    )
-    inside = (*(low - first), *(high - first))
-    channels = [Image.fromarray(channel) for channel in part.transpose(2, 0, 1).astype(np.float32)]
-    return np.stack([c.resize((size, size), Image.BILINEAR, box=inside) for c in channels], axis=2)
-
-
-def _look_closer(frames: np.ndarray, boxes: np.ndarray, look: Callable, size: int) -> np.ndarray:
-    """As `locator.look_closer`, in windows that are not rounded."""
-    for _ in range(locator.CLOSER_LOOKS):
-        found = look(np.stack([_window(frame, box, size) for frame, box in zip(frames, boxes)]))
-        boxes = np.stack([locator.from_window(*three) for three in zip(frames, boxes, found)])
-    return boxes
 
 
 def part_inputs(ensemble: Ensemble, frames: np.ndarray) -> dict[str, torch.Tensor]:
@@ -206,8 +175,4 @@ def part_inputs(ensemble: Ensemble, frames: np.ndarray) -> dict[str, torch.Tenso
 
 
 def _preprocessed(frames: np.ndarray, spec: dict[str, Any]) -> torch.Tensor:
-    if frames.dtype == np.float32:  # windows, which have their size
-        shown = frames / 255 - np.asarray(spec["mean"], np.float32)
-        shown /= np.asarray(spec["std"], np.float32)
-        return torch.from_numpy(np.ascontiguousarray(shown.transpose(0, 3, 1, 2)))
     return preprocess(frames, spec["image_size"], spec["mean"], spec["std"])

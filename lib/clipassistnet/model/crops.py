@@ -22,7 +22,7 @@ from clipassistnet.model.locator import CORNERS, Locator
 
 KEY = ["video", "frame"]
 TOOL = "Clipper"
-CUT = 2  # of `locator.crop`: raised when it cuts otherwise, so that features kept before are stale
+CUT = 3  # raised when the locator cuts otherwise, so that boxes and features kept before are stale
 BOXES = "boxes.parquet"  # beside the checkpoint of a classifier of crops: those of all its frames
 
 
@@ -92,7 +92,7 @@ def find_boxes(
     digest, paths = locator.digest(network), {}
     rows = {str(video): part[KEY] for video, part in table.groupby("video")}
     for video, part in rows.items():
-        content = f"{digest} {cache.digest(video, part['frame'].astype(int).tolist())}"
+        content = f"{CUT} {digest} {cache.digest(video, part['frame'].astype(int).tolist())}"
         paths[video] = folder / f"boxes-{hashlib.sha256(content.encode()).hexdigest()[:32]}.parquet"
     files.make_missing(
         {path: partial(_find, network, cache, rows[video]) for video, path in paths.items()}

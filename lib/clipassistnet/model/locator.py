@@ -97,6 +97,9 @@ class Locator(nn.Module):
 
     def _preprocess(self, pictures: np.ndarray, size: int) -> Tensor:
         images = transforms.preprocess(pictures, size, self.spec["mean"], self.spec["std"])
+        return self._placed(images)
+
+    def _placed(self, images: Tensor) -> Tensor:
         images = images.contiguous(memory_format=torch.channels_last)  # a CPU convolves faster so
         return images.to(next(self.parameters()).device)
 
@@ -105,21 +108,24 @@ class Locator(nn.Module):
 
         `frames`: uint8 RGB (N, H, W, 3).
         """
-        boxes, presence = self._look(self, frames, self.spec["image_size"])
-        size = self.spec["window_size"]
-        look = lambda windows: self._look(self.closer, windows, size)[0]  # noqa: E731
-        return look_closer(frames, boxes, look, size), presence
+        boxes, presence = self._look(self, self._preprocess(frames, self.spec["image_size"]))
+
+        def look(windows: np.ndarray) -> np.ndarray:
+            images = transforms.normalise(windows, self.spec["mean"], self.spec["std"])
+            return self._look(self.closer, self._placed(images))[0]
+
+        return look_closer(frames, boxes, look, self.spec["window_size"]), presence
 
     def presence(self, frames: np.ndarray) -> np.ndarray:
         """p(applier in the frame) (N,) alone, which takes a single look (see `find`)."""
-        return self._look(self, frames, self.spec["image_size"])[1]
+        return self._look(self, self._preprocess(frames, self.spec["image_size"]))[1]
 
     def _look(
-        self, network: Callable[[Tensor], Tensor], pictures: np.ndarray, size: int
+        self, network: Callable[[Tensor], Tensor], images: Tensor
     ) -> tuple[np.ndarray, np.ndarray]:
         self.eval()
         with torch.inference_mode():
-            boxes, presence = decode(network(self._preprocess(pictures, size)).cpu())
+            boxes, presence = decode(network(images).cpu())
         return boxes.numpy(), presence.numpy()
 
 
@@ -162,20 +168,36 @@ def decode(maps: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def crop(frame: np.ndarray, box: np.ndarray, size: int, margin: float = 1.0) -> np.ndarray:
-    """What lies in a box (x0, y0, x1, y1 as shares of the frame), resized to (size, size, 3).
+    """What lies in a box (x0, y0, x1, y1 as shares of the frame), resized to (size, size, 3) uint8.
 
     The box is enlarged about its centre by the factor `margin`; what then lies outside the frame is
     grey. The aspect is not kept: the applier fills the crop in any orientation. Edges may lie
     between pixels, so boxes that hardly differ give crops that hardly differ.
     """
+    return np.rint(_cut(frame, box, size, margin)).astype(np.uint8)
+
+
+def window(frame: np.ndarray, box: np.ndarray, size: int) -> np.ndarray:
+    """What a closer look around a box sees: as `crop` gives it, but float32 in 0..255.
+
+    Rounded pixels would turn the last digits of a box into other boxes: on real frames, 1e-6 of the
+    frame became 5e-4 (median), and engines found other boxes than PyTorch.
+    """
+    return _cut(frame, box, size, WINDOW)
+
+
+def _cut(frame: np.ndarray, box: np.ndarray, size: int, margin: float) -> np.ndarray:
     low, high = _edges(frame, box, margin)
-    left, upper = beyond = np.ceil(np.maximum(-low, 0)).astype(int)
-    right, lower = np.ceil(np.maximum(high - frame.shape[1::-1], 0)).astype(int)
-    if max(left, upper, right, lower):
-        edges = upper, lower, left, right
-        frame = cv2.copyMakeBorder(frame, *edges, cv2.BORDER_CONSTANT, value=GREY)
-    inside = (*(low + beyond), *(high + beyond))
-    return np.array(Image.fromarray(frame).resize((size, size), Image.BILINEAR, box=inside))
+    reach = np.ceil(np.maximum((high - low) / size, 1)).astype(int)  # of the filter, in pixels
+    first, last = np.floor(low).astype(int) - reach, np.ceil(high).astype(int) + reach
+    side = np.array(frame.shape[1::-1])
+    start, stop = np.clip(first, 0, side - 1), np.clip(last, 1, side)
+    part = frame[start[1] : stop[1], start[0] : stop[0]]
+    (left, upper), (right, lower) = start - first, last - stop
+    part = cv2.copyMakeBorder(part, upper, lower, left, right, cv2.BORDER_CONSTANT, value=GREY)
+    inside = (*(low - first), *(high - first))
+    channels = [Image.fromarray(channel) for channel in part.transpose(2, 0, 1).astype(np.float32)]
+    return np.stack([c.resize((size, size), Image.BILINEAR, box=inside) for c in channels], axis=2)
 
 
 def _edges(frame: np.ndarray, box: np.ndarray, margin: float) -> tuple[np.ndarray, np.ndarray]:
@@ -196,12 +218,13 @@ def look_closer(
 
     Args:
         frames, boxes: uint8 RGB (N, H, W, 3), and boxes as shares of a frame.
-        look: from windows uint8 RGB (N, size, size, 3) to boxes (N, 4) as shares of a window.
+        look: from windows float32 RGB (N, size, size, 3) in 0..255 to boxes (N, 4) as shares of
+            a window.
         size: edge of the windows in pixels.
     """
     for _ in range(CLOSER_LOOKS):
         pairs = list(zip(frames, boxes))
-        found = look(np.stack([crop(frame, box, size, WINDOW) for frame, box in pairs]))
+        found = look(np.stack([window(frame, box, size) for frame, box in pairs]))
         boxes = np.stack([from_window(f, box, seen) for (f, box), seen in zip(pairs, found)])
     return boxes
 
