@@ -59,6 +59,8 @@ def test_the_curve_is_drawn_and_said(found):
     assert words.startswith("With 12 training patients the AUROC is ")
     assert "with 5 it is" in words
     assert plots.training_patients(found).axes[0].get_xlabel().startswith("training patients")
+    close = pd.DataFrame({"patients": [1, 100, 112], "auroc": [0.5, 0.7, 0.8]})
+    assert plots.training_patients(close).axes[0].get_xticks().tolist() == [1, 112]
 
 
 def test_one_number_of_patients_is_not_compared_with_itself(found):
