@@ -106,6 +106,14 @@ def test_a_shown_table_has_no_empty_columns(capsys):
     assert "NaN" not in shown
 
 
+def test_many_patients_are_left_out_of_the_forest():
+    patients = [("patient", f"P{number}") for number in range(13)]
+    table = pd.DataFrame([("all", "all"), *patients], columns=["grouping", "group"])
+    table = table.assign(frames=9, auroc=0.7, low=0.6, high=0.8)
+    assert len(plots.forest(table, "AUROC").axes[0].get_yticks()) == 1
+    assert len(plots.forest(table.iloc[:-1], "AUROC").axes[0].get_yticks()) == 13
+
+
 def test_a_grouping_of_one_group_is_left_out_of_the_forest():
     rows = [("all", "all"), ("clipper", "metal"), ("cause", "blur"), ("cause", "contrast")]
     table = pd.DataFrame(rows, columns=["grouping", "group"])

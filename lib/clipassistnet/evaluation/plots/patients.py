@@ -11,6 +11,8 @@ from clipassistnet.evaluation.plots.style import INVISIBLE, OTHERS, PAPER, VISIB
 
 TEST = "test"
 
+MOST_PATIENTS = 12  # that a figure lists one by one
+
 
 def frames_per_video(folds: pd.DataFrame) -> Figure:
     """Frames of each video, longest first, coloured by its subset.
@@ -109,10 +111,12 @@ def _outlying(values: pd.Series) -> np.ndarray:
 def forest(table: pd.DataFrame, xlabel: str) -> Figure:
     """AUROC and interval of each subgroup (`subgroups.subgroups`); a line at that of all frames.
 
-    A grouping with one group alone is left out: its group is all frames.
+    A grouping with one group alone is left out: its group is all frames. So are patients, if there
+    are more than MOST_PATIENTS; the table has them.
     """
     groups = table.groupby("grouping")["group"].transform("size")
-    shown = table[table["auroc"].notna() & ((groups > 1) | (table["grouping"] == "all"))]
+    many = (table["grouping"] == "patient") & (groups > MOST_PATIENTS)
+    shown = table[table["auroc"].notna() & ((groups > 1) | (table["grouping"] == "all")) & ~many]
     shown = shown.iloc[::-1].reset_index(drop=True)
     figure, axes = plt.subplots(figsize=(8, 0.36 * len(shown) + 1.2))
     names = shown["grouping"].unique()[::-1]
