@@ -45,8 +45,10 @@ def test_differences_that_cannot_be_judged():
 def test_losses_name_the_best_and_the_lowest():
     table = pd.DataFrame({"loss": ["bce", "class_weighted"], "mean": [0.8, 0.7], "metric": "auroc"})
     found = findings.losses(table)
-    assert "BCE has the highest mean AUROC over folds, 0.80" in found
+    assert "The loss with the highest mean AUROC over folds is BCE, 0.80" in found
     assert "class-weighted, 0.70" in found
+    same = findings.losses(table.assign(mean=[0.801, 0.799]))
+    assert same == "With each of the 2 losses the mean AUROC over folds is 0.80."
     assert findings.losses(table[:1]).startswith("The study has one loss, BCE:")
 
 

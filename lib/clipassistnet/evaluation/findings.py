@@ -45,8 +45,11 @@ def losses(table2: pd.DataFrame) -> str:
     if len(rows) == 1:
         only = f"The study has one loss, {rows.index[0]}"
         return f"{only}: its mean AUROC over folds is {rows.iloc[0]:.2f}."
-    best = f"{rows.idxmax()} has the highest mean AUROC over folds, {rows.max():.2f}"
-    return f"{best}; the lowest is that of {rows.idxmin()}, {rows.min():.2f}."
+    highest, lowest = f"{rows.max():.2f}", f"{rows.min():.2f}"
+    if highest == lowest:
+        return f"With each of the {len(rows)} losses the mean AUROC over folds is {highest}."
+    best = f"The loss with the highest mean AUROC over folds is {rows.idxmax()}, {highest}"
+    return f"{best}; the one with the lowest is {rows.idxmin()}, {lowest}."
 
 
 def differences(comparison: pd.DataFrame, column: str, reference: str) -> str:
