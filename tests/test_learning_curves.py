@@ -39,3 +39,16 @@ def test_the_finder_falls_before_its_lowest_loss():
     curve = pd.DataFrame({"learning_rate": [1e-4, 1e-3, 1e-2], "loss": [1.0, 0.5, 0.2]})
     found = learning_curves.finder_finding(curve, 1e-3)
     assert found.startswith("The loss falls fastest at 1.00e-03. It is lowest at 1.00e-02, 1.0 dec")
+
+
+def test_a_dot_marks_what_is_kept():
+    shown = learning_curves.learning_curves(history(0.6, 0.8, 0.7))
+    titles = [axes.get_title() for axes in shown.axes]
+    assert "validation AUROC" in titles
+    _, dot = shown.axes[titles.index("validation AUROC")].lines
+    assert (dot.get_xdata()[0], dot.get_ydata()[0]) == (1, 0.8)
+    heads = pd.DataFrame({"penalty": [10, 1, 0.1], "kept": [False, True, False]})
+    heads = heads.assign(train_loss=0.5, validation_loss=0.6, validation_auroc=[0.7, 0.8, 0.9])
+    axes = learning_curves.learning_curves(heads).axes[2]
+    assert axes.get_xlim()[0] > axes.get_xlim()[1]  # from strong to weak
+    assert axes.lines[1].get_xdata()[0] == 1

@@ -7,18 +7,39 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+NAMES = {
+    "train_loss": "training loss",
+    "validation_loss": "validation loss",
+    "validation_auroc": "validation AUROC",
+    "learning_rate": "learning rate",
+}
+LINE, KEPT = "#0072b2", "#de8f05"  # the blue and orange of `plots`
+
 
 def learning_curves(history: pd.DataFrame) -> Figure:
-    """Losses and AUROC by epoch; of a head on features, by the penalty on its weights."""
+    """Losses and AUROC by epoch; of a head on features, by the penalty on its weights.
+
+    A dot marks what is kept.
+    """
     x = "penalty" if "penalty" in history else "epoch"
-    columns = ["train_loss", "validation_loss", "validation_auroc", "learning_rate"]
-    shown = [column for column in columns if column in history]
+    shown = [column for column in NAMES if column in history]
     axes = history.plot(
-        x=x, y=shown, subplots=True, layout=(1, -1), figsize=(3 * len(shown), 2.6), marker="."
+        x=x,
+        y=shown,
+        subplots=True,
+        layout=(1, -1),
+        figsize=(3 * len(shown), 2.6),
+        color=LINE,
+        legend=False,
+        grid=True,
     )
-    if x == "penalty":
-        for axis in axes.flat:
+    best = int((history["kept"] if x == "penalty" else history["validation_auroc"]).argmax())
+    for axis, column in zip(axes.flat, shown, strict=True):
+        axis.plot(*history.loc[history.index[best], [x, column]], "o", color=KEPT)
+        axis.set_title(NAMES[column])
+        if x == "penalty":
             axis.set_xscale("log")
+            axis.invert_xaxis()  # from strong to weak, as heads are fitted
     figure: Figure = axes.flat[0].figure
     figure.tight_layout()
     return figure
