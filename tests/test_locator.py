@@ -13,7 +13,7 @@ from clipassistnet import deploy, model, transforms
 from clipassistnet.data import dataset, video_source
 from clipassistnet.data.dataset import DatasetError
 from clipassistnet.evaluation.discrimination import auroc
-from clipassistnet.model import crops, cross_fitting, locator, locator_training
+from clipassistnet.model import crops, cross_fitting, cutting, locator, locator_training
 
 SHARE = st.floats(0, 0.6)
 SIDE = st.floats(0.1, 0.4)
@@ -61,10 +61,10 @@ def test_a_frame_without_an_applier_asks_for_no_confidence():
 def test_a_crop_is_what_lies_in_the_box():
     frame = np.zeros((40, 80, 3), np.uint8)
     frame[10:20, 40:60] = 200
-    inside = locator.crop(frame, np.array([0.5, 0.25, 0.75, 0.5]), 16)
+    inside = cutting.crop(frame, np.array([0.5, 0.25, 0.75, 0.5]), 16)
     assert inside.shape == (16, 16, 3)
     assert (inside[1:-1, 1:-1] == 200).all()  # the outermost pixels blend with their neighbours
-    twice_as_wide = locator.crop(frame, np.array([0.25, 0.25, 0.75, 0.5]), 16)
+    twice_as_wide = cutting.crop(frame, np.array([0.25, 0.25, 0.75, 0.5]), 16)
     assert not twice_as_wide[:, :7].any()
     assert (twice_as_wide[1:-1, 9:-1] == 200).all()
 
@@ -73,28 +73,28 @@ def test_a_crop_follows_its_box_between_pixels():
     ramp = np.repeat(np.arange(0, 240, 3, dtype=np.uint8)[None, :, None], 48, axis=0)
     frame = np.repeat(ramp, 3, axis=2)  # 3 grey levels a pixel from left to right
     box = np.array([0.25, 0.25, 0.75, 0.75])
-    shown = locator.crop(frame, box, 40).astype(float)
+    shown = cutting.crop(frame, box, 40).astype(float)
     for shift in (0.001, 0.3, 0.5, 1.0):  # pixels
         right = np.array([shift, 0, shift, 0]) / 80
-        moved = locator.crop(frame, box + right, 40).astype(float)
+        moved = cutting.crop(frame, box + right, 40).astype(float)
         assert abs((moved - shown).mean() - 3 * shift) <= 0.5  # of a rounded grey level
-    hardly = locator.crop(picture(None, 0), box + 1e-6, 40).astype(int)
-    assert np.abs(hardly - locator.crop(picture(None, 0), box, 40)).max() <= 2
+    hardly = cutting.crop(picture(None, 0), box + 1e-6, 40).astype(int)
+    assert np.abs(hardly - cutting.crop(picture(None, 0), box, 40)).max() <= 2
 
 
 def test_a_window_is_a_crop_that_is_not_rounded():
     frame, box = picture([0.25, 0.25, 0.5, 0.5], 0), np.array([0.2, 0.3, 0.5, 0.6])
-    seen = locator.window(frame, box, 24)
-    cut = locator.crop(frame, box, 24, locator.WINDOW)
+    seen = cutting.window(frame, box, 24)
+    cut = cutting.crop(frame, box, 24, cutting.WINDOW)
     assert seen.dtype == np.float32
     np.testing.assert_array_equal(np.rint(seen), cut)
-    moved = locator.window(frame, box + 1e-6, 24) - seen
+    moved = cutting.window(frame, box + 1e-6, 24) - seen
     assert 0 < np.abs(moved).max() < 0.02  # no pixel jumps by a whole grey level
 
 
 @pytest.mark.parametrize("box", [[0.5, 0.5, 0.5, 0.5], [1, 1, 1, 1], [0.6, 0.6, 0.4, 0.4]])
 def test_a_box_of_no_size_is_a_small_crop(box):
-    assert locator.crop(picture(None, 0), np.array(box, float), 8).shape == (8, 8, 3)
+    assert cutting.crop(picture(None, 0), np.array(box, float), 8).shape == (8, 8, 3)
 
 
 @pytest.fixture(scope="module")
@@ -124,7 +124,7 @@ def test_a_closer_look_finds_more_exactly(trained, monkeypatch):
     frames, truth = scenes(24, seed=200)
     shown = ~np.isnan(truth).any(axis=1)
     closer = trained.find(frames)[0]
-    monkeypatch.setattr(locator, "CLOSER_LOOKS", 0)
+    monkeypatch.setattr(cutting, "CLOSER_LOOKS", 0)
     first = trained.find(frames)[0]
     errors = [np.abs(found - truth)[shown].mean() for found in (first, closer)]
     assert errors[1] < 0.8 * errors[0]
@@ -136,10 +136,10 @@ def test_what_is_seen_in_a_window_lies_at_its_place_in_the_frame(x, y, width, he
     frame = np.zeros((48, 80, 3), np.uint8)
     box = np.array([x, y, x + width, y + height])
     guess = np.clip([x + dx * width, y + dy * height, x + width, y + height], 0, 1)
-    seen = locator.in_window(frame, guess, box)
-    assert np.allclose(locator.from_window(frame, guess, seen), box, atol=1e-9)
+    seen = cutting.in_window(frame, guess, box)
+    assert np.allclose(cutting.from_window(frame, guess, seen), box, atol=1e-9)
     # What a window shows is what `crop` cuts: its middle half is the guess.
-    middle = locator.from_window(frame, guess, np.array([0.25, 0.25, 0.75, 0.75]))
+    middle = cutting.from_window(frame, guess, np.array([0.25, 0.25, 0.75, 0.75]))
     assert np.allclose(middle, guess, atol=1e-9)
 
 
@@ -407,10 +407,10 @@ def test_a_network_that_judges_crops_is_not_deployed_on_whole_frames():
 def test_a_margin_shows_grey_outside_the_frame():
     frame = np.full((40, 80, 3), 200, np.uint8)
     box = np.array([0.5, 0.5, 1.0, 1.0])
-    tight = locator.crop(frame, box, 20)
+    tight = cutting.crop(frame, box, 20)
     assert (tight[:-1, :-1] == 200).all()  # the outermost pixels blend with the grey
     # Twice the box: a quarter of the crop lies beyond the frame on the right and below.
-    wide = locator.crop(frame, box, 20, margin=2.0)
+    wide = cutting.crop(frame, box, 20, margin=2.0)
     assert (wide[:14, :14] == 200).all()
-    assert (wide[16:] == locator.GREY).all()
-    assert (wide[:, 16:] == locator.GREY).all()
+    assert (wide[16:] == cutting.GREY).all()
+    assert (wide[:, 16:] == cutting.GREY).all()

@@ -83,7 +83,7 @@ def side_by_side(members: pd.DataFrame, ensemble: pd.DataFrame) -> pd.DataFrame:
 
 
 def ensemble(members: pd.DataFrame, weights: Sequence[float] = ()) -> pd.DataFrame:
-    """One row per frame: the members' rows with the weighted mean of their scores.
+    """One row per frame, of the model "ensemble": the weighted mean of the members' scores.
 
     Args:
         members: the frames once for each `model`: model, video, frame, score and the other columns

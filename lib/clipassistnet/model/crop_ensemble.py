@@ -2,7 +2,7 @@
 
 The locator finds the clip applier in the frame, then looks more closely. Each frame is cropped
 once, to the box found, and all classifiers judge that crop. Runs on Python 3.8 with torch, timm,
-numpy and OpenCV.
+numpy, OpenCV and Pillow.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from clipassistnet.model import classifier, locator
+from clipassistnet.model import classifier, cutting, locator
 from clipassistnet.model.classifier import TIP_INVISIBLE
 from clipassistnet.model.ensemble import EnsembleModule
 from clipassistnet.model.weights import ModelError
@@ -147,9 +147,9 @@ def assemble(spec: dict[str, Any], start: Callable[[str], Callable]) -> Callable
 
     def run(frames: np.ndarray) -> np.ndarray:
         first = find(LOCATOR, _preprocessed(frames, inputs[LOCATOR]))
-        boxes = locator.look_closer(frames, first, look, inputs[CLOSER]["image_size"])
+        boxes = cutting.look_closer(frames, first, look, inputs[CLOSER]["image_size"])
         pairs = zip(frames, boxes)
-        crops = np.stack([locator.crop(frame, box, size, margin) for frame, box in pairs])
+        crops = np.stack([cutting.crop(frame, box, size, margin) for frame, box in pairs])
         return runs[CLASSIFIER](_preprocessed(crops, inputs[CLASSIFIER]))
 
     return run

@@ -16,13 +16,12 @@ from clipassistnet import files
 from clipassistnet.data import video_source
 from clipassistnet.data.dataset import Dataset, DatasetError
 from clipassistnet.data.frame_cache import FrameCache
-from clipassistnet.model import locator
+from clipassistnet.model import cutting, locator
 from clipassistnet.model.classifier import FrameClassifier
 from clipassistnet.model.locator import CORNERS, Locator
 
 KEY = ["video", "frame"]
 TOOL = "Clipper"
-CUT = 3  # raised when the locator cuts otherwise, so that boxes and features kept before are stale
 BOXES = "boxes.parquet"  # beside the checkpoint of a classifier of crops: those of all its frames
 
 
@@ -54,13 +53,15 @@ class CroppedFrames:
     def get(self, video: str, frame: int) -> np.ndarray:
         """The crop of a cached frame, uint8 RGB (size, size, 3). KeyError where it has no box."""
         box = self.boxes[video, frame]
-        return locator.crop(self.cache.get(video, frame), box, self.size, self.margin)
+        return cutting.crop(self.cache.get(video, frame), box, self.size, self.margin)
 
     def digest(self, video: str | None = None, frames: Sequence[int] | None = None) -> str:
         """SHA-256 of what the crops depend on: of all, or of these frames of a video."""
         keys = self.boxes if video is None else [(video, frame) for frame in frames or ()]
         boxes = sorted([*key, *self.boxes[key].tolist()] for key in keys)
-        content = json.dumps([CUT, self.cache.digest(video), self.size, self.margin, boxes])
+        content = json.dumps(
+            [cutting.VERSION, self.cache.digest(video), self.size, self.margin, boxes]
+        )
         return hashlib.sha256(content.encode()).hexdigest()
 
 
@@ -92,7 +93,9 @@ def find_boxes(
     digest, paths = locator.digest(network), {}
     rows = {str(video): part[KEY] for video, part in table.groupby("video")}
     for video, part in rows.items():
-        content = f"{CUT} {digest} {cache.digest(video, part['frame'].astype(int).tolist())}"
+        content = (
+            f"{cutting.VERSION} {digest} {cache.digest(video, part['frame'].astype(int).tolist())}"
+        )
         paths[video] = folder / f"boxes-{hashlib.sha256(content.encode()).hexdigest()[:32]}.parquet"
     files.make_missing(
         {path: partial(_find, network, cache, rows[video]) for video, path in paths.items()}

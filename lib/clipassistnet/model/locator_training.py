@@ -10,7 +10,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from clipassistnet import transforms
-from clipassistnet.model.locator import WINDOW, Locator, cell_centres, crop, in_window
+from clipassistnet.model.cutting import WINDOW, crop, in_window
+from clipassistnet.model.locator import Locator, cell_centres
 
 # How far a first look misses on patients whom it has not seen (316 real frames): the standard
 # deviation of the centre in sides of the box, and of the logarithm of the sides.
