@@ -74,9 +74,12 @@ def boxes(data: Dataset) -> pd.DataFrame:
     if table is None or not (table["tool"] == TOOL).any():
         raise DatasetError([f"boxes.csv: no box of a {TOOL}; a locator is trained on boxes"])
     table = table[table["tool"] == TOOL].astype(dict.fromkeys(CORNERS, float))
-    for video, rows in table.groupby("video"):
-        height, width = video_source.original(data, video, rows["frame"].iloc[0]).shape[:2]
-        table.loc[rows.index, CORNERS] /= [width, height, width, height]
+    firsts = table.groupby("video")["frame"].first()
+    shapes = {
+        video: video_source.original(data, video, frame).shape for video, frame in firsts.items()
+    }
+    sides = np.array([shapes[video][1::-1] for video in table["video"]])  # width, height
+    table[CORNERS] /= np.tile(sides, 2)
     area = (table["x1"] - table["x0"]) * (table["y1"] - table["y0"])
     largest = table.assign(area=area).sort_values("area").drop_duplicates(KEY, keep="last")
     return largest.sort_values(KEY)[[*KEY, *CORNERS]].reset_index(drop=True)

@@ -18,7 +18,7 @@ from clipassistnet.training.batches import Frames
 
 
 class FeatureStore:
-    """Features of the frames of a cache, one file a video and what its features depend on.
+    """Features of the frames of a cache, a file for these frames of a video and their pictures.
 
     What they depend on: the pictures (for crops the boxes as well), the frozen trunk, the blocks,
     and the grid. Processes that need the same files share the work.
@@ -37,21 +37,25 @@ class FeatureStore:
     def get(self, table: pd.DataFrame) -> np.ndarray:
         """Features float32 (N, D) of the frames of a table (video, frame), in its order.
 
-        A frame may stand in several rows, one for each of its labels.
+        A frame may stand in several rows, one for each of its labels. Frames that are labelled
+        absent have a file of their own: they are scored, but seldom train or validate.
         """
         rows = table.reset_index(drop=True)
-        parts = {str(video): part for video, part in rows.groupby("video")}
-        frames = {video: np.unique(part["frame"].astype(int)) for video, part in parts.items()}
-        paths = {video: self._path(video, wanted.tolist()) for video, wanted in frames.items()}
+        absent = rows["label"] == "absent" if "label" in rows else np.zeros(len(rows), bool)
+        parts = {
+            (str(video), kind): part for (video, kind), part in rows.groupby(["video", absent])
+        }
+        frames = {key: np.unique(part["frame"].astype(int)) for key, part in parts.items()}
+        paths = {key: self._path(key[0], wanted.tolist()) for key, wanted in frames.items()}
         files.make_missing(
-            {path: partial(self._make, video, frames[video]) for video, path in paths.items()}
+            {path: partial(self._make, key[0], frames[key]) for key, path in paths.items()}
         )
         found: np.ndarray | None = None
-        for video, part in parts.items():
-            stored = np.load(paths[video])
+        for key, part in parts.items():
+            stored = np.load(paths[key])
             if found is None:
                 found = np.empty((len(rows), stored.shape[1]), stored.dtype)
-            found[part.index] = stored[np.searchsorted(frames[video], part["frame"].astype(int))]
+            found[part.index] = stored[np.searchsorted(frames[key], part["frame"].astype(int))]
         if found is None:
             raise ValueError("features: a table of at least one frame expected")
         return found
