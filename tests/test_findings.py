@@ -102,6 +102,26 @@ def test_events_and_frames_without_an_applier():
     )
 
 
+def test_arming_by_frames_and_by_stretches():
+    rows = [
+        ("each frame by itself", "AUROC", 0.93, 0.87, 0.96),
+        ("each frame by itself", "sensitivity", 0.95, 0.9, 0.98),
+        ("each frame by itself", "specificity", 0.55, np.nan, np.nan),
+        ("armed by live", "stretches in which it armed", 0.5, 0.2, 0.8),
+        ("armed by live", "mean seconds to arm", 1.25, 1.0, 1.5),
+    ]
+    table = pd.DataFrame(rows, columns=["judged", "measure", "estimate", "low", "high"])
+    frames = (
+        "The AUROC between frames with and without a clip applier is 0.93 (0.87 to 0.96). At the "
+        "frozen level the sensitivity is 0.95 (0.90 to 0.98) and the specificity 0.55."
+    )
+    assert findings.arming(table[:3]) == frames
+    live = " Live would have armed in 50% of the stretches, after 1.2 s on average."
+    assert findings.arming(table) == frames + live
+    nothing = "Nothing in this study sees whether a clip applier is in the picture."
+    assert findings.arming(table[:0]) == nothing
+
+
 @pytest.mark.parametrize(
     ("figures", "words"),
     [

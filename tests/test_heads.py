@@ -79,11 +79,11 @@ def test_features_are_kept_by_content(classifier, tmp_path, monkeypatch):
 
 
 def test_frames_that_are_only_scored_do_not_recompute_the_others(classifier, tmp_path):
-    class Counted(Pictures):
-        asked: list = []
+    asked = []
 
+    class Counted(Pictures):
         def get(self, video, frame):
-            self.asked.append((video, frame))
+            asked.append((video, frame))
             return super().get(video, frame)
 
     labels = ["visible", "invisible", "absent", "visible", "absent", "invisible"]
@@ -92,7 +92,7 @@ def test_frames_that_are_only_scored_do_not_recompute_the_others(classifier, tmp
     learnt = store.get(rows[rows["label"] != "absent"])  # validation, as training asks for it
     found = store.get(rows)  # and as the scores do
     np.testing.assert_array_equal(found[(rows["label"] != "absent").to_numpy()], learnt)
-    assert sorted(Counted.asked) == sorted(zip(rows["video"], rows["frame"]))
+    assert sorted(asked) == sorted(zip(rows["video"], rows["frame"], strict=True))
 
 
 def test_the_head_is_the_logistic_regression_of_scikit_learn():

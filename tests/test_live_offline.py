@@ -20,7 +20,7 @@ from clipassistnet.live.journal import Journal
 from clipassistnet.live.offline import render
 from clipassistnet.live.overlay import Overlay
 from clipassistnet.live.recorder import Writer
-from clipassistnet.model import CLIP_APPLIER_PRESENT, build, load, save
+from clipassistnet.model import CLIP_APPLIER_PRESENT, build, load, locator, save
 from tiny_videos import FPS, HEIGHT, WIDTH, encode, index_of, picture
 
 av = pytest.importorskip("av")
@@ -202,6 +202,33 @@ def test_a_network_for_arming_arms_and_is_not_taken_for_the_other(tmp_path, run_
     for wrong in (["--model", str(tmp_path)], ["--arm-model", str(run_folder)]):
         assert main(["live", *given, *wrong]) == 1
         assert "its score is p(" in capsys.readouterr().err
+
+
+def test_the_locator_of_a_network_of_crops_arms_at_its_frozen_level(tmp_path, run_folder, capsys):
+    network = load(run_folder / "model.safetensors")
+    network.spec["cropped"] = 64
+    save(network, tmp_path / "model.safetensors", arming_level=0.25)
+    finder = locator.Locator("none", image_size=64, window_size=64)
+    finder.head[-1].weight.data[:] = 0
+    finder.head[-1].bias.data[:] = 0  # a confidence of 0.5 everywhere
+    locator.save(finder, tmp_path / locator.FILE)
+    video, log = encode(tmp_path / "video.mp4", count=40), tmp_path / "log.jsonl"
+    overlay = ["--offline", "--record", str(tmp_path / "overlay.mkv"), "--log", str(log)]
+    arguments = ["--source", str(video), *overlay, "--threshold", "0.6", "--backend", "torch"]
+    given = ["--model", str(run_folder), "--arm-model", str(tmp_path), *arguments]
+    assert main(["live", *given]) == 0
+    assert "arms by p(clip applier) above 0.25: stored in" in capsys.readouterr().out
+    lines = [json.loads(line) for line in log.read_text().splitlines()]
+    assert {line["presence"] for line in lines if line["event"] == "decision"} == {0.5}
+    [armed] = [line for line in lines if line["event"] == "armed"]
+    assert armed["clock"] == pytest.approx(1.0, abs=0.05)
+    # At a level of 0.45 the same picture is not 0.1 above.
+    save(network, tmp_path / "model.safetensors", arming_level=0.45)
+    log.unlink()
+    assert main(["live", *given]) == 0
+    assert '"event": "armed"' not in log.read_text()
+    assert main(["live", *given, "--arm-model", str(tmp_path), str(tmp_path)]) == 1
+    assert "its locator arms; give this one network" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

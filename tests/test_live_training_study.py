@@ -10,7 +10,7 @@ from clipassistnet.__main__ import main
 from clipassistnet.commands import live_options
 from clipassistnet.evaluation import alarm_choice, events
 from clipassistnet.live import stored_facts
-from clipassistnet.live.training_study import GIVEN, frozen_alarm, training_data
+from clipassistnet.live.training_study import GIVEN, arming_level, frozen_alarm, training_data
 from tiny_ensembles import blobs, member
 
 
@@ -83,6 +83,31 @@ def test_a_broken_file_is_named(study):
     (study / "08_ensemble_test" / "once" / "frozen_thresholds.csv").write_text("held_out\n0\n")
     with pytest.raises(ValueError, match=r"frozen_thresholds\.csv: no threshold"):
         frozen_alarm([network(study, "0")])
+
+
+def test_the_level_for_arming_is_that_of_the_judged_recipe(study):
+    assert arming_level(network(study, "0")) is None  # notebook 08 wrote none
+    table = study / "08_ensemble_test" / "once" / "arming_levels.csv"
+    table.write_text("held_out,level\n0,0.21\n1,0.3\n")
+    assert arming_level(network(study, "1")) == (0.3, "frozen by study demo")
+    run(study, "05_train_fold", "loss=presence", recipe="paper", held_out="0", loss="presence")
+    arms = str(study / "05_train_fold" / "loss=presence" / "model.safetensors")
+    record = study / "08_ensemble_test" / "once" / "run.json"
+    record.write_text(json.dumps({"parameters": {"recipe": "features", "arming": True}}))
+    assert arming_level(arms) == (0.21, "frozen by study demo")
+    assert arming_level(network(study, "0")) is None, "a network arms in this study"
+    record.write_text(json.dumps({"parameters": {"recipe": "features", "arming": False}}))
+    assert arming_level(arms) is None, "locators arm in this study"
+    assert arming_level(str(study / "elsewhere" / "model.safetensors")) is None
+
+
+@pytest.mark.parametrize(
+    "content", ["held_out,level\n0,1.5\n", "held_out\n0\n", "held_out,level\n"]
+)
+def test_a_broken_level_is_named(study, content):
+    (study / "08_ensemble_test" / "once" / "arming_levels.csv").write_text(content)
+    with pytest.raises(ValueError, match=r"arming_levels\.csv: .*level"):
+        arming_level(network(study, "0"))
 
 
 def test_what_it_was_trained_on(study, tmp_path):

@@ -9,20 +9,37 @@ from clipassistnet.model import crops
 
 
 def test_presence_comes_from_the_locator_that_saw_no_judged_patient(tmp_path):
-    frames = pd.DataFrame({"held_out": ["0", "1"], "video": ["a", "b"], "frame": [5, 5]})
+    # Held-out subset, fold, video of each split, and p(clip applier) that its locator gives.
+    runs = [
+        ("0", 1, {"test": ("a", 0.9), "validation": ("b", 0.3)}),
+        ("0", 2, {"test": ("a", 0.9), "validation": ("c", 0.4)}),
+        ("1", 0, {"test": ("b", 0.8), "validation": ("a", 0.2)}),
+    ]
     paths = {}
-    for held_out, rows in (("0", [("a", 0.9), ("b", 0.1)]), ("1", [("a", 0.2), ("b", 0.8)])):
-        run = Training("bce", "features", held_out, 0)
-        paths[run] = tmp_path / held_out / "predictions.parquet"
+    for held_out, fold, parts in runs:
+        run = Training("bce", "features", held_out, fold)
+        paths[run] = tmp_path / f"{held_out}{fold}" / "predictions.parquet"
         paths[run].parent.mkdir()
-        boxes = pd.DataFrame(rows, columns=["video", "presence"]).assign(frame=5)
+        rows = [(video, 5, split, "visible", 0.0) for split, (video, _) in parts.items()]
+        table = pd.DataFrame(rows, columns=["video", "frame", "split", "label", "score"])
+        table.to_parquet(paths[run])
+        boxes = pd.DataFrame(parts.values(), columns=["video", "presence"]).assign(frame=5)
         # Of a training frame there may be a true box as well, which has no presence.
         boxes = pd.concat([boxes, boxes.assign(presence=float("nan"))])
         boxes.to_parquet(paths[run].with_name("boxes.parquet"))
-    assert predictions.located(frames, paths)["presence"].tolist() == [0.9, 0.8]
+    videos = pd.DataFrame({"video": list("abc"), "patient": list("ABC")})
+    found = predictions.by_locator(predictions.read(paths, videos), paths)
+    assert found[["held_out", "split", "video", "patient", "score"]].to_numpy().tolist() == [
+        ["0", "test", "a", "A", 0.9],
+        ["0", "validation", "b", "B", 0.3],
+        ["0", "validation", "c", "C", 0.4],
+        ["1", "test", "b", "B", 0.8],
+        ["1", "validation", "a", "A", 0.2],
+    ]
     assert predictions.BOXES == crops.BOXES
-    whole = {Training("bce", "paper", "0", 0): tmp_path / "predictions.parquet"}
-    assert predictions.located(frames, whole) is frames
+    for path in paths.values():  # networks of whole frames have no boxes
+        path.with_name("boxes.parquet").unlink()
+    assert predictions.by_locator(predictions.read(paths, videos), paths).empty
 
 
 def test_ensemble_by_hand():

@@ -17,7 +17,7 @@ import pandas as pd
 from clipassistnet import files, model, training
 from clipassistnet.data import dataset, folds, frame_cache
 from clipassistnet.live import shipped
-from clipassistnet.live.stored_facts import ALARM, ALARM_FROM, TRAINING_DATA
+from clipassistnet.live.stored_facts import ALARM, ALARM_FROM, ARMING_LEVEL, TRAINING_DATA
 from clipassistnet.model import backbones, crops, cross_fitting, locator
 from clipassistnet.training import feature_store, heads
 
@@ -38,6 +38,8 @@ applier is in the picture.
 | AUROC of the study's ensembles on patients they had not seen | {auroc} |
 | Specificity at 95 % sensitivity, there | {specificity} |
 | Alarm | {alarm}, chosen on scores of networks that had not seen the patient |
+| Arms (`--arm-model {name}`) | above {level:.2f}, as 95 % of the frames with a clip applier |
+| AUROC of the locators: is a clip applier there? | {arming} |
 | Study | `{study}`, run of notebook 08 of {date}, commit `{commit}` |
 
 The figures are those of the study's networks, each trained on a part of the patients. This network
@@ -155,6 +157,7 @@ def _facts(options, tested: Path, train: pd.DataFrame, simulated: bool) -> dict:
     frozen = pd.read_csv(tested / "frozen_thresholds.csv")["threshold"].median()
     alarm = json.loads(chosen.read_text()) if chosen.exists() else {"threshold": float(frozen)}
     names = "threshold", "hysteresis", "minimum_duration"
+    levels = pd.read_csv(tested / "arming_levels.csv")["level"]
     kind = "SIMULATED videos" if simulated else "REAL frames"
     patients = train["patient"].nunique()
     return {
@@ -162,6 +165,7 @@ def _facts(options, tested: Path, train: pd.DataFrame, simulated: bool) -> dict:
         f"{options.licence})",
         ALARM: {name: alarm[name] for name in names if name in alarm},
         ALARM_FROM: f"chosen out of fold by study {options.study}",
+        ARMING_LEVEL: float(levels.median()),
     }
 
 
@@ -184,6 +188,8 @@ def _card(options, classifier, tested: Path, train, facts: dict, simulated: bool
         auroc=_interval(table3, "auroc"),
         specificity=_interval(table3, "specificity_at_95"),
         alarm=", ".join(f"{name} {value:.3g}" for name, value in facts[ALARM].items()),
+        level=facts[ARMING_LEVEL],
+        arming=_interval(pd.read_csv(tested / "arming.csv").set_index("measure"), "AUROC"),
         study=options.study,
         date=str(run["started"])[:10],
         commit=str(run["commit"])[:12],

@@ -9,9 +9,9 @@ from typing import NamedTuple
 # Defaults of live: round numbers, fitted to nothing. Notebook 08 chooses others on out-of-fold
 # scores and writes them to alarm.json, where a study's frames lie close enough for that.
 THRESHOLD, HYSTERESIS, MINIMUM_DURATION = 0.5, 0.1, 0.2
-# The alarm that arms judges 1 - p(clip applier). Its duration is longer: arming a second late
-# costs less than arming by mistake.
-ARMING_THRESHOLD, ARMING_DURATION = 0.5, 1.0
+# Live arms by p(clip applier). Notebook 08 freezes the level; this one is for networks without.
+# The duration is longer: arming a second late costs less than arming by mistake.
+ARMING_LEVEL, ARMING_DURATION = 0.5, 1.0
 
 LONGEST_DURATION = 10.0  # seconds: a warning that waits longer comes after the clip
 
@@ -75,6 +75,16 @@ class Alarm:
         if time - self._since >= self.minimum_duration - _ROUNDING:
             self.invisible, self._since = not self.invisible, None
         return self.invisible
+
+
+def arming_settings(level: float) -> tuple[float, float, float]:
+    """The arguments of the `Alarm` on 1 - p(clip applier) that means "no clip applier".
+
+    It ends when p stays above `level` plus the hysteresis, and starts when p stays at `level` or
+    below.
+    """
+    threshold = 1 - level
+    return threshold, min(HYSTERESIS, threshold / 2), ARMING_DURATION
 
 
 class State(enum.Enum):

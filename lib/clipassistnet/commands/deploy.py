@@ -11,7 +11,7 @@ import json
 from clipassistnet.commands.parsing import command_parser
 from clipassistnet.deploy import backends, frame_files, parity, saved_engine, timing
 from clipassistnet.deploy.predictor import Predictor
-from clipassistnet.live.training_study import facts_to_store
+from clipassistnet.live.training_study import arming_facts_to_store, facts_to_store
 from clipassistnet.model import classifier, crop_ensemble
 
 _FRAMES = 64  # of parity
@@ -79,9 +79,10 @@ def _convert(options: argparse.Namespace) -> int:
     print(engine.reason)
     reference = _reference(engine, ensemble)
     row = parity.check_parity(reference, engine, frames, options.threshold)
-    # An engine for arming has no alarm of its own.
-    judges = ensemble.spec["predicts"] == classifier.TIP_INVISIBLE
-    facts = facts_to_store(options.model, options.threshold) if judges else None
+    if ensemble.spec["predicts"] == classifier.TIP_INVISIBLE:
+        facts = facts_to_store(options.model, options.threshold)
+    else:
+        facts = arming_facts_to_store(options.model)
     print(json.dumps(saved_engine.save(options.out, engine, row, facts), indent=1))
     return 0
 

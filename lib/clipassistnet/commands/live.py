@@ -7,13 +7,7 @@ import signal
 import time
 from typing import TYPE_CHECKING
 
-from clipassistnet.alarm import (
-    ARMING_DURATION,
-    ARMING_THRESHOLD,
-    HYSTERESIS,
-    Alarm,
-    Assistant,
-)
+from clipassistnet.alarm import ARMING_LEVEL, Alarm, Assistant, arming_settings
 from clipassistnet.commands.live_options import complete_alarm, parse
 from clipassistnet.live import networks, offline
 from clipassistnet.live import screen as screens
@@ -25,7 +19,7 @@ from clipassistnet.live.overlay import DISCLAIMER, start_screen
 from clipassistnet.live.recorder import Recorder, free_name, require_pyav
 from clipassistnet.live.sound import Sound
 from clipassistnet.live.source import opener, without_password
-from clipassistnet.live.training_study import training_data
+from clipassistnet.live.training_study import arming_level, training_data
 
 if TYPE_CHECKING:
     from clipassistnet.deploy import Predictor
@@ -136,17 +130,19 @@ def _switches(options: argparse.Namespace) -> list[Switch]:
     return switches
 
 
-def _load(options: argparse.Namespace, paths: list[str], arms: bool = False) -> Predictor:
-    return networks.load(paths, options.backend, options.precision, options.threads, arms=arms)
+def _load(options: argparse.Namespace, paths: list[str]) -> Predictor:
+    return networks.load(paths, options.backend, options.precision, options.threads)
 
 
 def _arming(options: argparse.Namespace) -> AutomaticArming | None:
-    """Automatic arming, where networks for it were given."""
+    """Automatic arming, where something for it was given."""
     if not options.arm_model:
         return None
-    predictor = _load(options, networks.checkpoints(options.arm_model), arms=True)
-    alarm = Alarm(ARMING_THRESHOLD, HYSTERESIS, ARMING_DURATION)
-    return AutomaticArming(predictor.predict, alarm)
+    paths = networks.checkpoints(options.arm_model)
+    level, origin = arming_level(paths[0]) or (ARMING_LEVEL, "a default that was fitted to nothing")
+    predict = networks.load_arming(paths, options.backend, options.precision, options.threads)
+    print(f"arms by p(clip applier) above {level:.4g}: {origin}")
+    return AutomaticArming(predict, Alarm(*arming_settings(level)))
 
 
 def _announce(options: argparse.Namespace, paths: list[str], keys: bool) -> None:

@@ -5,13 +5,7 @@ from __future__ import annotations
 import argparse
 import re
 
-from clipassistnet.alarm import (
-    ARMING_DURATION,
-    ARMING_THRESHOLD,
-    HYSTERESIS,
-    MINIMUM_DURATION,
-    THRESHOLD,
-)
+from clipassistnet.alarm import ARMING_DURATION, HYSTERESIS, MINIMUM_DURATION, THRESHOLD
 from clipassistnet.commands.parsing import command_parser
 from clipassistnet.live.loop import KEYS
 from clipassistnet.live.shipped import DEFAULT, names
@@ -23,12 +17,12 @@ FOR RESEARCH. NOT A MEDICAL DEVICE.
 Keys in the window: {KEYS}. The signal SIGUSR1 prints the latencies too.
 
 A picture without a clip applier counts as "not visible", so feedback is given only while armed: by
-key, --armed, --arm-file, --arm-serial, or by a network that sees when a clip applier appears.
---arm-model takes a run of notebook 05 with loss "presence" (a study with "arming: true" has one).
-It arms when p(clip applier) stays above {1 - ARMING_THRESHOLD + HYSTERESIS} for {ARMING_DURATION}
-seconds, and disarms when it stays at {1 - ARMING_THRESHOLD} or below for as long. Notebook 08's
-table "arming" shows how well that works on frames that the network has not seen: look there first,
-because a network that arms at the wrong moment is worse than a pedal.
+key, --armed, --arm-file, --arm-serial, or by what sees that a clip applier appears. --arm-model
+takes a network of crops (of your study, or one that comes with the project), whose locator then
+arms, or a run of notebook 05 with loss "presence". It arms when p(clip applier) stays more than
+{HYSTERESIS} above a level for {ARMING_DURATION} seconds, and disarms when it stays at the level or
+below for as long. Notebook 08 freezes the level; its table "arming" shows how well that works on
+patients that were not seen. Look there first: arming at the wrong moment is worse than a pedal.
 """
 _EXAMPLE = "live --source operation.mp4"
 
@@ -79,7 +73,7 @@ def _parser() -> argparse.ArgumentParser:
         "--arm-serial", metavar="DEVICE", help="character 1 arms, 0 disarms; 9600 8N1"
     )
     armed.add_argument(
-        "--arm-model", nargs="+", metavar="RUN", help="arms when a clip applier appears"
+        "--arm-model", nargs="+", metavar="RUN", help="arms when it sees a clip applier"
     )
     alarm = parser.add_argument_group("alarm")
     alarm.add_argument("--alarm", metavar="FILE.json", help="the three below, from notebook 08")

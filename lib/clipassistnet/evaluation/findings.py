@@ -236,6 +236,26 @@ def absent(table: pd.DataFrame) -> str:
     return f"{first['estimate']:.0%} of the frames without a clip applier are {figure}."
 
 
+def arming(table: pd.DataFrame) -> str:
+    """From `arming_metrics.table`: how well the clip applier is seen, and how well it arms."""
+    if table.empty:
+        return "Nothing in this study sees whether a clip applier is in the picture."
+    rows = table.set_index(["judged", "measure"])[["estimate", "low", "high"]]
+    auroc, *rates = (
+        with_limits(*rows.loc["each frame by itself", name])
+        for name in ("AUROC", "sensitivity", "specificity")
+    )
+    text = f"The AUROC between frames with and without a clip applier is {auroc}. "
+    text += "At the frozen level the sensitivity is {} and the specificity {}.".format(*rates)
+    if ("armed by live", "stretches in which it armed") in rows.index:
+        found = rows.loc["armed by live"]["estimate"]
+        text += (
+            f" Live would have armed in {found['stretches in which it armed']:.0%} of the stretches"
+            f", after {found['mean seconds to arm']:.1f} s on average."
+        )
+    return text
+
+
 def saliency(shares: pd.DataFrame, **sampling: Unpack[Draws]) -> str:
     """From `share_on_tips`: whether the network looks at the tips, with an interval over patients.
 

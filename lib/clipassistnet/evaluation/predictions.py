@@ -107,19 +107,27 @@ def ensemble(members: pd.DataFrame, weights: Sequence[float] = ()) -> pd.DataFra
     return shared[0].assign(score=score, model="ensemble")
 
 
-def located(frames: pd.DataFrame, paths: Mapping[Training, Path]) -> pd.DataFrame:
-    """Held-out frames, with `presence` where their networks judge crops; else as they are.
+def by_locator(predictions: pd.DataFrame, paths: Mapping[Training, Path]) -> pd.DataFrame:
+    """The validation and held-out frames, with what the locators of crops say about them.
 
-    `presence` is p(clip applier in the frame) of the locator, which saw no patient that is judged.
-    `paths` are those of `read`. The boxes lie beside the predictions.
+    `score` is p(clip applier in the frame), of a locator that saw no patient of this frame. Each
+    frame is there once for each held-out subset that it validates or lies in: held_out, split,
+    video, frame, label, patient, score. No rows where the networks judge whole frames.
+
+    Args:
+        predictions: as from `read`.
+        paths: those of `read`; the boxes lie beside the predictions.
     """
+    key = ["held_out", "fold", "video", "frame"]
     tables = [
-        pd.read_parquet(found).assign(held_out=training.held_out)
+        pd.read_parquet(found).assign(held_out=training.held_out, fold=training.fold)
         for training, path in paths.items()
         if (found := path.with_name(BOXES)).exists()
     ]
+    once = ["held_out", "split", *FRAME]
     if not tables:
-        return frames
-    key = ["held_out", "video", "frame"]
-    found = pd.concat(tables).dropna(subset="presence").drop_duplicates(key)
-    return frames.merge(found[[*key, "presence"]], on=key, how="left", validate="1:1")
+        return pd.DataFrame(columns=[*once, "score"])
+    found = pd.concat(tables).dropna(subset="presence").rename(columns={"presence": "score"})
+    rows = predictions[[*key, "split", "label", "patient"]]
+    seen = rows.merge(found[[*key, "score"]], on=key, validate="1:1")
+    return seen.drop_duplicates(once)[[*once, "score"]].reset_index(drop=True)

@@ -132,11 +132,10 @@ def absent_table(
 
     For each of `shown` the share of frames without a clipper that it calls visible. Then the AUROC
     of p(invisible) as a sign that there is no clipper: feedback that arms by the score alone would
-    need this sign. A locator gives a better one, if the frames have its `presence`. No rows where
-    there are no such frames.
+    need this sign. No rows where there are no such frames.
 
     Args:
-        frames: video, frame, label (visible, invisible, absent), score; presence is optional.
+        frames: video, frame, label (visible, invisible, absent), score.
         shown: {name: whether each frame raises the warning (frames,)}.
     """
     absent = (frames["label"] == "absent").to_numpy()
@@ -150,9 +149,6 @@ def absent_table(
             )
     if absent.any() and not absent.all():
         found["AUROC: no clipper by p(invisible)"] = bootstrap(table, auroc, **sampling)
-        if "presence" in table:
-            seen = table.assign(target=1 - table["target"], score=table["presence"])
-            found["AUROC: clipper by the locator"] = bootstrap(seen, auroc, **sampling)
     rows = [{"figure": name, **interval._asdict()} for name, interval in found.items()]
     return pd.DataFrame(rows, columns=["figure", *Interval._fields])
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Callable
 
 import numpy as np
 
@@ -12,6 +12,8 @@ from clipassistnet.live import shipped
 
 if TYPE_CHECKING:
     from clipassistnet.deploy import Predictor
+
+LOCATOR = "locator.safetensors"  # as model.locator.FILE, without importing torch
 
 
 def checkpoints(names: list[str]) -> list[str]:
@@ -48,6 +50,31 @@ def checkpoints(names: list[str]) -> list[str]:
 def digests(paths: list[str]) -> dict[str, str]:
     """SHA-256 of each checkpoint, or of a sidecar, which holds those of its engine; for the log."""
     return {path: files.digest(path) for path in paths}
+
+
+def load_arming(
+    paths: list[str], backend: str, precision: str | None, threads: int | None
+) -> Callable[[np.ndarray], np.ndarray]:
+    """What gives p(clip applier in the picture) (N,) for uint8 RGB (N, H, W, 3).
+
+    It is the locator of a classifier of crops, in PyTorch. Otherwise the paths are those of a
+    network for arming, or of its engine, see `load`.
+
+    Raises:
+        ValueError: several classifiers of crops, or as `load`.
+    """
+    beside = os.path.join(os.path.dirname(paths[0]), LOCATOR)
+    if not os.path.isfile(beside):
+        return load(paths, backend, precision, threads, arms=True).predict
+    if len(paths) > 1:
+        raise ValueError(f"{paths[0]}: its locator arms; give this one network, not {len(paths)}")
+    from clipassistnet.model import locator
+
+    network = locator.load(beside)
+    network.presence(
+        np.zeros((1, network.spec["image_size"], network.spec["image_size"], 3), np.uint8)
+    )
+    return network.presence
 
 
 def load(

@@ -4,7 +4,8 @@ A saved engine has these keys in engine.json, a checkpoint has them in its metad
 
 - training_data: a line for the overlay, such as "Trained on SIMULATED videos (study demo)",
 - alarm: the numbers threshold, and perhaps hysteresis and minimum_duration,
-- alarm_from: where these numbers come from, such as "frozen by study demo".
+- alarm_from: where these numbers come from, such as "frozen by study demo",
+- arming_level: p(clip applier) above which it arms (of a locator or a network for arming).
 
 All are optional: older files have none of them. Reading needs no torch, which takes seconds.
 """
@@ -16,9 +17,10 @@ import os
 from typing import Any
 
 from clipassistnet import files
-from clipassistnet.alarm import Alarm
+from clipassistnet.alarm import Alarm, arming_settings
 
 TRAINING_DATA, ALARM, ALARM_FROM = "training_data", "alarm", "alarm_from"
+ARMING_LEVEL = "arming_level"
 SETTINGS = "threshold", "hysteresis", "minimum_duration"
 
 
@@ -28,15 +30,18 @@ def read(path: str) -> dict[str, Any]:
     A file that cannot be read holds none either: loading it gives the better message.
 
     Raises:
-        ValueError: its alarm is none; the message names the file.
+        ValueError: its alarm or its level is none; the message names the file.
     """
     try:
         content = _engine(path) if _is_engine(path) else _checkpoint(path)
     except Exception:  # safetensors has errors of its own
         return {}
-    facts = {name: content[name] for name in (TRAINING_DATA, ALARM, ALARM_FROM) if name in content}
+    known = TRAINING_DATA, ALARM, ALARM_FROM, ARMING_LEVEL
+    facts = {name: content[name] for name in known if name in content}
     if ALARM in facts:
         facts[ALARM] = _alarm(facts[ALARM], path)
+    if ARMING_LEVEL in facts:
+        facts[ARMING_LEVEL] = checked_level(facts[ARMING_LEVEL], path)
     return facts
 
 
@@ -54,6 +59,16 @@ def _checkpoint(path: str) -> dict[str, Any]:
 
     with safe_open(path, "np") as file:
         return dict(json.loads((file.metadata() or {}).get("metadata", "{}")))
+
+
+def checked_level(given: Any, path: str) -> float:
+    """A level of p(clip applier), at least 0 and below 1. ValueError, naming the file, else."""
+    try:
+        level = float(given)
+        Alarm(*arming_settings(level))
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"{path}: level for arming {given!r}: expected 0 to below 1") from error
+    return level
 
 
 def _alarm(given: Any, path: str) -> dict[str, float]:

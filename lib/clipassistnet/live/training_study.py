@@ -1,8 +1,8 @@
-"""A network's frozen alarm, and what it was trained on.
+"""A network's frozen alarm, the level at which it arms, and what it was trained on.
 
-Both may stand in the network's own file (see stored_facts). Otherwise the study says so: networks
+All may stand in the network's own file (see stored_facts). Otherwise the study says so: networks
 and engines lie in papermill_runs/<study>/<notebook>/<run>/ beside notebook 08's files. Where
-neither is known, live has the defaults, and the overlay says so.
+they are not known, live has the defaults, and the overlay says so.
 """
 
 from __future__ import annotations
@@ -14,10 +14,17 @@ from typing import NamedTuple
 
 from clipassistnet.alarm import Alarm
 from clipassistnet.live import stored_facts
-from clipassistnet.live.stored_facts import ALARM, ALARM_FROM, SETTINGS, TRAINING_DATA
+from clipassistnet.live.stored_facts import (
+    ALARM,
+    ALARM_FROM,
+    ARMING_LEVEL,
+    SETTINGS,
+    TRAINING_DATA,
+)
 
 GIVEN = "given to deploy convert"  # not known to be frozen
 _NETWORKS, _ENGINES, _TEST = "05_train_fold", "09_jetson_deploy", "08_ensemble_test"
+_ARMING = "presence"  # the loss of a network for arming, as in data.cross_validation
 
 
 class FrozenAlarm(NamedTuple):
@@ -54,6 +61,36 @@ def frozen_alarm(paths: list[str]) -> FrozenAlarm | None:
     return None
 
 
+def arming_level(path: str) -> tuple[float, str] | None:
+    """The level at which a network for arming, or a locator, arms, and where it comes from.
+
+    It is the one that the file at `path` holds: a checkpoint (for a locator that of the classifier
+    beside it) or a saved engine's sidecar. Otherwise it is that of notebook 08 of its study. None
+    where none is known. ValueError for a broken file.
+    """
+    stored = stored_facts.read(path)
+    if ARMING_LEVEL in stored:
+        return stored[ARMING_LEVEL], f"stored in {path}"
+    run = _run_of(path)
+    if run is None:
+        return None
+    for folder in sorted((run.study / _TEST).glob("*")):
+        given, table = _parameters(folder), folder / "arming_levels.csv"
+        # Of a recipe on whole frames a network arms, else the locators of the judged recipe.
+        same = run.loss == _ARMING if given.get("arming") else given.get("recipe") == run.recipe
+        if same and table.is_file():
+            return _level_of(table, run.held_out), f"frozen by study {run.study.name}"
+    return None
+
+
+def _level_of(path: Path, held_out: str | None) -> float:
+    with open(path, newline="", encoding="utf-8") as file:
+        rows = [row for row in csv.DictReader(file) if held_out in (None, row.get("held_out"))]
+    if not rows:
+        raise ValueError(f"{path}: no level of held_out={held_out}")
+    return stored_facts.checked_level(rows[0].get("level"), str(path))
+
+
 def training_data(paths: list[str]) -> str:
     """One line for the overlay: what these networks were trained on, as far as it is known."""
     return "; ".join(sorted({_training_data(path) for path in paths}))
@@ -68,6 +105,12 @@ def facts_to_store(paths: list[str], threshold: float) -> dict[str, object]:
     return {TRAINING_DATA: training_data(paths), ALARM: settings, ALARM_FROM: origin}
 
 
+def arming_facts_to_store(paths: list[str]) -> dict[str, object]:
+    """The facts that an engine for arming keeps: its training data, and its level where known."""
+    known = arming_level(paths[0])
+    return {TRAINING_DATA: training_data(paths)} | ({ARMING_LEVEL: known[0]} if known else {})
+
+
 def _training_data(path: str) -> str:
     stored = stored_facts.read(path).get(TRAINING_DATA)
     if stored:
@@ -80,14 +123,15 @@ class _Run(NamedTuple):
     study: Path
     recipe: str
     held_out: str | None
+    loss: str
 
 
 def _run_of(path: str) -> _Run | None:
     for folder in Path(path).resolve().parents:
         if folder.parent.name in (_NETWORKS, _ENGINES):
             given = _parameters(folder)
-            held_out = given.get("held_out")
-            return _Run(folder.parent.parent, given.get("recipe", ""), held_out)
+            recipe, held_out = given.get("recipe", ""), given.get("held_out")
+            return _Run(folder.parent.parent, recipe, held_out, given.get("loss", ""))
     return None
 
 

@@ -159,11 +159,12 @@ def _thresholds(test: FinishedRun | None) -> Part:
 
 
 def _arming(test: FinishedRun | None) -> list[Part]:
-    """The part on arming, in a study that has a network for it."""
+    """The part on arming, in a study in which a locator or a network can arm."""
     rows = test.table("arming") if test else []
     sentence = (
-        "The network with the loss presence predicts whether a clip applier is in the picture, and "
-        "may arm the feedback. On frames of patients that it never saw:"
+        "The locator of the crops, or else the network with the loss presence, sees whether a clip "
+        "applier is in the picture, and may arm the feedback. On frames of patients that it never "
+        "saw:"
     )
     return [Part("Arming by itself", [sentence], rows, measured=True)] if rows else []
 
