@@ -78,5 +78,10 @@ def test_the_figure_shows_every_strip(tmp_path):
     phases = pd.DataFrame({"start": [0, 20], "end": [20, 40], "phase": ["a", "b"]})
     figure = review_figure(video, table, alarm=SETTING, phases=phases, thumbnails=4)
     names = [axes.get_ylabel() for axes in figure.axes]
+    times = [axes.get_title() for axes in figure.axes[:4]]
+    assert times == ["0.0 s", "0.5 s", "1.0 s", "1.6 s"]
+    some = table.assign(label=["absent"] * 20 + ["visible"] * (FRAMES - 20))
+    shown = review_figure(video, some, alarm=SETTING, thumbnails=2).axes[:2]
+    assert [axes.get_title() for axes in shown] == ["0.8 s", "1.6 s"], "with a clip applier alone"
     assert names[4:] == ["p(invisible)", "label", "alarm", "phase"]
     assert State.VISIBLE.value in str(figure.axes[6].get_legend().texts)

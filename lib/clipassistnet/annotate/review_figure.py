@@ -33,7 +33,8 @@ def review_figure(
 ) -> Figure:
     """Score, threshold, labels, alarms and phases of a video over time, with pictures above.
 
-    The arguments are those of `review`; `thumbnails` pictures are spread evenly over the frames.
+    The arguments are those of `review`; `thumbnails` pictures are spread evenly over the frames
+    with a clip applier, or over all where no label says so.
     """
     source, judged, origin = prepared(video, predictions, alarm)
     heights = [1.4, 2.2, *[0.5] * (2 if phases is None else 3)]
@@ -55,14 +56,16 @@ def review_figure(
 
 
 def _draw_thumbnails(figure, place, source: VideoSource, judged: JudgedVideo, count: int) -> None:
-    frames = judged.frames["frame"].to_numpy()
+    frames = judged.frames[judged.frames["label"].isin(["visible", "invisible"])]
+    frames = frames if len(frames) else judged.frames
     chosen = np.unique(np.linspace(0, len(frames) - 1, min(count, len(frames))).round().astype(int))
     columns = place.subgridspec(1, len(chosen), wspace=0.03)
-    pictures = source.pictures(frames[chosen].tolist())
-    for column, (index, (picture, _)) in enumerate(zip(chosen, pictures, strict=True)):
+    shown = frames.iloc[chosen]
+    pictures = source.pictures(shown["frame"].tolist())
+    for column, (time, (picture, _)) in enumerate(zip(shown["time"], pictures, strict=True)):
         axes = figure.add_subplot(columns[column])
         axes.imshow(picture[:: max(1, picture.shape[0] // 180), :: max(1, picture.shape[0] // 180)])
-        axes.set_title(f"{judged.frames['time'].iloc[index]:.1f} s", fontsize=10)
+        axes.set_title(f"{time:.1f} s", fontsize=10)
         axes.axis("off")
 
 

@@ -8,6 +8,8 @@ from clipassistnet.evaluation.intervals import Evidence, t_interval
 from clipassistnet.evaluation.resampling import bootstrap
 from clipassistnet.evaluation.targets import one_class
 
+MOST_PATIENTS = 12  # that a figure or a page lists one by one
+
 
 def metrics_by_patient(
     predictions: pd.DataFrame, *, resamples: int = 2000, seed: int = 0

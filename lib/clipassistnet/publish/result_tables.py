@@ -1,5 +1,6 @@
 """The tables of a recorded study in Markdown, each with what it judges and where it comes from."""
 
+from clipassistnet.evaluation.by_patient import MOST_PATIENTS
 from clipassistnet.publish import engine_tables, markdown
 from clipassistnet.publish.finished_runs import FinishedRun, Rows
 from clipassistnet.publish.layouts import Layout, part, pivot, word
@@ -20,7 +21,6 @@ BESIDE_PAPER = {
     SALIENCY: {"extreme_frames": "The frames of highest and lowest loss"},
     TEST: {"per_video_medians": "Medians over videos"},
 }
-MOST_PATIENTS = 12  # more are not listed one by one
 
 LAYOUTS = (
     Layout(

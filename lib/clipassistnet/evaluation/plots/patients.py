@@ -7,11 +7,10 @@ import seaborn as sns
 from matplotlib.figure import Figure
 
 from clipassistnet.evaluation import published
+from clipassistnet.evaluation.by_patient import MOST_PATIENTS
 from clipassistnet.evaluation.plots.style import INVISIBLE, OTHERS, PAPER, VISIBLE, legend_beside
 
 TEST = "test"
-
-MOST_PATIENTS = 12  # that a figure lists one by one
 
 
 def frames_per_video(folds: pd.DataFrame) -> Figure:
