@@ -52,7 +52,7 @@ def read(reports: list[Path]) -> tuple[str, list[Fault]]:
 
 def table(date: str, faults: list[Fault]) -> str:
     """The table in Markdown."""
-    lines = [f"Last run: {date}.", "", "| fault | tried | survived | what is said | what is kept |"]
+    lines = [f"Last run: {date}.", "", "| fault | tried | survived | message | state afterwards |"]
     lines.append("|---|---|---|---|---|")
     for fault in faults:
         cells = (str(cell).replace("|", "\\|") for cell in asdict(fault).values())

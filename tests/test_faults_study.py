@@ -155,8 +155,8 @@ def test_kill_9_at_every_stage(tmp_path_factory, seen):
     what = f"kill -9 at every stage of a study (data, frames, notebooks {', '.join([*STAGES][2:])})"
     said = "the surviving process names the failed run and its notebook; nothing goes on computing"
     kept = (
-        "finished runs, whole; the last whole epoch of a training. The same command goes on, to "
-        "tables equal to the byte to an uninterrupted study's"
+        "finished runs, whole; the last whole epoch of a training. The same command resumes, and "
+        "its tables are byte-identical to an uninterrupted study's"
     )
     seen(Fault(what, len(STAGES), len(STAGES), said, kept))
 

@@ -27,8 +27,8 @@ CARD = """# Network `{name}`
 **{about}.** For research. Not a medical device.
 
 A linear head on features of the frozen backbone {backbone} (blocks {blocks}, {grid} x {grid}
-cells), of a crop that a locator finds. It scores p(tip invisible), and p is high too where no clip
-applier is in the picture.
+cells), of a crop that a locator finds. It scores p(tip invisible). It was not trained on frames
+without a clip applier and calls some of them visible, so arm the feedback only while clipping.
 
 | | |
 |---|---|

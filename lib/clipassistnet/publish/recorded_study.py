@@ -78,7 +78,7 @@ class RecordedStudy:
         kind = NETWORKS.get(first["backbone"], first["backbone"])
         if first.get("feature_blocks"):
             kind = f"linear head on a frozen {kind}"
-        where = ", on found crops" if first.get("cropped_from") else ""
+        where = ", on crops found by a locator" if first.get("cropped_from") else ""
         return f"{together} x {kind}, {first['image_size']} px{where}"
 
     def judged(self, run: FinishedRun) -> str:
