@@ -37,20 +37,21 @@ def film(number, clipper_frames, absent_frames, every):
 
 @pytest.fixture(scope="module")
 def shown():
-    """Frames of videos as short as the demo's (32 clipper frames on average) and of long ones."""
+    """Frames of videos as short as the demo's (8 clipper frames), of longer and of long ones."""
     counts = [video.clipper_frames for video in video_specs(Spec(videos=36, clipper_frames=32))][
         :36
     ]
+    demo = [film(k, 8, 2, 1) for k in range(48)]
     short = [film(k, n, 6, 6) for k, n in enumerate(counts)]
     long = [film(k, 150, 15, 12) for k in range(12)]
-    forms = {"short": short, "long": long}
+    forms = {"demo": demo, "short": short, "long": long}
     return pd.concat(
         pd.DataFrame([row for rows in films for row in rows]).assign(form=form)
         for form, films in forms.items()
     )
 
 
-@pytest.mark.parametrize("form", ["short", "long"])
+@pytest.mark.parametrize("form", ["demo", "short", "long"])
 def test_tissue_hides_most_tips_and_other_things_some(shown, form):
     frames = shown[shown["sampled"] & (shown["form"] == form)]
     shares = frames.loc[frames["label"] == "invisible", "cause"].value_counts(normalize=True)

@@ -18,7 +18,9 @@ from clipassistnet.simulate.renderer import Renderer, ScopeView
 SEEN = 0.5  # a tip counts as seen from this visible share on
 JOINED = 0.12  # jaws less open than this have one joined tip
 RECOGNISABLE = 0.006  # share of the field that a recognisable clipper fills
-BLURRED = 0.022  # motion during the exposure, share of the picture's width
+# Motion during the exposure, share of the picture's width, that smears a tip so that it is lost. In
+# sixteen simulated frames between 0.022 and 0.04 every tip could be made out.
+BLURRED = 0.05
 HAZY = 0.55  # smoke that hides whether a tip is occluded
 DIM = 16.0  # 8-bit level below which a tip is lost in the dark
 FEW_PIXELS = 1.5e-4  # share of the picture from which a clipper is annotated
