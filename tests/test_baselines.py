@@ -33,6 +33,7 @@ def boxes_of(table: pd.DataFrame, wide: pd.Series) -> pd.DataFrame:
 TRAIN = frames("a", [0, 1] * 10)
 JUDGED = pd.concat([frames("b", [0, 1, 0, 1]), frames("c", [0, 1])])
 PART = [Part(TRAIN, JUDGED)]
+NONE = boxes_of(TRAIN, TRAIN["target"])[:0]
 
 
 def ensemble_of(score) -> pd.DataFrame:
@@ -41,7 +42,7 @@ def ensemble_of(score) -> pd.DataFrame:
 
 def test_the_patients_share_is_all_that_the_oracle_knows():
     judged = pd.concat([frames("b", [1, 1, 1, 0]), frames("c", [1, 0])])
-    found = baselines.score([Part(TRAIN, judged)], Grey())
+    found = baselines.score([Part(TRAIN, judged)], Grey(), NONE)
     assert found["patient"]["score"].tolist() == [0.75] * 4 + [0.5] * 2
     row = baselines.compare(judged.assign(score=0.5), found, **SAMPLING).set_index("scorer")
     # 4 invisible, 2 visible: of 8 pairs, 3 are won (b before c), 1 lost (c before b), 4 are ties.
@@ -73,7 +74,7 @@ def test_a_frame_without_a_box_is_not_judged_by_it():
 
 
 def test_without_boxes_or_with_boxes_of_other_frames_the_row_is_left_out():
-    assert "box" not in baselines.score(PART, Grey())
+    assert "box" not in baselines.score(PART, Grey(), NONE)
     none = boxes_of(TRAIN, TRAIN["target"]).assign(video="another")
     assert "box" not in baselines.score(PART, Grey(), none)
 

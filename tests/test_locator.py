@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 
 from clipassistnet import deploy, model, transforms
 from clipassistnet.data import dataset, video_source
-from clipassistnet.data.dataset import DatasetError
 from clipassistnet.evaluation.discrimination import auroc
 from clipassistnet.model import crops, cross_fitting, cutting, locator, locator_training
 
@@ -363,6 +362,29 @@ def test_a_locator_needs_boxes_of_other_subsets(shared, tmp_path):
         )
 
 
+def test_without_boxes_the_locator_that_comes_with_the_project_finds_them(
+    shared, trained, tmp_path, monkeypatch, capsys
+):
+    cache, parts, learnt = shared
+    parts = tuple(part.assign(patient="P" + part["video"]) for part in parts)
+    path = tmp_path / locator.FILE
+    monkeypatch.setattr(cross_fitting, "SHIPPED", str(path))
+    locator.save(trained, path, ["cholec80_61"])
+    none = crops.boxes(dataset.Dataset(None, None, None))
+    given = {**GIVEN, "cross_fitted": True, "folder": tmp_path}
+    made = cross_fitting.crop(cache, none, parts, parts[0], **given)
+    assert "No boxes: the locator that comes with the project" in capsys.readouterr().out
+    assert learnt == []
+    frames = pd.concat(parts)
+    assert set(made.frames.boxes) == set(zip(frames["video"], frames["frame"], strict=True))
+    assert made.boxes["presence"].notna().all()
+    assert locator.digest(made.locator) == locator.digest(trained)
+    assert made.frames.again is None
+    locator.save(trained, path, ["cholec80_61", "Pv04"])
+    with pytest.raises(ValueError, match="trained on the patients Pv04: expected boxes, or other"):
+        cross_fitting.crop(cache, none, parts, parts[0], **given)
+
+
 def test_a_box_moves_with_its_picture():
     view = transforms.views()
     overlaps = []
@@ -391,8 +413,11 @@ def test_boxes_in_pixels_become_shares_of_the_frame(monkeypatch):
     data = dataset.Dataset(None, None, None, boxes=pd.DataFrame(rows, columns=columns))
     assert crops.boxes(data).to_numpy().tolist() == [["v01", 3, 0.5, 0.0, 1.0, 0.5]]
     data = dataset.Dataset(None, None, None, boxes=pd.DataFrame(rows[2:], columns=columns))
-    with pytest.raises(DatasetError, match="no box of a Clipper"):
-        crops.boxes(data)
+    assert crops.boxes(data).empty
+    bare = crops.boxes(dataset.Dataset(None, None, None))
+    assert bare.columns.tolist() == [*crops.KEY, *locator.CORNERS]
+    assert bare.empty
+    assert pd.DataFrame({"video": ["v01"], "frame": [3]}).merge(bare).empty
 
 
 def test_a_network_that_judges_crops_is_not_deployed_on_whole_frames():

@@ -87,7 +87,7 @@ def main() -> None:
     folder.mkdir(parents=True, exist_ok=True)
     facts = _facts(options, tested, train, simulated)
     model.save(classifier, folder / shipped.CHECKPOINT, penalty=heads.PENALTY, **facts)
-    locator.save(network, folder / locator.FILE)
+    locator.save(network, folder / locator.FILE, sorted(shown["patient"].unique()))
     card = _card(options, classifier, tested, train, facts, simulated)
     files.write(folder / shipped.CARD, card)
     print(card)

@@ -59,11 +59,7 @@ def parts(
     return found
 
 
-def score(
-    parts: Sequence[Part],
-    frames: Pictures,
-    boxes: pd.DataFrame | None = None,
-) -> dict[str, pd.DataFrame]:
+def score(parts: Sequence[Part], frames: Pictures, boxes: pd.DataFrame) -> dict[str, pd.DataFrame]:
     """The judged frames (video, frame, score) by baseline.
 
     - prevalence: every frame gets the same score
@@ -75,7 +71,7 @@ def score(
     Args:
         frames: pictures of all frames.
         boxes: video, frame, x0, y0, x1, y1 as shares of the picture. Only frames with a box are
-            judged by the box and by the crop.
+            judged by the box and by the crop; there may be none.
     """
     judged = pd.concat([part.judged for part in parts])
     everything = pd.concat([*(part.train for part in parts), judged])[KEY].drop_duplicates()
@@ -85,7 +81,7 @@ def score(
         "patient": judged[KEY].assign(score=share),
         "frame thumbnail": _probe(parts, _thumbnails(everything, frames), PIXEL_STRENGTH),
     }
-    boxed = everything.iloc[:0] if boxes is None else everything.merge(boxes)
+    boxed = everything.merge(boxes)
     if len(boxed):
         found["box"] = _probe(parts, _places(boxed), BOX_STRENGTH)
         found["crop thumbnail"] = _probe(parts, _thumbnails(boxed, frames), PIXEL_STRENGTH)

@@ -14,7 +14,7 @@ import pandas as pd
 
 from clipassistnet import files
 from clipassistnet.data import video_source
-from clipassistnet.data.dataset import Dataset, DatasetError
+from clipassistnet.data.dataset import Dataset
 from clipassistnet.data.frame_cache import FrameCache
 from clipassistnet.model import cutting, locator
 from clipassistnet.model.classifier import FrameClassifier
@@ -68,11 +68,12 @@ class CroppedFrames:
 def boxes(data: Dataset) -> pd.DataFrame:
     """Box of the clip applier of each frame that has one, as shares of the frame.
 
-    Of several boxes in a frame the largest counts. Raises DatasetError where the dataset has none.
+    Of several boxes in a frame the largest counts. No rows where the dataset has no such box.
     """
     table = data.boxes
     if table is None or not (table["tool"] == TOOL).any():
-        raise DatasetError([f"boxes.csv: no box of a {TOOL}; a locator is trained on boxes"])
+        none = pd.DataFrame(columns=[*KEY, *CORNERS])
+        return none.astype({"frame": int, **dict.fromkeys(CORNERS, float)})
     table = table[table["tool"] == TOOL].astype(dict.fromkeys(CORNERS, float))
     firsts = table.groupby("video")["frame"].first()
     shapes = {

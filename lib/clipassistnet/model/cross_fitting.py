@@ -4,6 +4,9 @@ All networks that are judged on the same patients share one locator, trained on 
 patient. The patients of a fold are searched by a locator that was trained without that fold. So
 the boxes are as good as on new patients, both where a network validates and, with `cross_fitted`,
 where it learns. The boxes, not the labels, of a fold that validates help to find the others.
+
+A dataset without boxes trains no locator. The one that comes with the project then finds the clip
+applier in every frame.
 """
 
 import hashlib
@@ -27,11 +30,15 @@ MOST_VIEWS, EPOCHS = 3, 5
 # With a clip applier, that a locator sees, evenly from all videos. On simulated videos its boxes
 # then have a mean IoU of 0.82 on new patients.
 MOST_FRAMES = 1000
+SHIPPED = str(Path(__file__).parent / "heads" / "m2cai" / locator.FILE)  # trained on real frames
 FRAMES, WINDOWS = ("maps", "boxes"), ("window_maps", "window_boxes")  # in a file of what is shown
 
 
 class Crops(NamedTuple):
-    """The crops of a training, their boxes, and the locator of all patients but the judged ones."""
+    """The crops of a training, their boxes, and the locator of all patients but the judged ones.
+
+    In a dataset without boxes the locator is the one that comes with the project.
+    """
 
     frames: CroppedFrames
     boxes: pd.DataFrame  # as from `crops.find_boxes`; presence is NaN where the box is the true one
@@ -56,7 +63,7 @@ def crop(
 
     Args:
         cache: of the frames.
-        boxes: true ones, from `crops.boxes`.
+        boxes: true ones, from `crops.boxes`; without rows nothing is trained.
         parts: training, validation and judged frames (`folds.split`, protocol "all"), with subset.
         train: the frames that train the classifier.
         size: edge of the crops in pixels.
@@ -67,9 +74,12 @@ def crop(
         folder: where locators and boxes are kept by their content. Processes share the work.
 
     Raises:
-        ValueError: a video is in two of the parts, or no frame of a locator has a box.
+        ValueError: a video is in two of the parts, no frame of a locator has a box, or the locator
+            that comes with the project was trained on one of the patients.
     """
     _apart(parts)
+    if boxes.empty:
+        return _found_by_shipped(cache, parts, size, margin, folder)
     known = pd.concat(parts[:2])
     known = known.drop_duplicates(KEY)[[*KEY, "subset"]]
     bare = train[KEY].drop_duplicates().merge(boxes, on=KEY, how="left").query("x0.isna()")
@@ -87,6 +97,21 @@ def crop(
     shown = pd.concat([part for part in used if len(part)], ignore_index=True)
     again = CroppedFrames(cache, learnt, size, margin) if cross_fitted else None
     return Crops(CroppedFrames(cache, shown, size, margin, again), shown, network)
+
+
+def _found_by_shipped(
+    cache: FrameCache, parts: tuple[pd.DataFrame, ...], size: int, margin: float, folder: Path
+) -> Crops:
+    frames = pd.concat(parts).drop_duplicates(KEY)
+    if both := sorted(set(locator.patients(SHIPPED)) & set(frames["patient"])):
+        raise ValueError(
+            f"boxes.csv: no box of a {crops.TOOL}, and the locator that comes with the project was "
+            f"trained on the patients {', '.join(both)}: expected boxes, or other patients"
+        )
+    print("No boxes: the locator that comes with the project finds the clip applier.")
+    network = locator.load(SHIPPED)
+    found = crops.find_boxes(network, cache, frames, folder)
+    return Crops(CroppedFrames(cache, found, size, margin), found, network)
 
 
 def _search(

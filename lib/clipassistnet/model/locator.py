@@ -12,7 +12,7 @@ from __future__ import annotations
 import copy
 import hashlib
 import json
-from typing import Any, Callable
+from typing import Any, Callable, Sequence
 
 import numpy as np
 import torch
@@ -175,9 +175,18 @@ def digest(locator: Locator) -> str:
     return sha.hexdigest()
 
 
-def save(locator: Locator, path: files.PathLike) -> None:
-    """Write weights and spec as one safetensors file, whole or not at all."""
-    pretrained.write(locator.state_dict(), path, {"locator": json.dumps(locator.spec)})
+def save(locator: Locator, path: files.PathLike, patients: Sequence[str] = ()) -> None:
+    """Write weights and spec as one safetensors file, whole or not at all.
+
+    `patients` whom it was trained on are written too, for one that is used outside of its study.
+    """
+    notes = {"locator": json.dumps(locator.spec), "patients": json.dumps(sorted(patients))}
+    pretrained.write(locator.state_dict(), path, notes)
+
+
+def patients(path: files.PathLike) -> list[str]:
+    """The patients that `save` wrote. Raises ModelError as `load`."""
+    return json.loads(pretrained.read(str(path))[1].get("patients", "[]"))
 
 
 def load(path: files.PathLike) -> Locator:
