@@ -16,8 +16,8 @@ INSTEAD = {
     "papermill_runs/paper": "papermill_runs/smoke",
     "--study demo": "--study smoke",
     "epochs=8": "epochs=1",
-    "sim165": "sim007",
-    "frames/96/sim16[1-5]": "frames/64/sim00[7-9]",
+    "sim205": "sim007",
+    "frames/96/sim20[1-5]": "frames/64/sim00[7-9]",
     "~/for-the-reviewer": "for-the-reviewer",
 }
 OURS = [
