@@ -10,7 +10,13 @@ from clipassistnet.__main__ import main
 from clipassistnet.commands import live_options
 from clipassistnet.evaluation import alarm_choice, events
 from clipassistnet.live import stored_facts
-from clipassistnet.live.training_study import GIVEN, arming_level, frozen_alarm, training_data
+from clipassistnet.live.training_study import (
+    GIVEN,
+    arming_facts_to_store,
+    arming_level,
+    frozen_alarm,
+    training_data,
+)
 from tiny_ensembles import blobs, member
 
 
@@ -95,6 +101,8 @@ def test_the_level_for_arming_is_that_of_the_judged_recipe(study):
     record = study / "08_ensemble_test" / "once" / "run.json"
     record.write_text(json.dumps({"parameters": {"recipe": "features", "arming": True}}))
     assert arming_level(arms) == (0.21, "frozen by study demo")
+    facts = {"training_data": "Trained on SIMULATED videos (study demo)", "arming_level": 0.21}
+    assert arming_facts_to_store([arms]) == facts, "an engine of it arms at the same level"
     assert arming_level(network(study, "0")) is None, "a network arms in this study"
     record.write_text(json.dumps({"parameters": {"recipe": "features", "arming": False}}))
     assert arming_level(arms) is None, "locators arm in this study"
