@@ -26,7 +26,7 @@ CARD = """# Network `{name}`
 
 **{about}.** For research. Not a medical device.
 
-A linear head on features of the frozen backbone {backbone} (blocks {blocks}, {grid} x {grid}
+A linear head on features of the frozen backbone {backbone} ({blocks}, {grid} x {grid}
 cells), of a crop that a locator finds. It scores p(tip invisible). It was not trained on frames
 without a clip applier and calls some of them visible, so arm the feedback only while clipping.
 
@@ -177,7 +177,8 @@ def _card(options, classifier, tested: Path, train, facts: dict, simulated: bool
         name=options.study,
         about=facts[TRAINING_DATA],
         backbone=spec["backbone"],
-        blocks=" and ".join(map(str, spec["feature_blocks"])),
+        blocks=f"block{'s' * (len(spec['feature_blocks']) > 1)} "
+        + " and ".join(map(str, spec["feature_blocks"])),
         grid=spec["feature_grid"],
         frames=len(train[["video", "frame"]].drop_duplicates()),
         patients=train["patient"].nunique(),

@@ -78,7 +78,7 @@ def training_patients(curve: pd.DataFrame) -> Figure:
     axes.plot(means.index, means, color=VISIBLE, marker="o", linewidth=2.5, label="mean")
     axes.axhline(0.5, color="black", linewidth=0.8)
     counts = means.index.to_numpy()
-    apart = counts[[*(counts[1:] > 1.3 * counts[:-1]), True]]  # numbers that do not overlap
+    apart = counts[[*(counts[1:] > 1.5 * counts[:-1]), True]]  # numbers that do not overlap
     axes.set(xscale="log", xticks=apart, xticklabels=apart)
     axes.minorticks_off()
     axes.set(xlabel=f"training patients (of {means.index[-1]})", ylabel="AUROC on judged patients")
