@@ -295,6 +295,7 @@ def test_recipes_differ_in_parameters_but_not_in_data(project):
         write_run(project, fold, "recipe=long,fold={}", **changed)
     keys = [Two(recipe, fold) for recipe in ("paper", "long") for fold in (0, 1)]
     assert list(runs.start("06_tiny", "tiny").inputs("05_x", "p.csv", keys)) == keys
+    assert runs.start("06_tiny", "tiny").inputs("05_x", "p.csv", []) == {}
     write_run(project, 2, "recipe=long,fold={}", parameters={"fold": 2, "epochs": 8})
     with pytest.raises(RunError, match="parameter epochs: recipe=long,fold=0 has 9"):
         runs.start("06_tiny", "tiny").inputs("05_x", "p.csv", [*keys, Two("long", 2)])

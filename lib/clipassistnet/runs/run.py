@@ -152,13 +152,15 @@ class Run:
         """
         paths: dict[Key, Path] = {}
         recipes: dict[str, Records] = {}
+        axes: set[str] = set()
         for key in keys:
             fields = key._asdict()
             paths[key] = self._of_study(notebook, file, fields)
             record = json.loads((paths[key].parent / "run.json").read_text(encoding="utf-8"))
             recipes.setdefault(fields.get("recipe", ""), {})[name_key(fields)] = record
             axes = set(fields)
-        require_agreement(notebook, list(recipes.values()), axes)
+        if recipes:
+            require_agreement(notebook, list(recipes.values()), axes)
         return paths
 
     def table(self, frame: Any, name: str) -> Any:
