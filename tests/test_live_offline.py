@@ -14,6 +14,7 @@ import torch
 
 from clipassistnet.__main__ import main
 from clipassistnet.alarm import Alarm, Assistant, State
+from clipassistnet.live import networks
 from clipassistnet.live.arming import AutomaticArming
 from clipassistnet.live.errors import SourceError
 from clipassistnet.live.journal import Journal
@@ -211,6 +212,7 @@ def test_the_locator_of_a_network_of_crops_arms_at_its_frozen_level(tmp_path, ru
     finder = locator.Locator("none", image_size=64, window_size=64)
     finder.head[-1].weight.data[:] = 0
     finder.head[-1].bias.data[:] = 0  # a confidence of 0.5 everywhere
+    assert networks.LOCATOR == locator.FILE
     locator.save(finder, tmp_path / locator.FILE)
     video, log = encode(tmp_path / "video.mp4", count=40), tmp_path / "log.jsonl"
     overlay = ["--offline", "--record", str(tmp_path / "overlay.mkv"), "--log", str(log)]
@@ -317,6 +319,7 @@ def test_the_loop_needs_numpy_and_opencv_alone(tmp_path):
     program += """
 import numpy as np
 from clipassistnet.alarm import Alarm
+from clipassistnet.live import networks
 from clipassistnet.live.arming import AutomaticArming
 from clipassistnet.live.loop import Live
 from clipassistnet.live.source import opener

@@ -381,7 +381,7 @@ def test_without_boxes_the_locator_that_comes_with_the_project_finds_them(
     assert locator.digest(made.locator) == locator.digest(trained)
     assert made.frames.again is None
     locator.save(trained, path, ["cholec80_61", "Pv04"])
-    with pytest.raises(ValueError, match="trained on the patients Pv04: expected boxes, or other"):
+    with pytest.raises(ValueError, match="trained on the patients Pv04: expected boxes, other"):
         cross_fitting.crop(cache, none, parts, parts[0], **given)
 
 

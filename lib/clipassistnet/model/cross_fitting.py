@@ -106,7 +106,8 @@ def _found_by_shipped(
     if both := sorted(set(locator.patients(SHIPPED)) & set(frames["patient"])):
         raise ValueError(
             f"boxes.csv: no box of a {crops.TOOL}, and the locator that comes with the project was "
-            f"trained on the patients {', '.join(both)}: expected boxes, or other patients"
+            f"trained on the patients {', '.join(both)}: expected boxes, other patients, or a "
+            "study without a recipe that crops"
         )
     print("No boxes: the locator that comes with the project finds the clip applier.")
     network = locator.load(SHIPPED)
