@@ -9,6 +9,7 @@ import torch
 from sklearn.linear_model import LogisticRegression
 
 from clipassistnet import model, training
+from clipassistnet.identity import hardware
 from clipassistnet.training import feature_store, heads
 from clipassistnet.training.feature_store import FeatureStore
 
@@ -53,6 +54,7 @@ def classifier():
 
 
 def test_features_are_kept_by_content(classifier, tmp_path, monkeypatch):
+    monkeypatch.setattr(hardware, "cpu_flags", set)  # in float32
     rows = table("ba", 3).iloc[[4, 0, 2, 3]]
     store = FeatureStore(tmp_path, classifier, Pictures())
     found = store.get(rows)

@@ -43,6 +43,11 @@ def has_vnni() -> bool:
     return "VNNI" in instruction_sets()
 
 
+def has_bfloat16() -> bool:
+    """Whether this CPU multiplies bfloat16 numbers, in one instruction."""
+    return "bfloat16" in instruction_sets()
+
+
 def jetson() -> str:
     """The name of this Jetson board, or "" on any other machine."""
     board = BOARD.read_text().strip("\0\n ") if BOARD.is_file() else ""

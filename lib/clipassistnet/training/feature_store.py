@@ -14,6 +14,7 @@ import torch
 
 from clipassistnet import files, transforms
 from clipassistnet.model import FrameClassifier
+from clipassistnet.training import precision
 from clipassistnet.training.batches import Frames
 
 
@@ -21,7 +22,8 @@ class FeatureStore:
     """Features of the frames of a cache, a file for these frames of a video and their pictures.
 
     What they depend on: the pictures (for crops the boxes as well), the frozen trunk, the blocks,
-    and the grid. Processes that need the same files share the work.
+    the grid, and the precision in which this device computes them (`precision.of`). Processes that
+    need the same files share the work.
 
     Args:
         folder: of the files; made where it is missing.
@@ -32,7 +34,9 @@ class FeatureStore:
     def __init__(self, folder: str | Path, classifier: FrameClassifier, cache: Frames):
         self.folder, self.classifier, self.cache = Path(folder), classifier, cache
         names = "trunk_sha256", "feature_blocks", "feature_grid", "image_size", "mean", "std"
-        self._network = json.dumps([classifier.spec[name] for name in names])
+        self._device = next(classifier.network.parameters()).device
+        self._precision = precision.of(classifier.network, self._device.type)
+        self._network = json.dumps([*(classifier.spec[name] for name in names), self._precision])
 
     def get(self, table: pd.DataFrame) -> np.ndarray:
         """Features float32 (N, D) of the frames of a table (video, frame), in its order.
@@ -69,15 +73,15 @@ class FeatureStore:
 
     def _computed(self, pictures: Iterator[np.ndarray], batch_size: int = 16) -> np.ndarray:
         spec, network = self.classifier.spec, self.classifier.network
-        device, parts = next(network.parameters()).device, []
-        stacked = iter(lambda: list(islice(pictures, batch_size)), [])
-        with torch.inference_mode():
+        stacked, parts = iter(lambda: list(islice(pictures, batch_size)), []), []
+        mixed = precision.autocast(self._precision, self._device.type)
+        with torch.inference_mode(), mixed:
             for batch in stacked:
                 pixels = np.stack(batch)
                 images = transforms.preprocess(
                     pixels, spec["image_size"], spec["mean"], spec["std"]
                 )
-                parts.append(network.features(images.to(device)).cpu().numpy())
+                parts.append(network.features(images.to(self._device)).float().cpu().numpy())
         return np.concatenate(parts)
 
 

@@ -17,7 +17,7 @@ from torch.utils.data import DataLoader, Sampler
 from clipassistnet import files, model
 from clipassistnet.identity import source_code
 from clipassistnet.model import losses, weights
-from clipassistnet.training import feature_store
+from clipassistnet.training import feature_store, precision
 from clipassistnet.training.batches import EpochOrder, Frames, FrameTable
 from clipassistnet.training.prediction import predict
 from clipassistnet.training.settings import Settings
@@ -76,12 +76,13 @@ def fit(
     from clipassistnet.training import lightning_module, trainer
 
     held_out = FrameTable(cache, validation, **_statistics(classifier), augment=False)
-    identity = _identity(settings, train, validation, cache, transition)
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    computed = precision.of(classifier, device)
+    identity = _identity(settings, train, validation, cache, transition, computed)
     loss = losses.build(settings.loss, train, transition)
     module = lightning_module.ValidatedClassifier(classifier, settings, loss, len(train))
     trainer.run(module, loader, _loader(held_out, settings), folder, identity)
     history = pd.DataFrame(module.history)
-    device = "cuda" if torch.cuda.is_available() else "cpu"
     best = model.load(folder / trainer.CHECKPOINT).to(device)
     (folder / trainer.LAST).unlink(missing_ok=True)
     return Fit(best, history, int(history["validation_auroc"].idxmax()))
@@ -190,9 +191,9 @@ def _statistics(classifier: model.FrameClassifier) -> dict[str, Any]:
     return {name: classifier.spec[name] for name in ("mean", "std")}
 
 
-def _identity(settings: Settings, train, validation, cache, transition) -> str:
-    """Digest of all that decides the weights: settings, data and the code that trains."""
-    digest = hashlib.sha256(json.dumps(dataclasses.asdict(settings)).encode())
+def _identity(settings: Settings, train, validation, cache, transition, computed: str) -> str:
+    """Digest of all that decides the weights: settings, data, precision, the code that trains."""
+    digest = hashlib.sha256(json.dumps([dataclasses.asdict(settings), computed]).encode())
     for table in (train, validation):
         rows = table[[c for c in ("video", "frame", "target", "teacher_score") if c in table]]
         digest.update(pd.util.hash_pandas_object(rows, index=False).to_numpy().tobytes())

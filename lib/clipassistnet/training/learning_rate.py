@@ -58,6 +58,7 @@ def curve(module: LightningClassifier, train: DataLoader, steps: int, folder: Pa
     """learning_rate and smoothed training loss of each optimizer step, until it diverges."""
     test = RangeTest(np.geomspace(LOWEST, HIGHEST, steps))
     trainer = new_trainer(
+        module,
         folder,
         callbacks=[test],
         enable_progress_bar=shows_progress_bar(),

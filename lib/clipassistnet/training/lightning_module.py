@@ -45,7 +45,8 @@ class LightningClassifier(lightning.LightningModule):
 
     def training_step(self, batch: tuple, index: int) -> Tensor:
         images, targets, videos = batch
-        loss = self.loss(self.classifier(images), targets, videos)
+        # The loss in float32, whatever the precision of the network.
+        loss = self.loss(self.classifier(images).float(), targets, videos)
         self._losses.append((loss.detach(), len(targets)))
         return loss * self.share(index, len(targets))
 
@@ -91,7 +92,9 @@ class ValidatedClassifier(LightningClassifier):
 
     def validation_step(self, batch: tuple, index: int) -> None:
         images, targets, _ = batch
-        self._validated.append((self.classifier(images).cpu(), targets.cpu()))
+        # In float32: the scores are those of the network that is saved.
+        with torch.autocast(self.device.type, enabled=False):
+            self._validated.append((self.classifier(images).cpu(), targets.cpu()))
 
     def on_validation_epoch_end(self) -> None:
         logits, targets = (torch.cat(parts) for parts in zip(*self._validated, strict=True))

@@ -21,7 +21,8 @@ from pytorch_lightning.plugins.environments import LightningEnvironment
 from torch.utils.data import DataLoader
 
 from clipassistnet import files, model
-from clipassistnet.training.lightning_module import ValidatedClassifier
+from clipassistnet.training import precision
+from clipassistnet.training.lightning_module import LightningClassifier, ValidatedClassifier
 
 CHECKPOINT, LAST, HISTORY = "model.safetensors", "last.ckpt", "history.csv"
 
@@ -86,12 +87,15 @@ def run(
         check_on_train_epoch_end=False,  # after validation, so before EpochCheckpoint saves it
     )
     trainer = new_trainer(
+        module,
         folder,
         callbacks=[stopping, EpochCheckpoint(folder, identity, stopping, lines=not bar)],
         enable_progress_bar=bar,
         max_epochs=settings.epochs,
         accumulate_grad_batches=settings.accumulate,
     )
+    if trainer.precision != precision.FLOAT32:
+        print(f"mixed precision: {trainer.precision}", flush=True)
     resumed = _resumable(folder / LAST, identity)
     if resumed is not None:
         print(f"resuming after epoch {resumed}", flush=True)
@@ -102,11 +106,13 @@ def run(
         trainer.fit(module, train, validation, ckpt_path=checkpoint, weights_only=True)
 
 
-def new_trainer(folder: Path, **options: Any) -> lightning.Trainer:
+def new_trainer(module: LightningClassifier, folder: Path, **options: Any) -> lightning.Trainer:
     """A trainer on one device that writes no files unless a callback does."""
+    device = "cuda" if torch.cuda.is_available() else "cpu"
     return lightning.Trainer(
-        accelerator="gpu" if torch.cuda.is_available() else "cpu",
+        accelerator="gpu" if device == "cuda" else "cpu",
         devices=1,
+        precision=precision.of(module.classifier, device),
         # A CPU is deterministic anyway, and faster without; some timm models have no choice.
         deterministic="warn" if torch.cuda.is_available() else False,
         logger=False,
