@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from clipassistnet import deploy, model, transforms
-from clipassistnet.data import dataset, video_source
+from clipassistnet.data import dataset, tool_boxes, video_source
 from clipassistnet.evaluation.discrimination import auroc
 from clipassistnet.model import crops, cross_fitting, cutting, locator, locator_training
 
@@ -370,7 +370,7 @@ def test_without_boxes_the_locator_that_comes_with_the_project_finds_them(
     path = tmp_path / locator.FILE
     monkeypatch.setattr(cross_fitting, "SHIPPED", str(path))
     locator.save(trained, path, ["cholec80_61"])
-    none = crops.boxes(dataset.Dataset(None, None, None))
+    none = tool_boxes.of_clip_applier(dataset.Dataset(None, None, None))
     given = {**GIVEN, "cross_fitted": True, "folder": tmp_path}
     made = cross_fitting.crop(cache, none, parts, parts[0], **given)
     assert "No boxes: the locator that comes with the project" in capsys.readouterr().out
@@ -411,10 +411,10 @@ def test_boxes_in_pixels_become_shares_of_the_frame(monkeypatch):
     rows += [("v01", 4, "Grasper", 0, 0, 9, 9)]
     columns = ["video", "frame", "tool", *locator.CORNERS]
     data = dataset.Dataset(None, None, None, boxes=pd.DataFrame(rows, columns=columns))
-    assert crops.boxes(data).to_numpy().tolist() == [["v01", 3, 0.5, 0.0, 1.0, 0.5]]
+    assert tool_boxes.of_clip_applier(data).to_numpy().tolist() == [["v01", 3, 0.5, 0.0, 1.0, 0.5]]
     data = dataset.Dataset(None, None, None, boxes=pd.DataFrame(rows[2:], columns=columns))
-    assert crops.boxes(data).empty
-    bare = crops.boxes(dataset.Dataset(None, None, None))
+    assert tool_boxes.of_clip_applier(data).empty
+    bare = tool_boxes.of_clip_applier(dataset.Dataset(None, None, None))
     assert bare.columns.tolist() == [*crops.KEY, *locator.CORNERS]
     assert bare.empty
     assert pd.DataFrame({"video": ["v01"], "frame": [3]}).merge(bare).empty

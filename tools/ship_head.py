@@ -15,7 +15,7 @@ from pathlib import Path
 import pandas as pd
 
 from clipassistnet import files, model, training
-from clipassistnet.data import dataset, folds, frame_cache
+from clipassistnet.data import dataset, folds, frame_cache, tool_boxes
 from clipassistnet.live import shipped
 from clipassistnet.live.stored_facts import ALARM, ALARM_FROM, ARMING_LEVEL, TRAINING_DATA
 from clipassistnet.model import backbones, crops, cross_fitting, locator
@@ -122,7 +122,7 @@ def _crops(
     given = {"size": spec["image_size"], "margin": spec["crop_margin"]}
     made = cross_fitting.crop(
         cache,
-        crops.boxes(data),
+        tool_boxes.of_clip_applier(data),
         parts,
         train,
         **given,

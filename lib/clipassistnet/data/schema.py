@@ -17,6 +17,8 @@ CAUSES = (
     "no_clipper",
 )
 
+CORNERS = ["x0", "y0", "x1", "y1"]  # of a box
+
 NUMBER = r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?"
 COUNT = r"[0-9]{1,15}"
 
@@ -143,9 +145,8 @@ TABLES = {
     ),
     # A frame may show two tools of one kind: only the same box twice is a duplicate.
     "boxes": Table(
-        {"video": NAME, "frame": FRAME, "tool": NAME}
-        | dict.fromkeys(("x0", "y0", "x1", "y1"), ANY_NUMBER),
-        key=("video", "frame", "tool", "x0", "y0", "x1", "y1"),
+        {"video": NAME, "frame": FRAME, "tool": NAME} | dict.fromkeys(CORNERS, ANY_NUMBER),
+        key=("video", "frame", "tool", *CORNERS),
     ),
     "tips": Table(
         {"video": NAME, "frame": FRAME, "jaw": NAME, "x": ANY_NUMBER, "y": ANY_NUMBER}

@@ -21,6 +21,7 @@ import pandas as pd
 
 from clipassistnet import files
 from clipassistnet.data.frame_cache import FrameCache
+from clipassistnet.data.tool_boxes import TOOL
 from clipassistnet.model import crops, locator, locator_training
 from clipassistnet.model.crops import KEY, CroppedFrames
 from clipassistnet.model.locator import CORNERS, Locator
@@ -63,7 +64,7 @@ def crop(
 
     Args:
         cache: of the frames.
-        boxes: true ones, from `crops.boxes`; without rows nothing is trained.
+        boxes: true ones, from `tool_boxes.of_clip_applier`; without rows nothing is trained.
         parts: training, validation and judged frames (`folds.split`, protocol "all"), with subset.
         train: the frames that train the classifier.
         size: edge of the crops in pixels.
@@ -105,7 +106,7 @@ def _found_by_shipped(
     frames = pd.concat(parts).drop_duplicates(KEY)
     if both := sorted(set(locator.patients(SHIPPED)) & set(frames["patient"])):
         raise ValueError(
-            f"boxes.csv: no box of a {crops.TOOL}, and the locator that comes with the project was "
+            f"boxes.csv: no box of a {TOOL}, and the locator that comes with the project was "
             f"trained on the patients {', '.join(both)}: expected boxes, other patients, or a "
             "study without a recipe that crops"
         )
@@ -155,7 +156,7 @@ def _fit(
         shown = [path for video, path in maps.items() if subsets[video] != subset]
         if not shown:
             left_out = "" if subset is None else f" without subset {subset}"
-            raise ValueError(f"locator: no training frame{left_out} has a box of a {crops.TOOL}")
+            raise ValueError(f"locator: no training frame{left_out} has a box of a {TOOL}")
         content = json.dumps([[path.name for path in shown], seed, EPOCHS])
         name = f"locator-{hashlib.sha256(content.encode()).hexdigest()[:32]}.safetensors"
         paths[subset] = folder / name

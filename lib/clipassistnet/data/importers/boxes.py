@@ -7,9 +7,8 @@ import pandas as pd
 
 from clipassistnet.data.dataset import DatasetError
 from clipassistnet.data.importers.source_files import listing
-from clipassistnet.data.schema import TABLES
+from clipassistnet.data.schema import CORNERS, TABLES
 
-CORNERS = ["x0", "y0", "x1", "y1"]
 OUTSIDE = 0.05  # of the picture's side: how far a box drawn by hand may reach beyond it
 
 
