@@ -10,7 +10,8 @@ from sklearn.linear_model import LogisticRegression
 
 from clipassistnet import model, training
 from clipassistnet.identity import hardware
-from clipassistnet.training import feature_store, heads
+from clipassistnet.model.weights import ModelError
+from clipassistnet.training import heads
 from clipassistnet.training.feature_store import FeatureStore
 
 pytestmark = pytest.mark.skipif(
@@ -97,6 +98,10 @@ def test_frames_that_are_only_scored_do_not_recompute_the_others(classifier, tmp
     assert sorted(asked) == sorted(zip(rows["video"], rows["frame"], strict=True))
 
 
+def entropy(logits: torch.Tensor, targets: torch.Tensor, _) -> torch.Tensor:
+    return torch.nn.functional.cross_entropy(logits, targets)
+
+
 def test_the_head_is_the_logistic_regression_of_scikit_learn():
     torch.manual_seed(0)
     x = torch.randn(60, 5)
@@ -105,9 +110,7 @@ def test_the_head_is_the_logistic_regression_of_scikit_learn():
     torch.nn.init.zeros_(head.weight)
     torch.nn.init.zeros_(head.bias)
     labels = y, torch.zeros_like(y)
-    heads._minimise(
-        head, x, lambda z, t, _: torch.nn.functional.cross_entropy(z, t), labels, penalty
-    )
+    heads._minimise(head, x, entropy, labels, penalty, torch.zeros(2, 5))
     # Two opposite rows of weights w / 2: the penalty is that of scikit-learn with this C.
     wanted = LogisticRegression(C=2 / (60 * penalty), tol=1e-8).fit(x.numpy(), y.numpy())
     with torch.no_grad():
@@ -156,28 +159,6 @@ def test_a_head_learns_from_other_crops_of_its_training_frames_too(tmp_path):
     assert np.abs(means[0] - means[1]).max() > 1e-3
 
 
-def test_a_head_learns_from_copies_in_another_light(classifier, tmp_path):
-    rows, cache = table("ab", 4), Pictures()
-    cache.again = Pictures(brighter=40)
-    made = feature_store.stores(tmp_path, classifier, cache, light_copies=2)
-    found = [store.get(rows) for store in made]
-    assert len(found) == 6  # each of two crops as it is, and twice in another light
-    for number, own in enumerate(found):
-        assert all(np.abs(own - other).max() > 0.1 for other in found[:number])
-    # The same copies each time, from the disk or computed again.
-    again = feature_store.stores(tmp_path / "other", classifier, cache, light_copies=2)
-    np.testing.assert_allclose(again[5].get(rows), found[5], atol=1e-4)
-    assert len(list(tmp_path.glob("*.npy"))) == 6 * 2  # a file a video
-    train, validation = table("abc", 6), table("de", 6)
-    means = [
-        training.fit(
-            settings(light_copies=copies), train, validation, Pictures(), None, tmp_path, tmp_path
-        ).model.network.mean.numpy()
-        for copies in (0, 1)
-    ]
-    assert np.abs(means[0] - means[1]).max() > 1e-3
-
-
 def test_a_head_of_all_frames_is_the_head_that_fit_trains(tmp_path):
     train, given = table("abc", 10), settings()
     found = training.fit(
@@ -215,3 +196,68 @@ def test_one_training_patient_is_enough(tmp_path):
         settings(), table("a", 12), table("de", 8), Pictures(), None, tmp_path, tmp_path / "f"
     )
     assert found.history["validation_auroc"].notna().all()
+
+
+def trained(folder, **changes) -> training.Fit:
+    """A head that was trained on the frames of three patients and validated on two others."""
+    given = settings(**changes), table("abc", 10), table("de", 8), Pictures(), None
+    return training.fit(*given, folder, folder.parent / "features")
+
+
+def test_a_strong_penalty_leaves_a_head_where_it_started(tmp_path, monkeypatch):
+    """The same logits as the trained head, whose features were standardised in another way."""
+    first = trained(tmp_path / "first", feature_blocks=(1,))
+    monkeypatch.setattr(heads, "PENALTIES", (1e6,))
+    monkeypatch.setattr(heads, "PENALTY", 1e6)
+    path = str(tmp_path / "first" / "model.safetensors")
+    learnt = table("abcxyz", 10)  # more patients, so that mean and scale are others
+    again = training.fit(
+        settings(head_weights=path), learnt, table("de", 8), Pictures(), None, tmp_path, tmp_path
+    )
+    assert not torch.equal(
+        again.model.network.mean[-first.model.network.mean.numel() :], first.model.network.mean
+    )
+    frames = table("de", 8)
+    mine, theirs = (
+        np.log(score / (1 - score))
+        for score in (training.predict(each.model, frames, Pictures()) for each in (again, first))
+    )
+    # The bias is free, so all logits may differ by one number.
+    np.testing.assert_allclose(mine - mine.mean(), theirs - theirs.mean(), atol=0.02)
+
+
+def test_a_head_that_starts_from_a_trained_one_stays_nearer_to_it(tmp_path):
+    first = trained(tmp_path / "first")
+    path = str(tmp_path / "first" / "model.safetensors")
+    learnt = table("xyz", 4), table("de", 8)
+    heads_of = {
+        name: training.fit(
+            settings(head_weights=weights), *learnt, Pictures(), None, tmp_path / name, tmp_path
+        ).model.network.head.weight.detach()
+        for name, weights in (("alone", "none"), ("started", path))
+    }
+    goal = first.model.network.head.weight.detach()
+    distance = {name: float((weight - goal).norm()) for name, weight in heads_of.items()}
+    assert distance["started"] < 0.7 * distance["alone"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"image_size": 56}, "image_size 28, expected that of the head which starts from it, 56"),
+        ({"feature_blocks": (1, 2)}, r"blocks \[0, 1\] over a grid of 2: expected blocks out of"),
+        ({"feature_grid": 1}, r"over a grid of 2: expected .* a grid of 1"),
+    ],
+)
+def test_a_head_of_other_features_or_pictures_is_refused(tmp_path, changes, message):
+    trained(tmp_path / "first")
+    path = str(tmp_path / "first" / "model.safetensors")
+    with pytest.raises(ModelError, match=message):
+        heads.begin(settings(head_weights=path, **changes), Pictures())
+
+
+def test_a_question_that_no_head_answers_starts_from_zero(tmp_path):
+    trained(tmp_path / "first")
+    path = str(tmp_path / "first" / "model.safetensors")
+    begun = heads.begin(settings(head_weights=path, loss="presence"), Pictures())
+    assert not begun.network.head.weight.any()

@@ -155,12 +155,13 @@ def test_a_need_that_no_study_meets_is_refused(project, weights, message):
         studies.read(write_study(project, recipes=recipes)).check()
 
 
-def test_other_weights_make_a_training_out_of_date(project):
+@pytest.mark.parametrize("parameter", ["weights", "head_weights"])
+def test_other_weights_make_a_training_out_of_date(project, parameter):
     for name in "ab":
         (project / name).write_text(name)
     assert (
-        provenance.weights_digest({"weights": "a"})
-        != provenance.weights_digest({"weights": "b"})
+        provenance.weights_digest({parameter: "a"})
+        != provenance.weights_digest({parameter: "b"})
         != ""
     )
     assert provenance.weights_digest({"weights": "imagenet"}) == ""

@@ -77,10 +77,9 @@ def main() -> None:
     given = _parameters(trained[0].parent)
     cross_fitted = given.get("cross_fitted_crops", False)
     cropped, network = _crops(study, first, data, shown, train, cross_fitted)
-    settings = _settings(first)
+    settings = _settings(first, given.get("head_weights", "none"))
     classifier = heads.begin(settings, cropped)
-    copies = given.get("light_copies", 0)
-    stores = feature_store.stores(study / "features", classifier, cropped, copies)
+    stores = feature_store.stores(study / "features", classifier, cropped)
     heads.fit_on_all(settings, classifier, train, stores)
     folder = Path(shipped.checkpoint(options.study)).parent
     simulated = (data.videos["source"] == "simulated").all()
@@ -133,7 +132,7 @@ def _crops(
     return made.frames, made.locator
 
 
-def _settings(first) -> training.Settings:
+def _settings(first, head_weights: str) -> training.Settings:
     spec = first.spec
     return training.Settings(
         backbone=spec["backbone"],
@@ -148,6 +147,7 @@ def _settings(first) -> training.Settings:
         seed=0,
         feature_blocks=tuple(spec["feature_blocks"]),
         feature_grid=spec["feature_grid"],
+        head_weights=head_weights,
     )
 
 

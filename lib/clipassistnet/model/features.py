@@ -61,6 +61,29 @@ class FeatureNetwork(nn.Module):
         return self
 
 
+def take_head(network: FeatureNetwork, other: FeatureNetwork) -> None:
+    """Set the head of a network so that it gives the logits of another one's.
+
+    Each standardises features in its own way, which the weights make up for. `other` reads the
+    same trunk over the same grid; blocks that it does not read get no weight.
+    Raises ModelError where the other reads a block that the network does not have.
+    """
+    absent = sorted(set(other.blocks) - set(network.blocks))
+    if absent or other.grid != network.grid:
+        raise ModelError(
+            f"a head on blocks {list(other.blocks)} over a grid of {other.grid}: expected blocks "
+            f"out of {list(network.blocks)} over a grid of {network.grid}"
+        )
+    cells = len(network.mean) // len(network.blocks)  # features of a block
+    starts = [network.blocks.index(block) * cells for block in other.blocks]
+    read = torch.cat([torch.arange(start, start + cells) for start in starts])
+    with torch.no_grad():
+        weight, moved = other.head.weight, (network.mean[read] - other.mean) * other.scale
+        network.head.weight.zero_()
+        network.head.weight[:, read] = weight * (other.scale / network.scale[read])
+        network.head.bias.copy_(other.head.bias + weight @ moved)
+
+
 def build(name: str, image_size: int, blocks: Sequence[int], grid: int) -> FeatureNetwork:
     """The network of a backbone of the registry with its published weights, and a new head.
 

@@ -27,9 +27,9 @@ def fingerprint(parameters: dict[str, Any], code: dict[str, str]) -> str:
 
 
 def weights_digest(parameters: dict[str, Any]) -> str:
-    """SHA-256 of the weight file that a run starts from; "" where its parameters name none."""
-    path = root() / parameters.get("weights", "none")
-    return _digest(path) if path.is_file() else ""
+    """SHA-256 of the weight files that a run starts from; "" where its parameters name none."""
+    paths = (root() / parameters.get(name, "none") for name in ("weights", "head_weights"))
+    return " ".join(_digest(path) for path in paths if path.is_file())
 
 
 _digest = cache(files.digest)  # large, and each training of a study names the same

@@ -2,8 +2,7 @@
 
 import hashlib
 import json
-import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -85,31 +84,12 @@ class FeatureStore:
         return np.concatenate(parts)
 
 
-class _InAnotherLight:
-    """Frames, each in another light, colour and sharpness; a frame and a number decide which."""
-
-    def __init__(self, cache: Frames, number: int):
-        self.cache, self.number, self.transform = cache, number, transforms.light()
-
-    def get(self, video: str, frame: int) -> np.ndarray:
-        """One frame, uint8 RGB (S, S, 3)."""
-        seed = (self.number, zlib.crc32(video.encode()), frame)
-        return transforms.augment(self.transform, self.cache.get(video, frame), seed)
-
-    def digest(self, video: str | None = None, frames: Sequence[int] | None = None) -> str:
-        """What the frames are made from."""
-        return f"{self.cache.digest(video, frames)} light {self.number} {self.transform}"
-
-
-def stores(
-    folder: str | Path, classifier: FrameClassifier, cache: Frames, light_copies: int
-) -> list[FeatureStore]:
+def stores(folder: str | Path, classifier: FrameClassifier, cache: Frames) -> list[FeatureStore]:
     """What a head learns from: each store has all training frames, the first has others as well.
 
-    The pictures of the cache, its other crops of them (`CroppedFrames.again`), and so many copies
-    of both in another light.
+    They are of the pictures of the cache and, where it has such, of its other crops of them
+    (`CroppedFrames.again`).
     """
     again = getattr(cache, "again", None)
     shown = [cache] if again is None else [cache, again]
-    copies = [_InAnotherLight(each, n) for n in range(light_copies) for each in shown]
-    return [FeatureStore(folder, classifier, each) for each in [*shown, *copies]]
+    return [FeatureStore(folder, classifier, each) for each in shown]

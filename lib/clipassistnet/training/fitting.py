@@ -100,7 +100,7 @@ def _fit_head(
     from clipassistnet.training import heads  # it needs no Lightning
 
     classifier = heads.begin(settings, cache)
-    stores = feature_store.stores(features, classifier, cache, settings.light_copies)
+    stores = feature_store.stores(features, classifier, cache)
     path = folder / "model.safetensors"
     history = heads.fit(settings, classifier, train, validation, stores, transition, path)
     files.write(folder / "history.csv", history.to_csv(index=False))

@@ -11,22 +11,29 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from clipassistnet import model
+from clipassistnet.model import features as on_features
 from clipassistnet.model import losses
+from clipassistnet.model.weights import ModelError
 from clipassistnet.training.batches import Frames
 from clipassistnet.training.feature_store import FeatureStore
 from clipassistnet.training.settings import Settings
 
-# Of the squared weights of the head, on the scale of a mean loss; from strong to weak.
+# Of the squared distance of the head's weights from where it starts, on the scale of a mean loss;
+# from strong to weak. A head that starts from a trained one is drawn back to it: "L2-SP" of Li,
+# Grandvalet and Davoine (ICML 2018).
 PENALTIES = tuple(np.logspace(2, -2, 9).tolist())
 # That of the head that is kept: the best, or next to it, on 192 simulated videos. A few patients
 # cannot choose it: where each network chose its own, seven real ones gave 10 to 0.001.
 PENALTY = 1.0
+# What a trained head must have in common with the one that starts from it.
+SHARED = ("predicts", "backbone", "image_size", "mean", "std", "cropped", "crop_margin")
 
 
 def begin(settings: Settings, cache: Frames) -> model.FrameClassifier:
     """The classifier of these settings on frozen features, its head not trained yet.
 
-    Raises ModelError as `model.build_on_features`.
+    Raises ModelError as `model.build_on_features`, or where the head that it starts from reads
+    other pictures or features.
     """
     torch.manual_seed(settings.seed)
     classifier = model.build_on_features(
@@ -36,12 +43,27 @@ def begin(settings: Settings, cache: Frames) -> model.FrameClassifier:
         settings.feature_grid,
         predicts=model.CLIP_APPLIER_PRESENT if settings.loss == "presence" else model.TIP_INVISIBLE,
     )
+    classifier.spec["cropped"] = getattr(cache, "cropped_from", 0)
+    classifier.spec["crop_margin"] = getattr(cache, "margin", 1.0)
+    _start(settings, classifier)
+    return classifier.eval()
+
+
+def _start(settings: Settings, classifier: model.FrameClassifier) -> None:
+    """Set the head to where it starts: zero, or the logits of the head `head_weights`."""
     head = classifier.network.head
     torch.nn.init.zeros_(head.weight)
     torch.nn.init.zeros_(head.bias)
-    classifier.spec["cropped"] = getattr(cache, "cropped_from", 0)
-    classifier.spec["crop_margin"] = getattr(cache, "margin", 1.0)
-    return classifier.eval()
+    if settings.head_weights == "none" or settings.loss == "presence":
+        return  # no trained head answers whether a clip applier is there
+    trained = model.load(settings.head_weights)
+    for name in SHARED:
+        if trained.spec.get(name) != classifier.spec[name]:
+            raise ModelError(
+                f"{settings.head_weights}: {name} {trained.spec.get(name)}, expected that of the "
+                f"head which starts from it, {classifier.spec[name]}"
+            )
+    on_features.take_head(classifier.network, trained.network)
 
 
 def fit(
@@ -60,14 +82,16 @@ def fit(
     Returns a row a penalty: epoch (its number), penalty, kept, train_loss, validation_loss
     (unweighted), validation_auroc.
     """
-    features = _standardise(classifier.network, np.concatenate([s.get(train) for s in stores]))
-    loss = losses.build(settings.loss, train, transition)
     network = classifier.network
+    features = _standardise(network, np.concatenate([s.get(train) for s in stores]))
+    _start(settings, classifier)  # as standardised now
+    start = network.head.weight.detach().clone()
+    loss = losses.build(settings.loss, train, transition)
     held_out = (torch.from_numpy(stores[0].get(validation)) - network.mean) * network.scale
     targets = torch.tensor(validation["target"].to_numpy())
     labels, rows = _labels(train), []
     for number, penalty in enumerate(PENALTIES):
-        value = _minimise(network.head, features, loss, labels, penalty)
+        value = _minimise(network.head, features, loss, labels, penalty, start)
         with torch.no_grad():
             logits = network.head(held_out)
         row = {
@@ -96,8 +120,10 @@ def fit_on_all(
     """
     network = classifier.network
     features = _standardise(network, np.concatenate([store.get(train) for store in stores]))
+    _start(settings, classifier)
+    start = network.head.weight.detach().clone()
     loss = losses.build(settings.loss, train)
-    _minimise(network.head, features, loss, _labels(train), PENALTY)
+    _minimise(network.head, features, loss, _labels(train), PENALTY, start)
 
 
 def _standardise(network, seen: np.ndarray) -> Tensor:
@@ -121,8 +147,11 @@ def _minimise(
     loss: losses.Loss,
     labels: tuple[Tensor, Tensor],
     penalty: float,
+    start: Tensor,
 ) -> float:
     """Minimise the loss plus the penalty in place, from where the head is; the loss alone.
+
+    `start` (2, D): the weights that the penalty draws the head to.
 
     `features` may hold the frames of `labels` several times, one after the other.
     """
@@ -134,7 +163,8 @@ def _minimise(
 
     def objective() -> Tensor:
         optimizer.zero_grad()
-        value = loss(head(features), targets, videos) + penalty * head.weight.square().sum() / 2
+        moved = (head.weight - start).square().sum()
+        value = loss(head(features), targets, videos) + penalty * moved / 2
         value.backward()
         return value
 

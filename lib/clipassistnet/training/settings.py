@@ -11,8 +11,8 @@ class Settings:
     The paper does not name its optimizer: Adam, with torch's defaults, is our choice.
 
     With `feature_blocks` only a linear head is trained, on features of these blocks of a frozen
-    transformer (see model.features) over a grid of `feature_grid` cells a side. It also learns from
-    `light_copies` copies of each training picture in another light (transforms.light).
+    transformer (see model.features) over a grid of `feature_grid` cells a side. The head starts
+    from zero, or from a trained one: the checkpoint `head_weights`.
     """
 
     backbone: str
@@ -31,11 +31,11 @@ class Settings:
     workers: int = 0
     feature_blocks: tuple[int, ...] = ()
     feature_grid: int = 2
-    light_copies: int = 0
+    head_weights: str = "none"
 
     def __post_init__(self) -> None:
         least = dict.fromkeys(("image_size", "batch_size", "accumulate"), 1)
-        least |= dict.fromkeys(("trainable_stages", "epochs", "seed", "workers", "light_copies"), 0)
+        least |= dict.fromkeys(("trainable_stages", "epochs", "seed", "workers"), 0)
         least["feature_grid"] = 1
         wrong = [
             f"{name} {getattr(self, name)}, expected at least {bound}"
