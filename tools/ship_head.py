@@ -33,6 +33,7 @@ without a clip applier and calls some of them visible, so arm the feedback only 
 | | |
 |---|---|
 | Trained on | {frames} frames of {patients} patients, {labels} labels |
+| The head started from | {start} |
 | Licence of the head | {licence} |
 | Backbone | {backbone}: {backbone_licence}. {note} |
 | AUROC of the study's ensembles on patients they had not seen | {auroc} |
@@ -87,7 +88,7 @@ def main() -> None:
     facts = _facts(options, tested, train, simulated)
     model.save(classifier, folder / shipped.CHECKPOINT, penalty=heads.PENALTY, **facts)
     locator.save(network, folder / locator.FILE, sorted(shown["patient"].unique()))
-    card = _card(options, classifier, tested, train, facts, simulated)
+    card = _card(options, classifier, tested, train, facts, simulated, _start(settings))
     files.write(folder / shipped.CARD, card)
     print(card)
 
@@ -169,7 +170,17 @@ def _facts(options, tested: Path, train: pd.DataFrame, simulated: bool) -> dict:
     }
 
 
-def _card(options, classifier, tested: Path, train, facts: dict, simulated: bool) -> str:
+def _start(settings: training.Settings) -> str:
+    """The head that this one started from, in words."""
+    if settings.head_weights == "none":
+        return "zero"
+    trained = model.load(settings.head_weights)
+    return f"`{Path(settings.head_weights).parent.name}`. {trained.metadata[TRAINING_DATA]}"
+
+
+def _card(
+    options, classifier, tested: Path, train, facts: dict, simulated: bool, start: str
+) -> str:
     spec, run = classifier.spec, json.loads((tested / "run.json").read_text())
     table3 = pd.read_csv(tested / "table3.csv").query("model == 'ensemble'").set_index("metric")
     row = backbones.REGISTRY[spec["backbone"]]
@@ -183,6 +194,7 @@ def _card(options, classifier, tested: Path, train, facts: dict, simulated: bool
         frames=len(train[["video", "frame"]].drop_duplicates()),
         patients=train["patient"].nunique(),
         labels=len(train),
+        start=start,
         licence=options.licence,
         backbone_licence=row.licence,
         note=row.note[:1].upper() + row.note[1:],
