@@ -122,3 +122,21 @@ def test_a_changed_metric_fails_parity(greys):
     assert changed["max_difference"] == pytest.approx(0.15, abs=1e-6)
     assert changed["auroc"] < 0.998
     assert not changed["passed"]
+
+
+def test_one_visible_frame_that_moves_does_not_fail_parity():
+    # By hand: 40 visible frames below 160 invisible ones. 95 % of these score as much as the ninth
+    # or more. A visible frame just above it loses 1 / 40 of the specificity, and 9 of 6,400 pairs.
+    exact = np.linspace(0.1, 0.9, 200).astype(np.float32)
+    targets = (np.arange(200) >= 40).astype(int)
+    variants = brightness(), dataclasses.replace(brightness(), precision="int8")
+    rows = {}
+    for moved in (1, 2):
+        scores = exact.copy()
+        scores[40 - moved : 40] = exact[48] + 1e-4
+        rows[moved] = deploy.compare_scores(variants, [exact, scores], 0.5, targets)[1]
+    assert rows[1]["specificity_at_95_change"] == pytest.approx(-0.025)
+    assert rows[1]["auroc_change"] == pytest.approx(-9 / 6400)
+    assert rows[1]["passed"]
+    assert rows[2]["specificity_at_95_change"] == pytest.approx(-0.05)
+    assert not rows[2]["passed"]
