@@ -126,9 +126,10 @@ def test_each_run_tells_where_it_comes_from(project):
         assert record["hardware"]
         assert record["wall_s"] > 0
         assert "02_video_folds/once/folds.csv" in record["inputs"]
-        # It trains on labels.csv; only a recipe with crops reads the folder, for its boxes.
+        # It trains on labels.csv; only a recipe with crops reads the clip applier's boxes.
         crops = "recipe=features" in path.parent.name
-        assert ("data/annotations.csv" in record["inputs"]) == crops
+        assert ("02_video_folds/once/boxes.parquet" in record["inputs"]) == crops
+        assert not [name for name in record["inputs"] if name.startswith("data/")]
         assert str(project) not in path.read_text()
 
 
