@@ -14,11 +14,11 @@ import pandas as pd
 
 from clipassistnet import files
 from clipassistnet.data.frame_cache import FrameCache
+from clipassistnet.data.tool_boxes import KEY
 from clipassistnet.model import cutting, locator
 from clipassistnet.model.classifier import FrameClassifier
 from clipassistnet.model.locator import CORNERS, Locator
 
-KEY = ["video", "frame"]
 BOXES = "boxes.parquet"  # beside the checkpoint of a classifier of crops: those of all its frames
 
 

@@ -54,6 +54,15 @@ class FeatureNetwork(nn.Module):
         """Logits (N, 2) of features (N, D)."""
         return self.head((features - self.mean) * self.scale)
 
+    def standardise(self, mean: Tensor, scale: Tensor) -> None:
+        """Standardise features by these (D,) from now on; the logits stay as they are."""
+        with torch.no_grad():
+            moved = (mean - self.mean) * self.scale
+            self.head.bias += self.head.weight @ moved
+            self.head.weight *= self.scale / scale
+        self.mean.copy_(mean)
+        self.scale.copy_(scale)
+
     def train(self, mode: bool = True) -> FeatureNetwork:
         """As nn.Module.train, but the frozen trunk stays in eval mode."""
         super().train(mode)
@@ -62,10 +71,9 @@ class FeatureNetwork(nn.Module):
 
 
 def take_head(network: FeatureNetwork, other: FeatureNetwork) -> None:
-    """Set the head of a network so that it gives the logits of another one's.
+    """Set head, mean and scale of a network so that it gives the logits of another one.
 
-    Each standardises features in its own way, which the weights make up for. `other` reads the
-    same trunk over the same grid; blocks that it does not read get no weight.
+    `other` reads the same trunk over the same grid; blocks that it does not read get no weight.
     Raises ModelError where the other reads a block that the network does not have.
     """
     absent = sorted(set(other.blocks) - set(network.blocks))
@@ -78,10 +86,10 @@ def take_head(network: FeatureNetwork, other: FeatureNetwork) -> None:
     starts = [network.blocks.index(block) * cells for block in other.blocks]
     read = torch.cat([torch.arange(start, start + cells) for start in starts])
     with torch.no_grad():
-        weight, moved = other.head.weight, (network.mean[read] - other.mean) * other.scale
         network.head.weight.zero_()
-        network.head.weight[:, read] = weight * (other.scale / network.scale[read])
-        network.head.bias.copy_(other.head.bias + weight @ moved)
+        network.head.weight[:, read] = other.head.weight
+        network.head.bias.copy_(other.head.bias)
+    network.mean[read], network.scale[read] = other.mean, other.scale
 
 
 def build(name: str, image_size: int, blocks: Sequence[int], grid: int) -> FeatureNetwork:

@@ -84,7 +84,6 @@ def fit(
     """
     network = classifier.network
     features = _standardise(network, np.concatenate([s.get(train) for s in stores]))
-    _start(settings, classifier)  # as standardised now
     start = network.head.weight.detach().clone()
     loss = losses.build(settings.loss, train, transition)
     held_out = (torch.from_numpy(stores[0].get(validation)) - network.mean) * network.scale
@@ -120,7 +119,6 @@ def fit_on_all(
     """
     network = classifier.network
     features = _standardise(network, np.concatenate([store.get(train) for store in stores]))
-    _start(settings, classifier)
     start = network.head.weight.detach().clone()
     loss = losses.build(settings.loss, train)
     _minimise(network.head, features, loss, _labels(train), PENALTY, start)
@@ -129,8 +127,7 @@ def fit_on_all(
 def _standardise(network, seen: np.ndarray) -> Tensor:
     """The features as the head takes them; their mean and scale go into the network."""
     flat = torch.from_numpy(seen)
-    network.mean.copy_(flat.mean(dim=0))
-    network.scale.copy_(1 / flat.std(dim=0).clamp_min(1e-6))
+    network.standardise(flat.mean(dim=0), 1 / flat.std(dim=0).clamp_min(1e-6))
     return (flat - network.mean) * network.scale
 
 

@@ -16,12 +16,12 @@ TYPES = {BFLOAT16: torch.bfloat16, FLOAT16: torch.float16}
 
 
 def of(network: nn.Module, device: str) -> str:
-    """The precision in which this device ("cpu" or "cuda") computes a network fastest.
+    """The precision for a network on this device ("cpu" or "cuda").
 
     A GPU takes bfloat16, or float16 with scaled gradients where it has no bfloat16. A CPU takes
-    bfloat16 where it has such instructions. Measured with AVX-512: a step of ResNet-50 takes half
-    the time then, a ViT-S two thirds. Depthwise convolutions take longer, so networks with them
-    stay in float32.
+    bfloat16 where it has such instructions. Measured with AVX-512: a step of ResNet-50 and the
+    features of a ViT-S then take little more than half the time. Depthwise convolutions take
+    longer, so networks with them stay in float32. No GPU was there to measure.
     """
     if device == "cuda":
         native = torch.cuda.get_device_capability() >= (8, 0)
