@@ -109,7 +109,8 @@ def _build(
     backend: str, ensemble: Ensemble, precision: str, calibration: np.ndarray | None, folder: Path
 ) -> None:
     """Write the engine of each part into a folder of its name; the only part, into `folder`."""
-    inputs = {} if calibration is None else crop_ensemble.part_inputs(ensemble, calibration)
+    asked = precision == "int8" and calibration is not None
+    inputs = crop_ensemble.part_inputs(ensemble, calibration) if asked else {}
     for name, part in crop_ensemble.parts(ensemble).items():
         (folder / name).mkdir(exist_ok=True)
         size = part.spec["image_size"]
