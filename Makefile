@@ -38,7 +38,7 @@ benchmark: .venv/installed ## time five ResNet-50 on this CPU, beside eager PyTo
 	@OMP_NUM_THREADS=$(shell nproc) $(PY) tools/benchmark_cpu.py $(ARGS)
 
 lab: .venv/installed ## JupyterLab, after the smallest study has run once (as root: ARGS=--allow-root)
-	@echo "First the smallest study, once, so that each notebook finds its inputs: about three minutes on 2 cores."
+	@echo "First the smallest study, once, so that each notebook finds its inputs: three to six minutes on 2 cores."
 	@$(CLI) study smoke
 	@echo "JupyterLab starts. Open the address with its token that it prints; Ctrl-C ends it."
 	@$(BIN)/jupyter lab --ServerApp.root_dir=. \

@@ -10,6 +10,7 @@ from sklearn.linear_model import LogisticRegression
 
 from clipassistnet import model, training
 from clipassistnet.identity import hardware
+from clipassistnet.model import locator
 from clipassistnet.model.weights import ModelError
 from clipassistnet.training import heads
 from clipassistnet.training.feature_store import FeatureStore
@@ -254,6 +255,22 @@ def test_a_head_of_other_features_or_pictures_is_refused(tmp_path, changes, mess
     path = str(tmp_path / "first" / "model.safetensors")
     with pytest.raises(ModelError, match=message):
         heads.begin(settings(head_weights=path, **changes), Pictures())
+
+
+def test_a_head_that_has_seen_a_patient_of_the_study_is_refused(tmp_path):
+    """Who it was trained on is named by the locator beside it; simulated patients are not."""
+    trained(tmp_path / "first")
+    path = str(tmp_path / "first" / "model.safetensors")
+
+    def begin(*seen: str) -> None:
+        locator.save(locator.new(0), tmp_path / "first" / locator.FILE, seen)
+        learnt = table("xyz", 4), table("de", 8), Pictures(), None
+        training.fit(settings(head_weights=path), *learnt, tmp_path / "again", tmp_path)
+
+    with pytest.raises(ModelError, match="trained on the patients d, x of this study"):
+        begin("d", "p", "x")
+    begin("p", "q")
+    begin()
 
 
 def test_a_question_that_no_head_answers_starts_from_zero(tmp_path):

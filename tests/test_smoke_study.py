@@ -84,7 +84,7 @@ def test_every_notebook_ran_without_an_error_or_a_warning(project):
     notebooks = list((project / "papermill_runs" / "smoke").glob("0?_*/*/notebook.ipynb"))
     names = {path.parent.parent.name for path in notebooks}
     assert names == {path.stem for path in (ROOT / "notebooks").glob("0[1-9]_*.ipynb")}
-    assert len(notebooks) == 7 + 2 + 2 * 2 + 2 + 2  # last: recipe features; student and arming
+    assert len(notebooks) == 7 + 1 + 2 * 2 + 2 + 2  # last: recipe features; student and arming
     for path in notebooks:
         notebook = nbformat.read(path, 4)
         for cell in notebook.cells:
@@ -240,7 +240,7 @@ def test_the_record_is_small_and_names_no_machine(project):
     assert result.returncode == 0, result.stderr
     record = project / "papermill_runs" / "record" / "smoke"
     notebooks = list(record.glob("*/*/notebook.ipynb"))
-    assert len(notebooks) == 7 + 2 + 2 * 2 + 2 + 2  # last: recipe features; student and arming
+    assert len(notebooks) == 7 + 1 + 2 * 2 + 2 + 2  # last: recipe features; student and arming
     for path in notebooks:
         assert path.stat().st_size <= 200_000
         assert str(project) not in path.read_text()

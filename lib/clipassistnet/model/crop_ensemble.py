@@ -165,7 +165,8 @@ def part_inputs(ensemble: Ensemble, frames: np.ndarray) -> dict[str, torch.Tenso
         def run(images: torch.Tensor) -> np.ndarray:
             inputs[name] = images
             if name == CLASSIFIER:
-                return np.zeros(len(images))  # nothing comes after it, and it takes most of the time
+                # Nothing comes after the classifier, and it takes most of the time.
+                return np.zeros(len(images))
             with torch.inference_mode():
                 return ensemble.parts()[name](images).numpy()
 
