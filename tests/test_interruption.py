@@ -115,6 +115,8 @@ def test_a_study_that_is_interrupted_alone_ends_and_continues(tmp_path, tiny_dat
     project.mkdir()
     shutil.copy(ROOT / "Snakefile", project)
     shutil.copytree(ROOT / "notebooks", project / "notebooks")
+    heads = "lib/clipassistnet/model/heads"  # the study starts from one of them
+    shutil.copytree(ROOT / heads, project / heads)
     stamp = project / "papermill_runs/paper/01_annotation_agreement/once/.done"
     command = [sys.executable, "-m", "clipassistnet", "study", "paper", "--cores", "1"]
     command += ["--data", str(tiny_dataset), str(stamp)]

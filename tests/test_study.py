@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from clipassistnet.runs import RunError, data_folder, provenance
+from clipassistnet.model import weights
+from clipassistnet.runs import RunError, data_folder, folders, provenance
 from clipassistnet.runs import study as studies
 from clipassistnet.runs.study_data import keep_data
 
@@ -134,25 +135,42 @@ def test_a_nested_study_takes_nothing_from_who_is_judged(project, changed, messa
         studies.read(write_study(project, parameters={**NESTED, **changed})).check()
 
 
-def test_weights_of_another_study_are_a_need(project):
+@pytest.mark.parametrize("parameter", ["weights", "head_weights"])
+def test_weights_of_another_study_are_a_need(project, parameter):
     key = "loss=bce,recipe=paper,held_out=test,fold=1"
-    weights = f"papermill_runs/smoke/{TRAIN}/{key}/model.safetensors"
-    name = write_study(project, recipes={"simulated_first": {"weights": weights}})
+    path = f"papermill_runs/smoke/{TRAIN}/{key}/model.safetensors"
+    name = write_study(project, recipes={"simulated_first": {parameter: path}})
     assert studies.read(name).needs == [("smoke", TRAIN, key)]
 
 
 @pytest.mark.parametrize(
-    ("weights", "message"),
+    ("path", "message"),
     [
         (f"smoke/{TRAIN}/loss=bce,fold=1/model.safetensors", "'smoke' has no training loss=bce,f"),
         ("smoke/model.safetensors", "expected papermill_runs/<another study>/05_train_fold/<run>"),
         (f"nothing/{TRAIN}/x/model.safetensors", "no study 'nothing'"),
     ],
 )
-def test_a_need_that_no_study_meets_is_refused(project, weights, message):
-    recipes = {"simulated_first": {"weights": f"papermill_runs/{weights}"}}
+def test_a_need_that_no_study_meets_is_refused(project, path, message):
+    recipes = {"simulated_first": {"weights": f"papermill_runs/{path}"}}
     with pytest.raises(RunError, match=message):
         studies.read(write_study(project, recipes=recipes)).check()
+
+
+@pytest.mark.parametrize("parameter", ["weights", "head_weights"])
+def test_weights_that_are_not_there_are_refused_before_anything_runs(project, parameter):
+    study = studies.read(write_study(project, recipes={"a": {parameter: "heads/mine.safetensors"}}))
+    with pytest.raises(RunError, match=f"own.yaml: {parameter} 'heads/mine.safetensors': no such"):
+        study.check()
+    (project / "heads").mkdir()
+    (project / "heads" / "mine.safetensors").touch()
+    study = studies.read("own")
+    study.check()
+    assert study.needs == []
+
+
+def test_the_names_of_weights_that_are_no_file_are_those_of_the_models():
+    assert folders.NO_FILE == weights.NO_FILE
 
 
 @pytest.mark.parametrize("parameter", ["weights", "head_weights"])

@@ -18,6 +18,8 @@ STUDY_FILE = "study.json"  # remembers where the user's data lie
 # A study's name is the name of a file and of a folder, and stands in Snakemake's patterns.
 NAME = r"[^\W_][\w .-]*"
 RESERVED = ("lab", "record")  # folders of papermill_runs/ that belong to no study
+# Weights that are no file. Here once more: `model.weights` takes seconds to import.
+NO_FILE = ("none", "imagenet", "pretrained")
 
 
 class RunError(ExplainedError, RuntimeError):

@@ -18,6 +18,7 @@ from clipassistnet.data.cross_validation import LOSS_NAMES, PAPER
 from clipassistnet.files import BATCH
 from clipassistnet.runs.agreement import Records, require_agreement
 from clipassistnet.runs.folders import (
+    NO_FILE,
     RunError,
     command,
     data_folder,
@@ -82,7 +83,7 @@ class Run:
 
     def weights(self, weights: str) -> str:
         """`weights` as the model takes them: a file, named from the project's root, is an input."""
-        if weights in ("imagenet", "pretrained", "none"):
+        if weights in NO_FILE:
             return weights
         path = root() / weights
         if not path.is_file():

@@ -12,7 +12,7 @@ from typing import Any
 from clipassistnet.data import cross_validation
 from clipassistnet.data.cross_validation import PAPER, TEST, Training
 from clipassistnet.runs import notebooks, study_file
-from clipassistnet.runs.folders import RunError, name_key, root, runs_folder, suggest
+from clipassistnet.runs.folders import NO_FILE, RunError, name_key, root, runs_folder, suggest
 
 TRAIN, COMPARE, ENSEMBLE, DEPLOY = (
     "05_train_fold",
@@ -86,7 +86,7 @@ class Study:
 
         Raises:
             RunError: impossible folds, a leak in a nested study, an arming network that would see
-                crops, or weights that no study makes.
+                crops, or weights that are no file and that no study makes.
         """
         _ = self.trainings, self.student, self.arming, self.needs
 
@@ -133,8 +133,12 @@ class Study:
     @cached_property
     def needs(self) -> list[tuple[str, str, str]]:
         """Runs of other studies whose networks this study starts from: (study, notebook, key)."""
-        used = {parameters["weights"] for parameters in self._of_recipes.values()}
-        return sorted({need for weights in used if (need := self._need(weights))})
+        used = {
+            (name, parameters[name])
+            for parameters in self._of_recipes.values()
+            for name in ("weights", "head_weights")
+        }
+        return sorted({need for each in sorted(used) if (need := self._need(*each))})
 
     @cached_property
     def _of_recipes(self) -> dict[str, dict[str, Any]]:
@@ -172,21 +176,26 @@ class Study:
         if problems:
             raise RunError("\n".join(f"{self.name}.yaml: {each}" for each in sorted(problems)))
 
-    def _need(self, weights: str) -> tuple[str, str, str] | None:
-        """The run of another study that makes these weights; None for others."""
+    def _need(self, name: str, weights: str) -> tuple[str, str, str] | None:
+        """The run of another study that makes the weights of this parameter; None for others."""
+        if weights in NO_FILE:
+            return None
         place = PurePosixPath(runs_folder().relative_to(root()).as_posix())
         path = PurePosixPath(weights)
+        what = f"{self.name}.yaml: {name} {weights!r}"
         if not path.is_relative_to(place):
+            if not (root() / weights).is_file():
+                raise RunError(f"{what}: no such file in {root()}")
             return None
         parts = path.relative_to(place).parts
         if len(parts) != 4 or parts[0] == self.name or parts[1] != TRAIN:
             expected = f"{place}/<another study>/{TRAIN}/<run>/model.safetensors"
-            raise RunError(f"{self.name}.yaml: weights {weights!r}: expected {expected}")
+            raise RunError(f"{what}: expected {expected}")
         other, notebook, key, _ = parts
         known = [name_key(training._asdict()) for training in read(other)._listed]
         if key not in known:
             raise RunError(
-                f"{self.name}.yaml: weights {weights!r}: study {other!r} has no training {key}; "
+                f"{what}: study {other!r} has no training {key}; "
                 f"it has {known[0]} and {len(known) - 1} more"
             )
         return other, notebook, key
