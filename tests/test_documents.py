@@ -112,7 +112,7 @@ def test_the_arguments_of_every_command_are_accepted(command, monkeypatch):
 
 def expanded(arguments: list[str]) -> list[list[str]]:
     """The arguments of clipassistnet in what `make` would run."""
-    clean = {k: v for k, v in os.environ.items() if not k.startswith(("MAKE", "MFLAGS"))}
+    clean = {k: v for k, v in os.environ.items() if not k.startswith(("MAKE", "MFLAGS", "ARGS"))}
     options = {"capture_output": True, "text": True, "check": True, "env": clean}
     shown = subprocess.run(["make", "-n", *arguments], cwd=ROOT, **options).stdout
     lines = [shlex.split(line) for line in shown.splitlines() if "-m clipassistnet" in line]

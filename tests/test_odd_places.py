@@ -121,7 +121,7 @@ def test_ids_of_a_result_stay_what_they_are(tmp_path):
 def test_make_hands_on_what_was_given(place):
     command = ["make", "-n", "-o", ".venv/installed", "study", "STUDY=my study", f"DATA={place}"]
     # `make test` runs this as well, and its own variables would make this make a part of it.
-    clean = {k: v for k, v in os.environ.items() if not k.startswith(("MAKE", "MFLAGS"))}
+    clean = {k: v for k, v in os.environ.items() if not k.startswith(("MAKE", "MFLAGS", "ARGS"))}
     options = {"capture_output": True, "text": True, "check": True, "env": clean}
     shown = subprocess.run(command, cwd=ROOT, **options).stdout
     assert shlex.split(shown)[-4:] == ["study", "my study", "--data", place]

@@ -185,7 +185,8 @@ class Study:
         what = f"{self.name}.yaml: {name} {weights!r}"
         if not path.is_relative_to(place):
             if not (root() / weights).is_file():
-                raise RunError(f"{what}: no such file in {root()}")
+                expected = f"expected a file, or one of {', '.join(NO_FILE)}"
+                raise RunError(f"{what}: no such file in {root()}; {expected}")
             return None
         parts = path.relative_to(place).parts
         if len(parts) != 4 or parts[0] == self.name or parts[1] != TRAIN:
